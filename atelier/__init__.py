@@ -1,0 +1,1 @@
+"""Fashion catalog regeneration: the library. PyTorch, no Ray, no HTTP."""
