@@ -1,0 +1,51 @@
+"""A catalog job: which recipes make which tasks, and how the run around them behaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from atelier.errors import ConfigError
+from atelier.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogJob:
+    """Everything a run needs besides the catalog and where the pictures go.
+
+    Args:
+        name: by which `python -m pipelines run NAME` finds it.
+        recipes: one a task; a row whose task none of them makes is rejected at `plan`.
+        seed: mixed into every unit's seed that the catalog doesn't give.
+        placement: `fused` (at most three pools) or `split` (a pool for each accelerator stage).
+        num_accelerators: device shares to spread the accelerator pools over; 0 runs them on CPUs.
+        num_cpus: logical CPUs for a local Ray; None takes what placement needs.
+        failure_budget: largest share of units that may end rejected or failed before the exit status is 3.
+        rows_per_block: units in a Ray Data block; a multiple of the batch size.
+        keep_masters: store the lossless picture too, so that another rendition never samples again.
+        max_worker_deaths: how often one block may kill its worker before its rows are tried alone, then given up.
+        deadline_s: longest time without any progress before the run stops as hung.
+    """
+
+    name: str
+    recipes: tuple[Recipe, ...]
+    seed: int = 0
+    placement: Literal["fused", "split"] = "fused"
+    num_accelerators: int = 0
+    num_cpus: int | None = None
+    failure_budget: float = 0.05
+    rows_per_block: int = 16
+    keep_masters: bool = True
+    max_worker_deaths: int = 2
+    deadline_s: float = 900.0
+
+    def __post_init__(self) -> None:
+        tasks = [recipe.task for recipe in self.recipes]
+        if len(set(tasks)) != len(tasks):
+            raise ConfigError(f"job {self.name}: more than one recipe makes the same task: {sorted(tasks)}")
+        if not 0 <= self.failure_budget <= 1:
+            raise ConfigError(f"job {self.name}: failure_budget is {self.failure_budget}, must be from 0 to 1")
+
+    def recipe_for(self, task: str) -> Recipe | None:
+        """The recipe that makes a task, None where none does."""
+        return next((recipe for recipe in self.recipes if recipe.task == task), None)
