@@ -1,0 +1,10 @@
+"""The commands of `python -m atelier`, one module each.
+
+A command's module has `add_arguments(parser)` and `run(arguments) -> exit status`, and is imported only when asked for.
+"""
+
+from __future__ import annotations
+
+COMMANDS: dict[str, str] = {
+    "convert": "Turn published checkpoint files into a folder of safetensors.",
+}
