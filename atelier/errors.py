@@ -7,6 +7,7 @@ AtelierError
 ├── StorageError           an address that cannot be read or written
 │   ├── NotFound           nothing lies at the address
 │   ├── AccessDenied       the store refused the credentials
+│   ├── TooLarge           the object is longer than the caller takes
 │   └── PreconditionFailed a conditional PUT or GET whose condition does not hold
 ├── StageContractError     a stage that read or wrote other columns than it declared
 └── RowError               one row cannot be done; recorded on the row, its neighbours go on
@@ -79,6 +80,9 @@ class StorageError(AtelierError):
         self.address, self.reason = address, reason
         super().__init__(f"{address}: {reason}")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.address, self.reason)
+
 
 class NotFound(StorageError):
     """Nothing lies at the address."""
@@ -86,6 +90,10 @@ class NotFound(StorageError):
 
 class AccessDenied(StorageError):
     """The store refused the credentials."""
+
+
+class TooLarge(StorageError):
+    """The object is longer than the caller takes."""
 
 
 class PreconditionFailed(StorageError):

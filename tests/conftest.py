@@ -1,0 +1,28 @@
+"""What tests of every folder share: one real S3 server a session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.store import BUCKET, StoreServer
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
+    """A running S3 server on loopback. Tests that ask for it carry `@pytest.mark.slow`."""
+    with StoreServer(tmp_path_factory.mktemp("store")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: StoreServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty folder `s3://...` in a real store, with this process's environment pointing at it."""
+    for key in [key for key in os.environ if key.startswith("AWS_")]:
+        monkeypatch.delenv(key)
+    for key, value in s3_server.environment().items():
+        monkeypatch.setenv(key, value)
+    return f"s3://{BUCKET}/{tmp_path.name}"
