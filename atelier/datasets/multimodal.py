@@ -1,0 +1,102 @@
+"""DeepFashion-MultiModal: `images/`, `segm/<name>_segm.png`, `keypoints/`, `captions.json`.
+
+Label maps hold 24 ids. Keypoint files hold 21 joints a line, (-1, -1) where absent, with visibility 0 (seen), 1
+(hidden) or 2 (absent). The order of the 21 joints is published as a figure only, so they are handed on as annotated; the closet
+writes COCO-18, the middle of the hips, and both big toes in their places, which is our own order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from atelier import storage
+from atelier.datasets.samples import TextSample
+from atelier.errors import CatalogError, NotFound
+
+NUM_JOINTS = 21
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextFiles:
+    """Encoded files of one picture, as `write` puts them down; keypoints [21, 3], confidence 0 where absent."""
+
+    name: str
+    image_jpeg: bytes
+    parse_png: bytes
+    caption: str
+    keypoints: np.ndarray
+
+
+def read(root: str) -> Iterator[TextSample]:
+    """Every picture that has both a parse and a caption, in the captions' order.
+
+    Raises:
+        CatalogError: `captions.json` is absent or malformed, or no captioned picture has a parse.
+    """
+    address = storage.join(root, "captions.json")
+    try:
+        captions = json.loads(storage.get(address))
+    except NotFound as error:
+        raise CatalogError(f"{root}: not a DeepFashion-MultiModal folder: {address} is absent") from error
+    except ValueError as error:
+        raise CatalogError(f"{address}: not JSON: {error}") from error
+    joints = _keypoints(root)
+    parses = {
+        entry.address.rsplit("/", 1)[1]: entry.address for entry in storage.list(storage.join(root, "segm") + "/")
+    }
+    found = 0
+    for name, caption in captions.items():
+        stem = name.rsplit(".", 1)[0]
+        parse = parses.get(f"{stem}_segm.png")
+        if parse is None:
+            continue
+        found += 1
+        yield TextSample(
+            image=storage.join(root, f"images/{name}"),
+            parse=parse,
+            caption=str(caption),
+            keypoints=joints.get(name, np.zeros((NUM_JOINTS, 3), np.float32)),
+        )
+    if not found:
+        raise CatalogError(f"{root}: none of the {len(captions)} captioned pictures has a segm/<name>_segm.png")
+
+
+def write(root: str, pictures: Iterable[TextFiles]) -> int:
+    """Puts the layout down; returns how many pictures were written."""
+    captions, places, visible = {}, [], []
+    for files in pictures:
+        image = f"{files.name}.jpg"
+        storage.put(storage.join(root, f"images/{image}"), files.image_jpeg)
+        storage.put(storage.join(root, f"segm/{files.name}_segm.png"), files.parse_png)
+        captions[image] = files.caption
+        present = files.keypoints[:, 2] > 0
+        xy = np.where(present[:, None], np.rint(files.keypoints[:, :2]), -1).astype(int)
+        places.append(" ".join([image, *map(str, xy.reshape(-1))]))
+        visible.append(" ".join([image, *("0" if seen else "2" for seen in present)]))
+    storage.put(storage.join(root, "keypoints/keypoints_loc.txt"), ("\n".join(places) + "\n").encode())
+    storage.put(storage.join(root, "keypoints/keypoints_vis.txt"), ("\n".join(visible) + "\n").encode())
+    storage.put(storage.join(root, "captions.json"), json.dumps(captions, indent=1).encode())
+    return len(captions)
+
+
+def _keypoints(root: str) -> dict[str, np.ndarray]:
+    address = storage.join(root, "keypoints/keypoints_loc.txt")
+    try:
+        lines = storage.get(address).decode().splitlines()
+    except NotFound:
+        return {}
+    joints = {}
+    for number, line in enumerate(lines, start=1):
+        name, *numbers = line.split() or [""]
+        if not name:
+            continue
+        if len(numbers) != 2 * NUM_JOINTS:
+            raise CatalogError(f"{address}, line {number}: {len(numbers)} numbers, must be {2 * NUM_JOINTS}")
+        xy = np.asarray(numbers, dtype=np.float32).reshape(NUM_JOINTS, 2)
+        present = (xy >= 0).all(axis=1, keepdims=True)
+        joints[name] = np.where(present, np.concatenate([xy, np.ones_like(xy[:, :1])], axis=1), 0).astype(np.float32)
+    return joints

@@ -1,0 +1,112 @@
+"""Each layout is read as it was written, and says what is wrong with a folder that isn't one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atelier import storage
+from atelier.datasets import deepfashion, multimodal, viton_hd
+from atelier.errors import CatalogError
+
+
+def person(name: str) -> viton_hd.TryOnFiles:
+    parts = ("person_jpeg", "garment_jpeg", "garment_mask_jpeg", "parse_png", "keypoints_json", "pose_image_png")
+    return viton_hd.TryOnFiles(name=name, **{part: f"{name} {part}".encode() for part in parts})
+
+
+def test_viton_hd_pairs_people_with_their_own_garment_or_the_lists(tmp_path: Path) -> None:
+    root = str(tmp_path)
+    assert viton_hd.write(root, "test", map(person, ("a", "b", "c"))) == 3
+
+    paired = list(viton_hd.read(root, "test", paired=True))
+    unpaired = list(viton_hd.read(root, "test", paired=False))
+
+    assert [(s.person_id, s.garment_id, s.paired) for s in paired] == [(n, n, True) for n in "abc"]
+    assert [(s.person_id, s.garment_id, s.paired) for s in unpaired] == [
+        ("a", "b", False),
+        ("b", "c", False),
+        ("c", "a", False),
+    ]
+    assert storage.get(unpaired[0].garment) == b"b garment_jpeg"
+    assert storage.get(unpaired[0].parse) == b"a parse_png"
+
+
+def test_viton_hd_reads_the_older_folder_names(tmp_path: Path) -> None:
+    viton_hd.write(str(tmp_path), "train", [person("a")])
+    for new, old in (("image-parse-v3", "image-parse"), ("openpose_json", "openpose-json")):
+        (tmp_path / "train" / new).rename(tmp_path / "train" / old)
+
+    (sample,) = viton_hd.read(str(tmp_path), "train", paired=True)
+
+    assert sample.parse.endswith("train/image-parse/a.png")
+    assert sample.keypoints.endswith("train/openpose-json/a_keypoints.json")
+
+
+def test_viton_hd_names_the_line_of_a_missing_picture(tmp_path: Path) -> None:
+    viton_hd.write(str(tmp_path), "test", map(person, "ab"))
+    (tmp_path / "test" / "cloth" / "b.jpg").unlink()
+
+    with pytest.raises(CatalogError, match=r"test_pairs.txt, line 1: names 'b.jpg', but there is no .*/cloth/b.jpg"):
+        list(viton_hd.read(str(tmp_path), "test", paired=False))
+
+
+def test_viton_hd_refuses_another_folder(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match=r"not a VITON-HD folder: .*train_pairs.txt is absent"):
+        list(viton_hd.read(str(tmp_path), "train", paired=True))
+
+
+def test_deepfashion_keeps_missing_joints_missing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    joints = np.concatenate([rng.integers(0, 176, (2, 18, 2)), np.ones((2, 18, 1))], axis=2).astype(np.float32)
+    joints[1, 4] = 0
+    pictures = [("x.jpg", b"x", joints[0]), ("y.jpg", b"y", joints[1])]
+    deepfashion.write(str(tmp_path), "test", pictures, [("x.jpg", "y.jpg")])
+
+    (sample,) = deepfashion.read(str(tmp_path), "test")
+
+    assert (storage.get(sample.source), storage.get(sample.target)) == (b"x", b"y")
+    np.testing.assert_array_equal(sample.source_keypoints, joints[0])
+    np.testing.assert_array_equal(sample.target_keypoints, joints[1])
+
+
+def test_deepfashion_names_an_unannotated_pair(tmp_path: Path) -> None:
+    deepfashion.write(str(tmp_path), "train", [("x.jpg", b"x", np.ones((18, 3), np.float32))], [("x.jpg", "z.jpg")])
+
+    with pytest.raises(CatalogError, match=r"pairs-train.csv, line 2: names \['z.jpg'\]"):
+        list(deepfashion.read(str(tmp_path), "train"))
+
+
+def test_deepfashion_names_a_malformed_annotation(tmp_path: Path) -> None:
+    deepfashion.write(str(tmp_path), "train", [("x.jpg", b"x", np.ones((18, 3), np.float32))], [])
+    (tmp_path / "fasion-resize-annotation-train.csv").write_text("name:keypoints_y:keypoints_x\nx.jpg: [1, 2]: [3]\n")
+
+    with pytest.raises(CatalogError, match=r"annotation-train.csv, line 2: must be"):
+        list(deepfashion.read(str(tmp_path), "train"))
+
+
+def test_multimodal_gives_captioned_pictures_that_have_a_parse(tmp_path: Path) -> None:
+    joints = np.ones((21, 3), np.float32) * 7
+    joints[:, 2] = 1
+    joints[3] = 0
+    pictures = [
+        multimodal.TextFiles(name=name, image_jpeg=b"i", parse_png=b"p", caption=f"A {name}.", keypoints=joints)
+        for name in ("first", "second")
+    ]
+    multimodal.write(str(tmp_path), pictures)
+    (tmp_path / "segm" / "second_segm.png").unlink()
+
+    (sample,) = multimodal.read(str(tmp_path))
+
+    assert sample.caption == "A first."
+    np.testing.assert_array_equal(sample.keypoints, joints)
+    assert sample.parse.endswith("segm/first_segm.png")
+
+
+def test_multimodal_refuses_a_folder_without_parses(tmp_path: Path) -> None:
+    multimodal.write(str(tmp_path), [])
+
+    with pytest.raises(CatalogError, match="none of the 0 captioned pictures"):
+        list(multimodal.read(str(tmp_path)))
