@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from botocore.exceptions import (
@@ -42,7 +42,7 @@ class S3Store:
         for attempt in range(1, ATTEMPTS + 1):
             with _said(address):
                 response = s3_client().get_object(Bucket=bucket, Key=key)
-                with response["Body"] as body:
+                with closing(response["Body"]) as body:  # `with body` would read around botocore's own checks
                     size = response["ContentLength"]
                     if max_bytes is not None and size > max_bytes:
                         raise TooLarge(address, f"holds {size} bytes; must be at most {max_bytes}")

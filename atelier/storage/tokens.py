@@ -33,7 +33,7 @@ class TokenIndex:
 
     def __init__(self, *, expected: int = 0) -> None:
         self._expected = expected
-        self._listings: dict[str, _Listing] = {}
+        self._listings: dict[str, Listing] = {}
         self._local, self._s3 = LocalStore(), S3Store()
 
     def tokens(self, addresses: Sequence[str]) -> list[str | None]:
@@ -49,7 +49,7 @@ class TokenIndex:
                 continue
             listing = self._listings.get(folder)
             if listing is None:
-                listing = self._listings[folder] = _Listing(self._s3.pages(folder, recursive=False))
+                listing = self._listings[folder] = Listing(self._s3.pages(folder, recursive=False))
             share = len(members) / len(addresses)
             listing.asked += len(members)
             listing.read_to(int(max(listing.asked, share * self._expected)) // _HEADS_A_PAGE)
@@ -65,7 +65,7 @@ class TokenIndex:
         return [found[address] for address in addresses]
 
 
-class _Listing:
+class Listing:
     """The names and tokens of one S3 folder, as far as it has been listed, packed in two sorted arrays."""
 
     def __init__(self, pages: Iterator[tuple[Entry, ...]]) -> None:
@@ -76,6 +76,11 @@ class _Listing:
         self._forbidden = False
         self._names = np.zeros(0, np.uint64)
         self._tokens = np.zeros(0, "S1")
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held for what has been listed."""
+        return self._names.nbytes + self._tokens.nbytes
 
     def read_to(self, pages: int) -> None:
         """Lists on to the given number of pages, or to the end."""
