@@ -1,0 +1,1 @@
+"""Human parsing: which part of a person each pixel is, in CIHP's 20 labels."""

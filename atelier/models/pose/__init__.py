@@ -1,0 +1,1 @@
+"""Keypoints of a person, in BODY_25's order."""
