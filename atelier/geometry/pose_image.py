@@ -2,8 +2,7 @@
 
 Geometry, order, colours and blending are those of OpenPose's renderer: limbs are ellipses of half-width
 min(H, W) / 120, joints are discs of radius min(H, W) / 100, both scaled by the person's extent, each blended on at 0.6
-in the joint's colour. Ours: the 400 pixels to which OpenPose compares that extent scale with the height; they are 400 at
-1024.
+in the joint's colour. Ours: the 400 pixels to which OpenPose compares that extent scale with the height, from 1024.
 """
 
 from __future__ import annotations

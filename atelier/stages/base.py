@@ -90,6 +90,9 @@ class Stage(ABC):
 class RowStage(Stage):
     """A stage that takes one row at a time, on the CPU: fetch, decode, encode."""
 
+    num_threads: int = 1
+    """Rows worked on at once; above 1 where a row mostly waits."""
+
     @abstractmethod
     def run_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """The written columns of one row; raises `RowError`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -103,21 +104,30 @@ class StageChain:
 def _run_rows(stage: RowStage, batch: Batch) -> None:
     check_reads(stage, batch)
     blank = stage.blank()
-    written: dict[str, list[Any]] = {name: [] for name in stage.writes}
     present = [name for name in (*ROW_COLUMNS, *stage.reads, *stage.optional) if name in batch]
-    for row, fine in enumerate(alive(batch)):
-        outputs: Mapping[str, Any] = blank
-        if fine:
-            try:
-                outputs = stage.run_row({name: batch[name][row] for name in present})
-                check_writes(stage, outputs)
-            except RowError as error:
-                outputs = blank
-                _fail(batch, row, stage.name, error)
-        for name in stage.writes:
-            written[name].append(outputs[name])
-    for name, values in written.items():
-        batch[name] = column(values)
+    rows = [{name: batch[name][row] for name in present} if fine else None for row, fine in enumerate(alive(batch))]
+
+    def attempt(row: Mapping[str, Any] | None) -> Mapping[str, Any] | RowError:
+        if row is None:
+            return blank
+        try:
+            return stage.run_row(row)
+        except RowError as error:
+            return error
+
+    if stage.num_threads > 1:
+        with ThreadPoolExecutor(stage.num_threads) as threads:
+            outcomes = list(threads.map(attempt, rows))
+    else:
+        outcomes = [attempt(row) for row in rows]
+    for row, outcome in enumerate(outcomes):
+        if isinstance(outcome, RowError):
+            _fail(batch, row, stage.name, outcome)
+            outcomes[row] = blank
+        else:
+            check_writes(stage, outcome)
+    for name in stage.writes:
+        batch[name] = column([outcome[name] for outcome in outcomes if not isinstance(outcome, RowError)])
 
 
 def column(values: Sequence[Any]) -> np.ndarray:
