@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import count, islice
 from typing import Annotated, Any
 
@@ -20,6 +19,7 @@ from atelier.errors import CatalogError, StorageError
 from atelier.rows import INPUTS, Item
 from atelier.seeds import MAX_SEED
 from pipelines.formats import RawRow, open_format
+from pipelines.unit_ids import text_id
 
 REQUIRED_COLUMNS = ("item_id", "task")
 MAX_VARIANTS = 1000
@@ -159,16 +159,16 @@ class Catalog:
 
 
 class _Seen:
-    """The ids that have been given out, by 64-bit digest: two of a million alike with probability 3e-8."""
+    """The ids that have been given out."""
 
     def __init__(self) -> None:
-        self._digests: set[int] = set()
+        self._taken: set[int] = set()
 
     def claim(self, item_id: str) -> bool:
-        digest = int.from_bytes(blake2b(item_id.encode(), digest_size=8).digest(), "little")
-        if digest in self._digests:
+        name = text_id(item_id)
+        if name in self._taken:
             return False
-        self._digests.add(digest)
+        self._taken.add(name)
         return True
 
 

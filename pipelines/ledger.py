@@ -1,0 +1,153 @@
+"""The ledger: how every unit ended, as immutable Parquet segments below `OUTPUT/ledger/`.
+
+Any process appends segments; `compact` merges them into few and swaps `INDEX.json`, which names the merged segments and
+those that they replace. What was replaced is deleted by the next compaction, so a reader that took the old index can
+finish; a crash anywhere leaves a readable ledger. Where a unit has several outcomes the latest counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from atelier import storage
+from atelier.errors import NotFound, PreconditionFailed
+from atelier.rows import OUTCOME_SCHEMA, Outcome
+from pipelines.outcomes import to_table
+from pipelines.unit_ids import unit_ids
+
+ROWS_A_SEGMENT = 100_000
+"""Of a merged segment: bounds what a compaction holds in memory."""
+
+_ROWS_A_BATCH = 8192
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Index:
+    segments: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    token: str = ""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger below an output; only the output's address, so it crosses to any process."""
+
+    output: str
+
+    @property
+    def folder(self) -> str:
+        """Where its segments and its index lie."""
+        return f"{storage.resolve(self.output)}/ledger"
+
+    def append(self, outcomes: Sequence[Outcome] | pa.Table) -> str:
+        """Writes outcomes as one new segment, and gives its address; "" for no outcomes."""
+        table: pa.Table = outcomes if isinstance(outcomes, pa.Table) else to_table(outcomes)
+        return self._write(table) if table.num_rows else ""
+
+    def segments(self) -> tuple[str, ...]:
+        """The segments that count now, oldest first."""
+        index = self._index()
+        listed = {storage.name(entry.address) for entry in storage.list(f"{self.folder}/segments", recursive=False)}
+        # Listed after the index was read: a segment that a compaction replaced meanwhile is in its merged one as well.
+        fresh = {name for name in listed if name.endswith(".parquet")} - set(index.replaced)
+        return tuple(f"{self.folder}/segments/{name}" for name in sorted(fresh | set(index.segments)))
+
+    def latest(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """The latest outcome of every unit, in batches of the columns asked for.
+
+        Two passes: who is latest (24 bytes an outcome in memory), then their rows.
+        """
+        segments = self.segments()
+        latest = _latest(segments)
+        start = 0
+        for segment in segments:
+            for batch in _batches(segment, columns):
+                chosen = latest[start : start + batch.num_rows]
+                start += batch.num_rows
+                if chosen.any():
+                    yield batch.filter(pa.array(chosen))
+
+    def compact(self) -> None:
+        """Merges the segments, so that there are few and none holds an outcome that no longer counts.
+
+        Readers see the old set or the new one. A ledger without new segments is left as it is.
+        """
+        index = self._index()
+        segments = self.segments()
+        names = {storage.name(segment) for segment in segments}
+        if names <= set(index.segments):
+            return
+        merged = tuple(storage.name(self._write(table)) for table in _tables(self.latest(), ROWS_A_SEGMENT))
+        replaced = sorted(names - set(merged))
+        content = json.dumps({"segments": merged, "replaced": replaced}, indent=1).encode()
+        address = f"{self.folder}/INDEX.json"
+        try:
+            if index.token:
+                storage.put(address, content, if_match=index.token, content_type="application/json")
+            else:
+                storage.put(address, content, if_absent=True, content_type="application/json")
+        except PreconditionFailed:
+            return  # another run compacted first; what this one wrote counts as further segments, doubles included
+        for name in set(index.replaced) - set(merged):
+            storage.delete(f"{self.folder}/segments/{name}")
+
+    def _index(self) -> _Index:
+        address = f"{self.folder}/INDEX.json"
+        try:
+            token = storage.head(address).token
+            held = json.loads(storage.get(address))
+        except NotFound:
+            return _Index()
+        return _Index(segments=tuple(held["segments"]), replaced=tuple(held["replaced"]), token=token)
+
+    def _write(self, table: pa.Table) -> str:
+        buffer = io.BytesIO()
+        pq.write_table(table.cast(OUTCOME_SCHEMA), buffer, compression="zstd")
+        content = buffer.getvalue()
+        # Named by its time, so that segments sort, and by its content, so that a repeated write is the same segment.
+        newest_ms = int(max(table.column("finished_at_s").to_pylist()) * 1000)
+        address = f"{self.folder}/segments/{newest_ms:014d}-{hashlib.sha256(content).hexdigest()[:16]}.parquet"
+        storage.put(address, content, if_absent=True, content_type="application/vnd.apache.parquet")
+        return address
+
+
+def _latest(segments: Sequence[str]) -> np.ndarray:
+    """For every row of the segments, in order, whether it is its unit's latest outcome; of equals the last row is."""
+    units: list[np.ndarray] = [np.zeros(0, np.uint64)]
+    times: list[np.ndarray] = [np.zeros(0)]
+    for segment in segments:
+        for batch in _batches(segment, ("item_id", "variant", "finished_at_s")):
+            units.append(unit_ids(batch.column("item_id").to_pylist(), batch.column("variant").to_pylist()))
+            times.append(batch.column("finished_at_s").to_numpy())
+    unit, finished = np.concatenate(units), np.concatenate(times)
+    order = np.lexsort((np.arange(len(unit)), finished, unit))
+    is_last = np.append(unit[order][1:] != unit[order][:-1], True) if len(order) else np.zeros(0, bool)
+    latest = np.zeros(len(unit), bool)
+    latest[order[is_last]] = True
+    return latest
+
+
+def _batches(segment: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+    filesystem, path = storage.arrow_filesystem(segment)
+    with filesystem.open_input_file(path) as source, pq.ParquetFile(source) as file:
+        yield from file.iter_batches(_ROWS_A_BATCH, columns=list(columns) if columns else None, use_threads=False)
+
+
+def _tables(batches: Iterator[pa.RecordBatch], num_rows: int) -> Iterator[pa.Table]:
+    """The batches as tables of about so many rows."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(part.num_rows for part in held) >= num_rows:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
