@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from atelier.errors import ConfigError
@@ -19,12 +20,13 @@ class CatalogJob:
         seed: mixed into every unit's seed that the catalog doesn't give.
         placement: `fused` (at most three pools) or `split` (a pool for each accelerator stage).
         num_accelerators: device shares to spread the accelerator pools over; 0 runs them on CPUs.
+        workers: processes of a pool, by its name (its stages joined by `+`), where placement's own choice doesn't suit.
         num_cpus: logical CPUs for a local Ray; None takes what placement needs.
         failure_budget: largest share of units that may end rejected or failed before the exit status is 3.
         rows_per_block: units in a Ray Data block; a multiple of the batch size.
         keep_masters: store the lossless picture too, so that another rendition never samples again.
         max_worker_deaths: how often one block may kill its worker before its rows are tried alone, then given up.
-        deadline_s: longest time without any progress before the run stops as hung.
+        deadline_s: longest time that a batch may take in one pool; then its worker is stopped, its rows tried alone.
     """
 
     name: str
@@ -32,6 +34,7 @@ class CatalogJob:
     seed: int = 0
     placement: Literal["fused", "split"] = "fused"
     num_accelerators: int = 0
+    workers: Mapping[str, int] = field(default_factory=dict)
     num_cpus: int | None = None
     failure_budget: float = 0.05
     rows_per_block: int = 16
