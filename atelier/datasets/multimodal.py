@@ -1,8 +1,8 @@
 """DeepFashion-MultiModal: `images/`, `segm/<name>_segm.png`, `keypoints/`, `captions.json`.
 
 Label maps hold 24 ids. Keypoint files hold 21 joints a line, (-1, -1) where absent, with visibility 0 (seen), 1
-(hidden) or 2 (absent). The order of the 21 joints is published as a figure only, so they are handed on as annotated; the closet
-writes COCO-18, the middle of the hips, and both big toes in their places, which is our own order.
+(hidden) or 2 (absent). The order of the 21 joints is published as a figure only, so they are handed on as annotated;
+the closet writes COCO-18, the middle of the hips, and both big toes in their places, which is our own order.
 """
 
 from __future__ import annotations
