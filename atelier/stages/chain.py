@@ -92,7 +92,7 @@ class StageChain:
         check_writes(stage, outputs)
         for row, error in faults.by_row.items():
             if row < rows and fine[row]:
-                _fail(batch, row, stage.name, error)
+                fail_row(batch, row, stage.name, error)
         dead = torch.as_tensor(np.append(~alive(batch), np.zeros(self.batch_size - rows, dtype=bool)))
         for name, value in outputs.items():
             value[dead.to(value.device)] = 0
@@ -122,7 +122,7 @@ def _run_rows(stage: RowStage, batch: Batch) -> None:
         outcomes = [attempt(row) for row in rows]
     for row, outcome in enumerate(outcomes):
         if isinstance(outcome, RowError):
-            _fail(batch, row, stage.name, outcome)
+            fail_row(batch, row, stage.name, outcome)
             outcomes[row] = blank
         else:
             check_writes(stage, outcome)
@@ -180,7 +180,8 @@ def _to_numpy(resident: Mapping[str, torch.Tensor], names: Collection[str], rows
     return {name: resident[name][:rows].cpu().numpy() for name in names if name in resident}
 
 
-def _fail(batch: Batch, row: int, stage: str, error: RowError) -> None:
+def fail_row(batch: Batch, row: int, stage: str, error: RowError) -> None:
+    """Records on a row of a batch where and why it failed."""
     for name, value in zip(ERROR_COLUMNS, (error.code, stage, error.detail, error.rejected), strict=True):
         batch[name] = batch[name].copy()
         batch[name][row] = value
