@@ -140,7 +140,7 @@ class StoreServer:
         if BUCKET not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
             client.create_bucket(Bucket=BUCKET)
         # The first object after a start waits some seconds for a volume; better here than in a job.
-        client.put_object(Bucket=BUCKET, Key=".ready", Body=b"")
+        client.put_object(Bucket=BUCKET, Key=".ready", Body=b"ready")
         client.delete_object(Bucket=BUCKET, Key=".ready")
 
     def _last_lines(self) -> str:
