@@ -1,1 +1,1 @@
-"""Pictures drawn from joints: the agnostic person, the agnostic parse and the skeleton. Pure numpy and Pillow."""
+"""What a try-on needs beside its networks: agnostic person and parse, skeleton, garment mask."""
