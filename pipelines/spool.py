@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,21 +15,20 @@ ROWS_A_FILE = 50_000
 
 
 class Spool:
-    """Takes columns in and writes `folder/00000.parquet`, … whole, each once it has `rows_a_file` rows.
+    """Takes rows in and writes `folder/00000.parquet`, … whole, each once it has `rows_a_file` rows.
 
     A spool that nothing was added to writes no file.
     """
 
-    def __init__(self, folder: str, schema: pa.Schema, *, rows_a_file: int = ROWS_A_FILE) -> None:
-        self._folder, self._schema, self._rows_a_file = folder, schema, rows_a_file
+    def __init__(self, folder: str, *, rows_a_file: int = ROWS_A_FILE) -> None:
+        self._folder, self._rows_a_file = folder, rows_a_file
         self._held: list[pa.Table] = []
         self._num_held = 0
         self.num_rows = 0
         self.files: list[str] = []
 
-    def add(self, columns: dict[str, list[Any]] | pa.Table) -> None:
-        """Takes rows in, by column."""
-        table = columns if isinstance(columns, pa.Table) else pa.table(columns, schema=self._schema)
+    def add(self, table: pa.Table) -> None:
+        """Takes rows in."""
         self._held.append(table)
         self._num_held += table.num_rows
         self.num_rows += table.num_rows
@@ -45,3 +44,11 @@ class Spool:
             storage.put(address, buffer.getvalue(), content_type="application/vnd.apache.parquet")
             self.files.append(address)
         self._held, self._num_held = [], 0
+
+
+def read_spool(folder: str) -> Iterator[pa.Table]:
+    """The tables that a spool wrote to a folder, in order; none where it wrote none."""
+    for address in sorted(entry.address for entry in storage.list(folder, recursive=False)):
+        filesystem, path = storage.arrow_filesystem(address)
+        with filesystem.open_input_file(path) as source:
+            yield pq.read_table(source)

@@ -20,16 +20,20 @@ MAX_SHOWN = 200
 """Rows of the table for people; the JSON lines hold all of them."""
 
 
-def faults_of(item: Item, job: CatalogJob) -> tuple[Fault, ...]:
-    """Why a job can't plan an item; empty where it can."""
+def checked_item(item: Item, job: CatalogJob) -> tuple[Item, Recipe] | BadRow:
+    """An item with the recipe that makes it, or why the job can't plan it."""
     recipe = job.recipe_for(item.task)
     if recipe is None:
         known = sorted(recipe.task for recipe in job.recipes)
         reason = f"job {job.name} doesn't know this task; must be one of {known}"
-        return (Fault(field="task", value=item.task, code="unknown_task", reason=reason),)
-    reason = f"is empty; task {item.task} must have it"
-    absent = (name for name in recipe.inputs if not _given(item, name))
-    return tuple(Fault(field=name, value="", code="missing_input", reason=reason) for name in absent)
+        faults = [Fault(field="task", value=item.task, code="unknown_task", reason=reason)]
+    else:
+        reason = f"is empty; task {item.task} must have it"
+        absent = (name for name in recipe.inputs if not _given(item, name))
+        faults = [Fault(field=name, value="", code="missing_input", reason=reason) for name in absent]
+    if recipe is None or faults:
+        return BadRow(line=item.line, item_id=item.item_id, task=item.task, faults=tuple(faults))
+    return item, recipe
 
 
 def inputs_for(item: Item, recipe: Recipe) -> dict[str, str]:
@@ -46,10 +50,9 @@ def validate(catalog: Catalog, job: CatalogJob) -> Iterator[BadRow]:
     """
     for batch in catalog.batches():
         for row in batch:
-            if isinstance(row, BadRow):
-                yield row
-            elif faults := faults_of(row, job):
-                yield BadRow(line=row.line, item_id=row.item_id, task=row.task, faults=faults)
+            checked = row if isinstance(row, BadRow) else checked_item(row, job)
+            if isinstance(checked, BadRow):
+                yield checked
 
 
 def json_lines(rows: Iterable[BadRow]) -> Iterator[str]:
