@@ -46,8 +46,8 @@ class StageChain:
         """All stages over at most `batch_size` rows.
 
         Args:
-            keep: the columns that someone after this chain reads; the rest are dropped. Row, error and seconds columns
-                always stay. None keeps everything.
+            keep: the columns that someone after this chain reads; the rest are dropped. Row, error, seconds
+                and score columns always stay. None keeps everything.
         """
         rows = num_rows(batch)
         if not 0 < rows <= self.batch_size:
@@ -95,8 +95,8 @@ class StageChain:
                 fail_row(batch, row, stage.name, error)
         dead = torch.as_tensor(np.append(~alive(batch), np.zeros(self.batch_size - rows, dtype=bool)))
         for name, value in outputs.items():
-            value[dead.to(value.device)] = 0
-            resident[name] = value
+            # Not in place: a model may have run in inference mode, whose tensors can't be written to.
+            resident[name] = value.masked_fill(dead.to(value.device).view(-1, *[1] * (value.ndim - 1)), 0)
             # A column another stage wrote before lives on the device now: the host copy would be stale.
             batch.pop(name, None)
 
@@ -188,7 +188,7 @@ def fail_row(batch: Batch, row: int, stage: str, error: RowError) -> None:
 
 
 def _stays(name: str, keep: Collection[str]) -> bool:
-    return name in keep or name in ROW_COLUMNS or name in STATE_COLUMNS or name.startswith("seconds_")
+    return name in keep or name in ROW_COLUMNS or name in STATE_COLUMNS or name.startswith(("seconds_", "score_"))
 
 
 def new_batch(columns: Mapping[str, Sequence[Any]]) -> Batch:
