@@ -48,6 +48,12 @@ class PyramidConfig:
         if any(side < STRIDE or side % STRIDE for side in self.input_size):
             raise ConfigError(f"input_size: is {self.input_size}, both sides must be multiples of {STRIDE}")
 
+    def scaled_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """What a picture of `size` is resized to: the input's height, its own aspect to the nearest stride."""
+        height = self.input_size[0]
+        width = round(size[1] * height / size[0] / STRIDE) * STRIDE
+        return height, max(width, STRIDE)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for `config.json`, with the model's name."""
         return {"model": self.model, **dataclasses.asdict(self)}
