@@ -1,0 +1,111 @@
+"""The recipes by name: how each task's pictures are made. A variant is a function that changes two fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from atelier.errors import ConfigError
+from atelier.models.viton_hd import InferenceOptions
+from atelier.recipe import Recipe
+from atelier.stages.agnostic import Agnostic
+from atelier.stages.decode import Decode
+from atelier.stages.encode import Encode
+from atelier.stages.fetch import Fetch
+from atelier.stages.inspect import Inspect
+from atelier.stages.layout import Layout
+from atelier.stages.parse import Parse
+from atelier.stages.pose import Pose
+from atelier.stages.synthesize import Synthesize
+from atelier.stages.warp import Warp
+
+TRY_ON = "try_on"
+
+
+def viton_hd_closet() -> Recipe:
+    """Try-on at 256x192 with the small weights that come with Atelier, trained on drawn people."""
+    return try_on(
+        name="viton_hd_closet",
+        size=(256, 192),
+        weights="viton_hd_closet",
+        parser="parser_closet",
+        pose="pose_closet",
+        repaint=True,
+        batch_size=4,
+    )
+
+
+def viton_hd(*, weights: str, parser: str, pose: str, options: InferenceOptions | None = None) -> Recipe:
+    """Try-on at 1024x768 as published, with folders of converted weights.
+
+    Args:
+        weights: what `python -m atelier convert viton_hd` wrote.
+        parser, pose: for rows that don't bring their own parse or keypoints.
+        options: how VITON-HD is run.
+    """
+    return try_on(
+        name="viton_hd",
+        size=(1024, 768),
+        weights=weights,
+        parser=parser,
+        pose=pose,
+        options=options,
+        repaint=False,
+        batch_size=4,
+    )
+
+
+def try_on(
+    *,
+    name: str,
+    size: tuple[int, int],
+    weights: str,
+    parser: str,
+    pose: str,
+    options: InferenceOptions | None = None,
+    repaint: bool,
+    batch_size: int,
+) -> Recipe:
+    """A person and a flat garment become that person in that garment, by VITON-HD.
+
+    Args:
+        size: working size (H, W).
+        weights, parser, pose: shipped names or folders.
+        repaint: lay the person's own pixels back where nothing was to change (ours); False is exactly the paper's.
+    """
+    inputs, optional = ("person", "garment"), ("garment_mask", "parse", "keypoints")
+    options = options or InferenceOptions()
+    return Recipe(
+        name=name,
+        task=TRY_ON,
+        size=size,
+        inputs=inputs,
+        optional=optional,
+        batch_size=batch_size,
+        stages=(
+            Fetch(required=inputs, optional=optional),
+            Decode(size=size),
+            Parse(size=size, weights=parser),
+            Pose(size=size, weights=pose),
+            Agnostic(size=size),
+            Layout(size=size, weights=weights, options=options),
+            Warp(size=size, weights=weights, options=options),
+            Synthesize(size=size, weights=weights, options=options, repaint=repaint),
+            Inspect(size=size, weights=weights, options=options),
+            Encode(),
+        ),
+    )
+
+
+RECIPES: Mapping[str, Callable[[], Recipe]] = {"viton_hd_closet": viton_hd_closet}
+"""Recipes that need nothing but what comes with Atelier."""
+
+
+def named(name: str) -> Recipe:
+    """The recipe of a name.
+
+    Raises:
+        ConfigError: no such recipe; lists those there are.
+    """
+    if name not in RECIPES:
+        raise ConfigError(f"recipe {name!r}: there is none of that name; there are {sorted(RECIPES)}")
+    return RECIPES[name]()
