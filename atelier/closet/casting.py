@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from atelier.closet.garments import BOTTOMS, TOPS, garment_seed
-from atelier.closet.look import Outfit
+from atelier.closet.outfits import Outfit, bottom_seed, top_seed
 
 HELD_OUT = 1_000_000
 """People, garments and poses with seeds from here up are never trained on."""
@@ -45,14 +44,11 @@ def cast(seed: int, index: int, *, held_out: bool) -> Casting:
     def number() -> int:
         return start + int(rng.integers(HELD_OUT // 10))
 
-    def garment(categories: tuple[str, ...], shares: tuple[float, ...] | None = None) -> int:
-        return garment_seed(str(rng.choice(categories, p=shares)), number())
-
-    worn, tried, bottom = garment(TOPS), garment(TOPS), garment(BOTTOMS, (0.6, 0.15, 0.25))
+    worn, tried, bottom = top_seed(number()), top_seed(number()), bottom_seed(number())
     return Casting(
         person=number(),
         pose=number(),
         other_pose=number(),
         worn=Outfit(top=worn, bottom=bottom),
-        garment=tried if tried != worn else garment(TOPS),
+        garment=tried if tried != worn else top_seed(number()),
     )

@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from atelier import storage
 from atelier.closet.casting import Casting, cast
 from atelier.closet.files import jpeg, labels_png, mask_png, png
-from atelier.closet.look import draw_flat, draw_look, draw_studio
+from atelier.closet.flat import draw_flat
+from atelier.closet.look import draw_look
+from atelier.closet.sheet import contact_sheet
 from atelier.skeletons import write_openpose
 
 COLUMNS = ("item_id", "task", "person", "garment", "garment_mask", "parse", "keypoints", "seed", "truth")
@@ -104,6 +107,19 @@ def write_catalog(
     return address
 
 
+def draw_sheet(*, items: int, seed: int, size: tuple[int, int]) -> Image.Image:
+    """A contact sheet of items: each person, the garment to try on, and the true answer."""
+    pictures = []
+    for index in range(items):
+        role = cast(seed, index, held_out=True)
+        pictures += [
+            draw_look(person=role.person, outfit=role.worn, pose=role.pose, size=size).image,
+            draw_flat(garment=role.garment, size=size).image,
+            draw_look(person=role.person, outfit=role.dressed, pose=role.pose, size=size).image,
+        ]
+    return contact_sheet(pictures, columns=3 * min(4, items))
+
+
 def _put(out: str, files: Mapping[str, bytes]) -> None:
     for path, data in files.items():
         storage.put(storage.join(out, path), data)
@@ -118,8 +134,9 @@ def _truncated_jpeg(row: dict[str, str], files: Files) -> None:
 
 
 def _no_person(row: dict[str, str], files: Files) -> None:
-    height, width = (int(part) for part in _size_of(files[row["truth"]]))
-    files[row["person"]] = jpeg(draw_studio(zlib.crc32(row["item_id"].encode()), size=(height, width)))
+    height, width = _size_of(files[row["truth"]])
+    light = np.linspace(236, 214, height).astype(np.uint8)
+    files[row["person"]] = jpeg(np.broadcast_to(light[:, None, None], (height, width, 3)).copy())
     row["parse"] = row["keypoints"] = ""
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from atelier import storage
 from atelier.closet.casting import cast
 from atelier.closet.files import jpeg, labels_png, png
-from atelier.closet.look import draw_flat, draw_look
+from atelier.closet.flat import draw_flat
+from atelier.closet.look import draw_look
 from atelier.datasets import deepfashion, multimodal, viton_hd
-from atelier.geometry import pose_image
+from atelier.geometry.pose_image import pose_image
 from atelier.skeletons import BODY_25, COCO_18, coco18, write_openpose
 
 Layout = Literal["viton_hd", "deepfashion", "multimodal"]
@@ -48,8 +49,8 @@ def write_dataset(
 def _people(items: int, seed: int, size: tuple[int, int], held_out: bool) -> Iterator[viton_hd.TryOnFiles]:
     for index in range(items):
         role = cast(seed, index, held_out=held_out)
-        look = draw_look(person=role.person, outfit=role.worn, pose=role.pose, size=size)
-        flat = draw_flat(garment=role.worn.top, size=size)
+        look = draw_look(person=role.person, outfit=role.dressed, pose=role.pose, size=size)
+        flat = draw_flat(garment=role.garment, size=size)
         yield viton_hd.TryOnFiles(
             name=f"{index:05d}_00",
             person_jpeg=jpeg(look.image),

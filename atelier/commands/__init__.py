@@ -6,5 +6,6 @@ A command's module has `add_arguments(parser)` and `run(arguments) -> exit statu
 from __future__ import annotations
 
 COMMANDS: dict[str, str] = {
+    "closet": "Draw a catalog, a data set or a contact sheet of the synthetic wardrobe.",
     "convert": "Turn published checkpoint files into a folder of safetensors.",
 }

@@ -1,0 +1,73 @@
+"""`python -m atelier closet catalog|dataset|sheet`: the synthetic wardrobe as files."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares what can be drawn."""
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+
+    catalog = kinds.add_parser("catalog", help="a catalog of try-on items with true answers")
+    _shared(catalog)
+    catalog.add_argument("--broken", type=int, default=0, metavar="K", help="add K rows of every kind of broken row")
+
+    dataset = kinds.add_parser("dataset", help="a training or test set in a published layout")
+    dataset.add_argument("--layout", choices=("viton_hd", "deepfashion", "multimodal"), required=True)
+    dataset.add_argument(
+        "--split", choices=("train", "test"), default="train", help="test is drawn from held-out seeds"
+    )
+    _shared(dataset)
+
+    sheet = kinds.add_parser("sheet", help="a contact sheet to look at")
+    _shared(sheet)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Draws, and says where it lies."""
+    if arguments.items < 1 or getattr(arguments, "broken", 0) < 0:
+        sys.stderr.write("--items must be at least 1, --broken at least 0\n")
+        return 2
+    if arguments.kind == "catalog":
+        from atelier.closet.catalog import write_catalog
+
+        done = write_catalog(
+            arguments.out, items=arguments.items, seed=arguments.seed, size=arguments.size, broken=arguments.broken
+        )
+    elif arguments.kind == "dataset":
+        from atelier.closet.layouts import write_dataset
+
+        done = write_dataset(
+            arguments.layout,
+            arguments.out,
+            items=arguments.items,
+            seed=arguments.seed,
+            size=arguments.size,
+            split=arguments.split,
+        )
+    else:
+        from atelier.closet.catalog import draw_sheet
+
+        done = arguments.out
+        draw_sheet(items=arguments.items, seed=arguments.seed, size=arguments.size).save(done)
+    sys.stdout.write(f"{done}\n")
+    return 0
+
+
+def _shared(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--items", type=int, default=24, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="the same seed draws the same, anywhere")
+    parser.add_argument("--size", type=_size, default=(256, 192), metavar="HxW", help="in pixels, e.g. 1024x768")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="folder or s3:// prefix; for a sheet, a .png or .jpg file"
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match or min(size := (int(match[1]), int(match[2]))) < 32 or max(size) > 4096:
+        raise argparse.ArgumentTypeError(f"{text!r} must be HEIGHTxWIDTH, each from 32 to 4096, e.g. 256x192")
+    return size
