@@ -3,6 +3,7 @@
 AtelierError
 ├── ConfigError            settings that contradict each other or do not fit the model
 ├── CatalogError           a catalog that cannot be read at all (a bad row is a rejected row, not this)
+├── LedgerError            an output whose own records are absent or contradict each other
 ├── WeightsError           a checkpoint or weight folder that does not fit; lists every key that is off
 ├── StorageError           an address that cannot be read or written
 │   ├── NotFound           nothing lies at the address
@@ -30,6 +31,10 @@ class ConfigError(AtelierError):
 
 class CatalogError(AtelierError):
     """A catalog that cannot be read at all."""
+
+
+class LedgerError(AtelierError):
+    """An output whose own records are absent or contradict each other."""
 
 
 class StageContractError(AtelierError):

@@ -6,22 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from atelier.recipe import Recipe
 from pipelines.ledger import Ledger
 from pipelines.spool import read_spool
-
-CENSUS_SCHEMA = pa.schema(
-    [
-        ("item_id", pa.string()),
-        ("variant", pa.int32()),
-        ("task", pa.string()),
-        ("recipe", pa.string()),
-        ("plan_key", pa.string()),
-    ]
-)
-"""Every unit of a planned catalog, in its order; `recipe` is `""` for one that can't be planned."""
 
 
 @dataclass(frozen=True, kw_only=True)

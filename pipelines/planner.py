@@ -18,10 +18,11 @@ from atelier.recipe import Recipe
 from atelier.rows import INPUTS, UNIT_SCHEMA, Item, Outcome, Unit
 from atelier.seeds import unit_seed
 from pipelines.catalog import BadRow, Catalog
+from pipelines.census import CENSUS_SCHEMA
 from pipelines.job import CatalogJob
 from pipelines.ledger import Ledger
 from pipelines.outcomes import to_table
-from pipelines.plan import CENSUS_SCHEMA, Partition, Plan, PlanCounts
+from pipelines.plan import Partition, Plan, PlanCounts
 from pipelines.spool import Spool
 from pipelines.standing import OK, REJECTED, Standing
 from pipelines.unit_ids import text_ids, unit_ids

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from atelier import storage
+from atelier.errors import LedgerError, NotFound
 
 State = Literal["running", "finished", "stopped"]
 
@@ -56,10 +57,28 @@ def write_record(output: str, record: RunRecord) -> None:
     storage.put(f"{_folder(output)}/{record.run_id}.json", content, content_type="application/json")
 
 
-def last_record(output: str) -> RunRecord | None:
-    """The newest run's record, None where there was none."""
-    names = sorted(entry.address for entry in storage.list(_folder(output), recursive=False))
-    return RunRecord(**json.loads(storage.get(names[-1]))) if names else None
+def read_record(output: str, run_id: str) -> RunRecord:
+    """The record of one run.
+
+    Raises:
+        LedgerError: the output knows no such run.
+    """
+    try:
+        return RunRecord(**json.loads(storage.get(f"{_folder(output)}/{run_id}.json")))
+    except NotFound as error:
+        raise LedgerError(f"output {output}: holds no run {run_id!r}") from error
+
+
+def current_run(output: str) -> RunRecord:
+    """The newest run's record.
+
+    Raises:
+        LedgerError: nothing was ever run into the output.
+    """
+    names = [storage.name(entry.address) for entry in storage.list(_folder(output), recursive=False)]
+    if not names:
+        raise LedgerError(f"output {output}: holds no run; `python -m pipelines run` makes one")
+    return read_record(output, max(names).removesuffix(".json"))
 
 
 def _folder(output: str) -> str:
