@@ -65,7 +65,7 @@ class StageChain:
                 self._run_tensors(stage, batch, resident)
             seconds = (time.perf_counter() - started) / rows
             batch[f"seconds_{stage.name}"] = np.full(rows, seconds, dtype=np.float32)
-        wanted = resident if keep is None else [name for name in resident if name in keep]
+        wanted = [name for name in resident if keep is None or _stays(name, keep)]
         batch.update(_to_numpy(resident, wanted, rows))
         return batch if keep is None else {name: batch[name] for name in batch if _stays(name, keep)}
 
