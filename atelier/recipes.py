@@ -34,12 +34,12 @@ def viton_hd_closet() -> Recipe:
     )
 
 
-def viton_hd(*, weights: str, parser: str, pose: str, options: InferenceOptions | None = None) -> Recipe:
+def viton_hd(*, weights: str, parser: str | None, pose: str | None, options: InferenceOptions | None = None) -> Recipe:
     """Try-on at 1024x768 as published, with folders of converted weights.
 
     Args:
         weights: what `python -m atelier convert viton_hd` wrote.
-        parser, pose: for rows that don't bring their own parse or keypoints.
+        parser, pose: for rows that don't bring their own parse or keypoints; None where every row does.
         options: how VITON-HD is run.
     """
     return try_on(
@@ -59,8 +59,8 @@ def try_on(
     name: str,
     size: tuple[int, int],
     weights: str,
-    parser: str,
-    pose: str,
+    parser: str | None,
+    pose: str | None,
     options: InferenceOptions | None = None,
     repaint: bool,
     batch_size: int,
@@ -69,7 +69,7 @@ def try_on(
 
     Args:
         size: working size (H, W).
-        weights, parser, pose: shipped names or folders.
+        weights, parser, pose: shipped names or folders; parser and pose may be None where every row brings its own.
         repaint: lay the person's own pixels back where nothing was to change (ours); False is exactly the paper's.
     """
     inputs, optional = ("person", "garment"), ("garment_mask", "parse", "keypoints")
@@ -85,7 +85,7 @@ def try_on(
             Fetch(required=inputs, optional=optional),
             Decode(size=size),
             Parse(size=size, weights=parser),
-            Pose(size=size, weights=pose),
+            Pose(weights=pose),
             Agnostic(size=size),
             Layout(size=size, weights=weights, options=options),
             Warp(size=size, weights=weights, options=options),

@@ -12,8 +12,9 @@ _PLAIN = 0.8
 """Share of the border that must be of one colour; a garment may touch the rest."""
 _SMALLEST, _LARGEST = 0.02, 0.95
 """Share of the picture that a garment may take."""
-_STABLE = 1.5
-"""A mask that grows by more than this when the tolerance is halved has leaked: white cloth on white."""
+_STABLE = 1.12
+"""A mask that grows by more than this when the tolerance is halved has leaked: white cloth, or white stripes, on white.
+Of 120 drawn garments the leaky ones grew by 1.18 and more, the others by at most 1.09 (their soft shadow)."""
 _SPECK = 0.1
 """Pieces smaller than this share of the largest one are dust and shadows."""
 
