@@ -224,6 +224,8 @@ def _free_ports() -> int:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
+        # As the server does: connections of an earlier run that still linger are no reason to refuse.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
@@ -248,16 +250,16 @@ def main() -> None:
     if taken:
         raise SystemExit(f"Ports {taken} are taken; choose another --port: it and the eight after it must be free")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with StoreServer(arguments.folder, port=arguments.port) as store:
-        sys.stdout.write(f"S3 at {store.endpoint}, data in {store.folder}. In another terminal:\n\n")
-        for key, value in store.environment().items():
-            sys.stdout.write(f"export {key}={value}\n")
-        sys.stdout.write(f"\nThen use addresses like s3://{BUCKET}/spring/catalog.csv. Ctrl-C ends the store.\n")
-        sys.stdout.flush()
-        try:
+    try:
+        with StoreServer(arguments.folder, port=arguments.port) as store:
+            sys.stdout.write(f"S3 at {store.endpoint}, data in {store.folder}. In another terminal:\n\n")
+            for key, value in store.environment().items():
+                sys.stdout.write(f"export {key}={value}\n")
+            sys.stdout.write(f"\nThen use addresses like s3://{BUCKET}/spring/catalog.csv. Ctrl-C ends the store.\n")
+            sys.stdout.flush()
             raise SystemExit(store.wait())
-        except KeyboardInterrupt:
-            sys.stdout.write("\nStopped; the data stays.\n")
+    except KeyboardInterrupt:
+        sys.stdout.write("\nStopped; the data stays.\n")
 
 
 if __name__ == "__main__":

@@ -128,6 +128,7 @@ def test_avif_turns_upright() -> None:
     assert differs_by(images.decode_picture(data), scene()) <= 3
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_broken_exif_turns_nothing() -> None:
     data = saved(scene(), "JPEG", quality=95, exif=b"Exif\0\0MM\0*\xff\xff\xff\xff garbage")
     assert differs_by(images.decode_picture(data), scene()) <= 3
