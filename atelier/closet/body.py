@@ -12,7 +12,7 @@ from atelier.closet.people import MANNEQUIN, Person
 from atelier.closet.poses import FLAT, SIDES, Pose, Side
 from atelier.closet.torso import CHEST, CROTCH, HIP, WAIST, Torso
 
-NECK_Y, SHOULDER_DOWN, HIP_DOWN = 1.23, 0.335, 2.45
+NECK_Y, SHOULDER_DOWN, HIP_DOWN = 1.23, 0.35, 2.45
 ARM_LENGTHS = (1.36, 1.16)
 SIGN: dict[Side, float] = {"right": -1.0, "left": 1.0}
 ASPECT = 0.75
@@ -115,9 +115,7 @@ def solve_at(person: Person, pose: Pose, unit: float, crown: Points) -> Body:
         arms[side] = _arm(person, pose, torso, side, sign, cosine)
         legs[side], toes[side] = _leg(person, pose, torso, side, sign, cosine)
     near: Side = "left" if pose.yaw < 0 else "right"
-    return Body(
-        person=person, pose=pose, unit=unit, head=head, torso=torso, arms=arms, legs=legs, toes=toes, near=near
-    )
+    return Body(person=person, pose=pose, unit=unit, head=head, torso=torso, arms=arms, legs=legs, toes=toes, near=near)
 
 
 def _arm(person: Person, pose: Pose, torso: Torso, side: Side, sign: float, cosine: float) -> Limb:
@@ -148,24 +146,22 @@ def _arm(person: Person, pose: Pose, torso: Torso, side: Side, sign: float, cosi
     )
 
 
-def _leg(
-    person: Person, pose: Pose, torso: Torso, side: Side, sign: float, cosine: float
-) -> tuple[Limb, Points]:
+def _leg(person: Person, pose: Pose, torso: Torso, side: Side, sign: float, cosine: float) -> tuple[Limb, Points]:
     leg = pose.legs[side]
     width = float(torso.width(HIP))
-    joint = torso.place([(sign * (width - 0.315 * person.girth), HIP_DOWN)])[0]
+    joint = torso.place([(sign * width * 0.5, HIP_DOWN)])[0]
     unit, tall = torso.unit, person.stature
     spread = 1.0 if pose.seated or pose.name == "walking" else 0.5 + 0.5 * cosine
     turn = 0.28 * pose.yaw if pose.seated else 0.0
     knee = np.array([sign * leg.knee[0] * spread + turn, leg.knee[1] * tall])
     ankle = np.array([sign * leg.ankle[0] * spread + turn, leg.ankle[1] * tall])
     wide = person.girth * unit
-    thigh = 0.30 if not pose.seated else 0.275
+    thigh = width * 0.5 / person.girth  # so that the thighs meet below the crotch
     profile = [
         (-0.5, thigh),
         (0.0, thigh),
-        (0.2, thigh * 1.0),
-        (0.6, 0.255),
+        (0.2, thigh * 0.98),
+        (0.6, 0.15 + 0.36 * thigh),
         (0.9, 0.205),
         (1.0, 0.196),
         (1.12, 0.186),

@@ -44,9 +44,10 @@ def _leg_limb(body: Body, garment: Garment, side: Side) -> Limb:
 def _pelvis(body: Body, garment: Garment) -> tuple[Points, list[Points]]:
     """The hips' outline, and its two halves at the front's centre line."""
     torso, loose = body.torso, garment.ease * 0.7 + 0.012
-    half = [(float(torso.width(level)) + loose, level) for level in (RISE, 1.75, 2.0, HIP, 2.55)]
+    half = [(float(torso.width(level)) + loose, level) for level in (RISE, 1.75, 2.0, HIP)]
+    half += [(0.97 * float(torso.width(HIP)), 2.5), (0.62 * float(torso.width(HIP)), 2.68)]
     right = open_curve(half, 4)
-    low = [(0.10, CROTCH + 0.06), (-0.10, CROTCH + 0.06)]
+    low = [(0.06, CROTCH + 0.06), (-0.06, CROTCH + 0.06)]
     outline = torso.place(np.concatenate([right, low, right[::-1] * (-1.0, 1.0)]))
     centre = torso.front([(0.0, RISE - 0.05), (0.0, 2.0), (0.0, CROTCH + 0.3)])
     halves = []
@@ -62,7 +63,9 @@ def _trousers(canvas: Canvas, body: Body, garment: Garment) -> None:
     stop = garment.leg + 1
     for side in _far_first(body):
         limb = _leg_limb(body, garment, side)
-        hips = pelvis.within(canvas.shape(halves[0 if side == "right" else 1])) if side != _far_first(body)[0] else pelvis
+        hips = (
+            pelvis.within(canvas.shape(halves[0 if side == "right" else 1])) if side != _far_first(body)[0] else pelvis
+        )
         leg = canvas.shape(*limb.outlines(1.0, stop))
         for patch in (hips, leg):
             _leg_cloth(canvas, body, garment, limb, patch)
@@ -103,8 +106,16 @@ def _leg_cloth(canvas: Canvas, body: Body, garment: Garment, limb: Limb, patch: 
 def _waist_details(canvas: Canvas, body: Body, garment: Garment, pelvis: Patch) -> None:
     torso, unit = body.torso, body.unit
     dark = scaled(garment.colour, 0.72)
-    canvas.paint(canvas.line(torso.front([(-0.7, RISE + 0.13), (0.0, RISE + 0.16), (0.7, RISE + 0.13)]), 0.02 * unit).within(pelvis), dark, None)
-    canvas.paint(canvas.line(torso.front([(0.0, RISE), (0.0, 2.0), (0.02, CROTCH)]), 0.02 * unit).within(pelvis), dark, None)
+    canvas.paint(
+        canvas.line(torso.front([(-0.7, RISE + 0.13), (0.0, RISE + 0.16), (0.7, RISE + 0.13)]), 0.02 * unit).within(
+            pelvis
+        ),
+        dark,
+        None,
+    )
+    canvas.paint(
+        canvas.line(torso.front([(0.0, RISE), (0.0, 2.0), (0.02, CROTCH)]), 0.02 * unit).within(pelvis), dark, None
+    )
     for sign in (-1, 1):
         pocket = torso.front(open_curve([(sign * 0.40, RISE + 0.16), (sign * 0.46, 1.9), (sign * 0.62, 2.06)], 5))
         canvas.paint(canvas.line(pocket, 0.02 * unit).within(pelvis), dark, None)
@@ -123,7 +134,9 @@ def skirt(canvas: Canvas, body: Body, garment: Garment, waist: float) -> None:
     reach = [1.3, 1.6, 2.0, 2.5, 3.0]
     cover = [_leg_reach(body, joints, place - 1) / unit + 0.05 for place in reach]
     wide = [max(hips + garment.flare * 0.8 * (place - 1), need) for place, need in zip(reach, cover, strict=True)]
-    profile = np.array([(0.0, top), (0.45, top * 0.45 + hips * 0.55), (0.85, hips), (1.0, hips), *zip(reach, wide, strict=True)])
+    profile = np.array(
+        [(0.0, top), (0.45, top * 0.45 + hips * 0.55), (0.85, hips), (1.0, hips), *zip(reach, wide, strict=True)]
+    )
     limb = Limb(joints=joints, profile=profile * (1.0, unit))
     places = stop * np.arange(15) / 14
     body_band = ribbon(np.stack([limb.point(float(p)) for p in places]), limb.radius(places))
@@ -136,9 +149,16 @@ def skirt(canvas: Canvas, body: Body, garment: Garment, waist: float) -> None:
     levels[0] = waist
     down = np.interp(along, np.arange(4), levels).astype(np.float32)
     inner = np.clip(across, -1, 1)
-    flat = (across - np.float32(torso.turn) * (1 - inner * inner)) * limb.radius(along).astype(np.float32) / np.float32(unit)
+    flat = (
+        (across - np.float32(torso.turn) * (1 - inner * inner))
+        * limb.radius(along).astype(np.float32)
+        / np.float32(unit)
+    )
     light = rounded_light(across, -0.75, 0.85)
-    pleats = [(k, 0.35, k * 1.04, stop + 0.5, 0.07, (0.05 + 0.22 * garment.flare) * (1 if k < 0 else -1)) for k in (-0.8, -0.5, -0.2, 0.18, 0.5, 0.8)]
+    pleats = [
+        (k, 0.35, k * 1.04, stop + 0.5, 0.07, (0.05 + 0.22 * garment.flare) * (1 if k < 0 else -1))
+        for k in (-0.8, -0.5, -0.2, 0.18, 0.5, 0.8)
+    ]
     strength = np.float32(garment.crispness * (1.4 if garment.is_dark else 1.0))
     light = light + creased(across, along, pleats) * strength
     colours = cloth_of(garment, round(unit, 3), printed=False).sample(flat, down)

@@ -78,7 +78,9 @@ def _pattern(garment: Garment, u: np.ndarray, v: np.ndarray, unit: np.float32) -
         x = u / spacing + np.float32(0.5) * (row % 2)
         dx, dy = x - np.floor(x) - np.float32(0.5), v / spacing - row - np.float32(0.5)
         distance = np.sqrt(dx * dx + dy * dy) * spacing
-        return np.clip((spacing * (np.float32(0.16) + np.float32(0.22) * duty) - distance) * unit + np.float32(0.5), 0, 1)
+        return np.clip(
+            (spacing * (np.float32(0.16) + np.float32(0.22) * duty) - distance) * unit + np.float32(0.5), 0, 1
+        )
     top, bottom = (1.2, 5.2) if garment.category == "skirt" else (0.1, 4.0 if garment.leg else 2.5)
     share = np.clip((v + np.float32(0) * u - np.float32(top)) / np.float32(bottom - top), 0, 1)
     return share * share * (3 - 2 * share)

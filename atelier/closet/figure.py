@@ -42,8 +42,8 @@ def trunk(canvas: Canvas, body: Body) -> None:
         (float(torso.width(WAIST)), WAIST),
         (float(torso.width(2.0)), 2.0),
         (float(torso.width(HIP)), HIP),
-        (float(torso.width(HIP)) * 0.8, CROTCH),
-        (0.12, CROTCH + 0.12),
+        (float(torso.width(HIP)) * 0.8, 2.58),
+        (0.08, CROTCH + 0.04),
     ]
     patch = canvas.shape(torso.place(closed_curve(mirrored(half), 5)))
     if patch.empty:
@@ -65,10 +65,10 @@ def arm(canvas: Canvas, body: Body, side: Side) -> None:
     if pose.hand != "hidden":
         outlines.append(_hand(body, side))
     _skin(canvas, body, limb, outlines, ARMS[side].cihp, side)
-    if pose.hand == "open":
-        for lateral in (-0.045, 0.0, 0.045):
-            finger = _hand_points(body, side, [(0.36, lateral), (0.57, lateral * 0.7)])
-            canvas.paint(canvas.line(finger, 0.014 * body.unit), scaled(body.person.skin, 0.8), None)
+    tips = {"open": (0.36, 0.57), "fist": (0.24, 0.36), "hidden": None}[pose.hand]
+    for lateral in (-0.045, 0.0, 0.045) if tips else ():
+        finger = _hand_points(body, side, [(tips[0], lateral), (tips[1], lateral * 0.7)])
+        canvas.paint(canvas.line(finger, 0.014 * body.unit), scaled(body.person.skin, 0.8), None)
 
 
 def _skin(canvas: Canvas, body: Body, limb: Limb, outlines: list[Points], cihp: int, side: Side) -> None:
@@ -102,7 +102,9 @@ def leg(canvas: Canvas, body: Body, side: Side) -> None:
     _skin(canvas, body, limb, limb.outlines(0.0, 2.05), LEGS[side].cihp, side)
     if not (person.boots and body.person.weight > -9):
         knee = limb.point(1.0)
-        patch = canvas.shape(circle(knee + (0, 0.03 * unit), 0.10 * unit)).within(canvas.shape(*limb.outlines(0.6, 1.4)))
+        patch = canvas.shape(circle(knee + (0, 0.03 * unit), 0.10 * unit)).within(
+            canvas.shape(*limb.outlines(0.6, 1.4))
+        )
         canvas.paint(patch.faded(0.25), scaled(person.skin, 0.88), None)
     if person.socks:
         sock = limb.widened(1.0, 0.012 * unit)

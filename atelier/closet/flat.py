@@ -49,11 +49,9 @@ def draw_flat(*, garment: int, size: tuple[int, int]) -> FlatLay:
     x, y = whole.grid()
     nx, ny = (x / np.float32(width) - np.float32(0.45)), (y / np.float32(height) - np.float32(0.4))
     canvas.paint(whole, lit((246, 245, 243), np.float32(1.01) - np.float32(0.07) * (nx * nx + ny * ny)), BACKGROUND)
-    layer = Canvas(size)
-    _garment(layer, body, item)
-    mask = (layer.parse_cihp > 0).astype(np.uint8)
-    _shadow(canvas, mask, unit)
     _garment(canvas, body, item)
+    mask = (canvas.parse_cihp > 0).astype(np.uint8)
+    _shadow(canvas, mask, unit)
     return FlatLay(image=canvas.image, mask=mask, category=item.category, caption=flat_caption(item))
 
 
@@ -62,7 +60,7 @@ def _shadow(canvas: Canvas, mask: np.ndarray, unit: float) -> None:
     moved = np.zeros_like(mask)
     moved[reach:, reach // 2 :] = mask[:-reach, : mask.shape[1] - reach // 2] * 255
     soft = np.asarray(Image.fromarray(moved).filter(ImageFilter.BoxBlur(reach)))
-    canvas.darken(Patch(left=0, top=0, alpha=soft), 0.24)
+    canvas.darken(Patch(left=0, top=0, alpha=np.where(mask == 0, soft, np.uint8(0))), 0.3)
 
 
 def _pose(garment: Garment) -> Pose:
@@ -98,6 +96,7 @@ def _garment(canvas: Canvas, body: Body, garment: Garment) -> None:
         bottoms.bottom(canvas, body, garment)
         return
     panel = tops.Panel(body, garment)
+    tops.behind(canvas, body, garment)
     for side in SIDES:
         tops.sleeve(canvas, body, garment, side)
     back = canvas.shape(panel.silhouette())

@@ -15,16 +15,21 @@ Crease = tuple[float, float, float, float, float, float]
 def creased(across: np.ndarray, down: np.ndarray, creases: list[Crease]) -> np.ndarray:
     """How much light the creases add, float32 [h, w]: bright on one side of each, dark on the other, fading at the ends."""
     light = np.zeros(across.shape, np.float32)
+    level = down[:, down.shape[1] // 2]
     for x0, y0, x1, y1, width, strength in creases:
+        rows = np.flatnonzero((level > min(y0, y1) - 0.3) & (level < max(y0, y1) + 0.3))  # it has faded further off
+        if rows.size == 0:
+            continue
+        band = slice(int(rows[0]), int(rows[-1]) + 1)
         dx, dy = x1 - x0, y1 - y0
         length = float(np.sqrt(dx * dx + dy * dy))
         dx, dy = dx / length, dy / length
-        px, py = across - np.float32(x0), down - np.float32(y0)
+        px, py = across[band] - np.float32(x0), down[band] - np.float32(y0)
         share = (px * np.float32(dx) + py * np.float32(dy)) * np.float32(1 / length)
         aside = (py * np.float32(dx) - px * np.float32(dy)) * np.float32(1 / width)
         window = np.maximum(share * (1 - share), 0)
         bump = 1 + aside * aside
-        light += np.float32(8 * strength) * window * aside / (bump * bump)
+        light[band] += np.float32(8 * strength) * window * aside / (bump * bump)
     return light
 
 

@@ -48,7 +48,22 @@ COLOURS: dict[str, Colour] = {
 }
 _DENIM: dict[str, Colour] = {"indigo": (60, 76, 112), "denim blue": (92, 120, 158), "washed blue": (142, 166, 194)}
 _SOBER = ("black", "charcoal", "navy", "grey", "beige", "olive", "brown", "cream", "burgundy", "white")
-_WORDS = ("LYON", "OSLO", "NOVA", "RIO", "ATELIER", "WILD", "SOL", "KYOTO", "1987", "HELLO", "LUNA", "42", "BLOOM", "VITA")
+_WORDS = (
+    "LYON",
+    "OSLO",
+    "NOVA",
+    "RIO",
+    "ATELIER",
+    "WILD",
+    "SOL",
+    "KYOTO",
+    "1987",
+    "HELLO",
+    "LUNA",
+    "42",
+    "BLOOM",
+    "VITA",
+)
 LOGOS = ("circle", "star", "mountains", "sun", "heart", "waves", "flower", "bolt")
 
 
@@ -196,7 +211,9 @@ def _cut(rng: np.random.Generator, category: str) -> dict:
         cut.update(neckline=pick(rng, ("collar", "crew")), sleeve=1.95, cuff=0.1, ease=between(rng, 0.09, 0.14))
         cut["hem"] = between(rng, 2.2, 2.75)
     elif category == "trousers":
-        cut.update(leg=between(rng, 1.82, 1.99), flare=pick(rng, (0.0, 0.02, 0.05, 0.12)), ease=between(rng, 0.012, 0.05))
+        cut.update(
+            leg=between(rng, 1.82, 1.99), flare=pick(rng, (0.0, 0.02, 0.05, 0.12)), ease=between(rng, 0.012, 0.05)
+        )
     elif category == "shorts":
         cut.update(leg=between(rng, 0.36, 0.82), flare=between(rng, 0.03, 0.09), ease=between(rng, 0.025, 0.06))
     elif category == "skirt":

@@ -81,7 +81,16 @@ def _cap(canvas: Canvas, body: Body) -> None:
     front = [(-x + shift, y) for x, y in inner] + [(x + shift, y) for x, y in reversed(inner[:-1])]
     if style in ("side part", "quiff"):
         part = -1.0 if person.seed % 2 else 1.0
-        front = [(-0.345, 0.08), (-0.32, -0.08), (-0.24, -0.19), (0.0, -0.26), (0.14, -0.37), (0.28, -0.24), (0.325, -0.08), (0.345, 0.08)]
+        front = [
+            (-0.345, 0.08),
+            (-0.32, -0.08),
+            (-0.24, -0.19),
+            (0.0, -0.26),
+            (0.14, -0.37),
+            (0.28, -0.24),
+            (0.325, -0.08),
+            (0.345, 0.08),
+        ]
         front = [(part * x + shift, y) for x, y in front]
         if part < 0:
             front.reverse()
@@ -90,8 +99,14 @@ def _cap(canvas: Canvas, body: Body) -> None:
     pieces = [np.concatenate([open_curve(head.place(rim), 6), open_curve(head.place(front), 6)])]
     if style in ("curly", "afro"):
         size, reach = (0.12, 0.92) if style == "curly" else (0.2, 1.18)
-        for index, (x, y) in enumerate(rim[1:-1] + [(0.2, -0.42), (-0.2, -0.42), (0.28, -0.3), (-0.28, -0.3), (0.0, -0.42)]):
-            pieces.append(circle(head.place([(x * reach, (y + 0.05) * reach - 0.02)])[0], (size + 0.012 * (index % 3)) * head.unit))
+        for index, (x, y) in enumerate(
+            rim[1:-1] + [(0.2, -0.42), (-0.2, -0.42), (0.28, -0.3), (-0.28, -0.3), (0.0, -0.42)]
+        ):
+            pieces.append(
+                circle(
+                    head.place([(x * reach, (y + 0.05) * reach - 0.02)])[0], (size + 0.012 * (index % 3)) * head.unit
+                )
+            )
     patch = canvas.shape(*pieces)
     if style == "buzz cut":
         canvas.paint(patch.faded(0.72), person.hair_colour, HAIR)
@@ -114,9 +129,14 @@ def _strands(canvas: Canvas, body: Body, patch: Patch, sign: int) -> None:
         return
     dark, bright = scaled(person.hair_colour, 0.78), mixed(person.hair_colour, (255, 236, 214), 0.16)
     if sign:
-        tracks = [[(sign * (0.36 + d), -0.15), (sign * (0.39 + d), 0.3), (sign * (0.37 + d), 0.9)] for d in (-0.035, 0.03)]
+        tracks = [
+            [(sign * (0.36 + d), -0.15), (sign * (0.39 + d), 0.3), (sign * (0.37 + d), 0.9)] for d in (-0.035, 0.03)
+        ]
     else:
-        tracks = [[(0.02 * k, -0.55), (0.14 * k, -0.44), (0.19 * k, -0.28), (0.2 * k, -0.1)] for k in (-1.7, -1, -0.4, 0.5, 1.1, 1.8)]
+        tracks = [
+            [(0.02 * k, -0.55), (0.14 * k, -0.44), (0.19 * k, -0.28), (0.2 * k, -0.1)]
+            for k in (-1.7, -1, -0.4, 0.5, 1.1, 1.8)
+        ]
     for index, track in enumerate(tracks):
         stroke = canvas.line(head.place(open_curve(track, 5)), 0.014 * head.unit).within(patch)
         canvas.paint(stroke.faded(0.6), dark if index % 2 else bright, None)
@@ -132,17 +152,67 @@ def _hat(canvas: Canvas, body: Body) -> None:
             return
         x, _ = patch.grid()
         nx = (x - np.float32(head.centre[0])) / np.float32(0.45 * head.unit)
-        light = np.float32(shade) - np.float32(0.1) * nx - np.float32(0.1) * nx * nx + np.zeros(patch.alpha.shape, np.float32)
+        light = (
+            np.float32(shade)
+            - np.float32(0.1) * nx
+            - np.float32(0.1) * nx * nx
+            + np.zeros(patch.alpha.shape, np.float32)
+        )
         canvas.paint(patch, lit(colour, light), HAT)
 
     if person.hat == "beanie":
-        paint([(-0.41, -0.2), (-0.40, -0.42), (-0.25, -0.66), (0.0, -0.73), (0.25, -0.66), (0.40, -0.42), (0.41, -0.2)], 1.0)
+        paint(
+            [(-0.41, -0.2), (-0.40, -0.42), (-0.25, -0.66), (0.0, -0.73), (0.25, -0.66), (0.40, -0.42), (0.41, -0.2)],
+            1.0,
+        )
         paint([(-0.43, -0.14), (-0.42, -0.33), (0.0, -0.36), (0.42, -0.33), (0.43, -0.14), (0.0, -0.18)], 1.1)
     elif person.hat == "cap":
-        paint([(-0.41, -0.2), (-0.39, -0.44), (-0.22, -0.64), (0.0, -0.68), (0.22, -0.64), (0.39, -0.44), (0.41, -0.2), (0.0, -0.24)], 1.0)
-        paint([(x + 0.3 * turn, y) for x, y in [(-0.36, -0.2), (0.0, -0.3), (0.36, -0.2), (0.3, -0.08), (0.0, -0.05), (-0.3, -0.08)]], 0.86)
+        paint(
+            [
+                (-0.41, -0.2),
+                (-0.39, -0.44),
+                (-0.22, -0.64),
+                (0.0, -0.68),
+                (0.22, -0.64),
+                (0.39, -0.44),
+                (0.41, -0.2),
+                (0.0, -0.24),
+            ],
+            1.0,
+        )
+        paint(
+            [
+                (x + 0.3 * turn, y)
+                for x, y in [(-0.36, -0.2), (0.0, -0.3), (0.36, -0.2), (0.3, -0.08), (0.0, -0.05), (-0.3, -0.08)]
+            ],
+            0.86,
+        )
     else:
-        paint([(-0.78, -0.2), (-0.4, -0.3), (0.0, -0.34), (0.4, -0.3), (0.78, -0.2), (0.5, -0.12), (0.0, -0.09), (-0.5, -0.12)], 0.95)
-        paint([(-0.39, -0.25), (-0.36, -0.5), (-0.2, -0.68), (0.0, -0.71), (0.2, -0.68), (0.36, -0.5), (0.39, -0.25), (0.0, -0.3)], 1.04)
+        paint(
+            [
+                (-0.78, -0.2),
+                (-0.4, -0.3),
+                (0.0, -0.34),
+                (0.4, -0.3),
+                (0.78, -0.2),
+                (0.5, -0.12),
+                (0.0, -0.09),
+                (-0.5, -0.12),
+            ],
+            0.95,
+        )
+        paint(
+            [
+                (-0.39, -0.25),
+                (-0.36, -0.5),
+                (-0.2, -0.68),
+                (0.0, -0.71),
+                (0.2, -0.68),
+                (0.36, -0.5),
+                (0.39, -0.25),
+                (0.0, -0.3),
+            ],
+            1.04,
+        )
         band = open_curve([(-0.385, -0.3), (0.0, -0.35), (0.385, -0.3)], 5)
         canvas.paint(canvas.line(head.place(band), 0.07 * head.unit), scaled(colour, 0.55), None)

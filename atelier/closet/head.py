@@ -83,11 +83,15 @@ def _eyes(canvas: Canvas, at: Face) -> None:
         centre = at.place([(middle + 0.012 * at.head.turn, y - 0.006)])[0]
         canvas.paint(canvas.shape(circle(centre, 0.044 * unit)).within(white), person.eyes, None)
         canvas.paint(canvas.shape(circle(centre, 0.021 * unit)).within(white), (24, 20, 22), None)
-        canvas.paint(canvas.shape(circle(centre + np.array([-0.014, -0.016]) * unit, 0.011 * unit)), (255, 255, 255), None)
+        canvas.paint(
+            canvas.shape(circle(centre + np.array([-0.014, -0.016]) * unit, 0.011 * unit)), (255, 255, 255), None
+        )
         lid = open_curve([(inner, y + 0.008), (middle - sign * 0.02, y - 0.05), (outer + sign * 0.012, y - 0.018)], 5)
         lash = 0.030 - 0.012 * person.build
         canvas.paint(canvas.line(at.place(list(map(tuple, lid))), lash * unit), (52, 36, 34), None)
-        arch = open_curve([(sign * 0.075, -0.075), (sign * 0.17, -0.112 + 0.02 * person.build), (sign * 0.262, -0.07)], 5)
+        arch = open_curve(
+            [(sign * 0.075, -0.075), (sign * 0.17, -0.112 + 0.02 * person.build), (sign * 0.262, -0.07)], 5
+        )
         canvas.paint(canvas.line(at.place(list(map(tuple, arch))), (heavy + 0.012) * unit), brow, None)
     if person.glasses:
         frame: Colour = (58, 48, 46)
@@ -106,11 +110,19 @@ def _nose(canvas: Canvas, at: Face) -> None:
     skin, unit = at.person.skin, at.unit
     side = 1.0 if at.head.turn >= 0 else -1.0
     ridge = [(0.018 * side, 0.0), (0.028 * side, 0.09), (0.058 * side, 0.165), (0.03 * side, 0.19)]
-    canvas.paint(canvas.line(at.place(list(map(tuple, open_curve(ridge, 4))), 1.35), 0.022 * unit).faded(0.75), scaled(skin, 0.80), None)
+    canvas.paint(
+        canvas.line(at.place(list(map(tuple, open_curve(ridge, 4))), 1.35), 0.022 * unit).faded(0.75),
+        scaled(skin, 0.80),
+        None,
+    )
     base = [(-0.042, 0.182), (0.0, 0.198), (0.042, 0.182)]
-    canvas.paint(canvas.line(at.place(list(map(tuple, open_curve(base, 3))), 1.45), 0.024 * unit), scaled(skin, 0.74), None)
+    canvas.paint(
+        canvas.line(at.place(list(map(tuple, open_curve(base, 3))), 1.45), 0.024 * unit), scaled(skin, 0.74), None
+    )
     tip = at.place([(-0.008, 0.14)], 1.45)[0]
-    canvas.paint(glow(canvas.size, tip, (0.045 * unit, 0.07 * unit)).faded(0.35), mixed(skin, (255, 250, 240), 0.6), None)
+    canvas.paint(
+        glow(canvas.size, tip, (0.045 * unit, 0.07 * unit)).faded(0.35), mixed(skin, (255, 250, 240), 0.6), None
+    )
 
 
 def _mouth(canvas: Canvas, at: Face) -> None:
@@ -119,7 +131,9 @@ def _mouth(canvas: Canvas, at: Face) -> None:
     y, wide = 0.302, 0.108
     upper = [(-wide, y), (-0.04, y - 0.036), (0.0, y - 0.024), (0.04, y - 0.036), (wide, y), (0.0, y + 0.008)]
     lower = [(-wide, y), (0.0, y + 0.008), (wide, y), (0.055, y + 0.046), (0.0, y + 0.054), (-0.055, y + 0.046)]
-    canvas.paint(canvas.shape(at.place(list(map(tuple, closed_curve(lower, 4))), 1.1)), mixed(lips, (255, 210, 200), 0.14), None)
+    canvas.paint(
+        canvas.shape(at.place(list(map(tuple, closed_curve(lower, 4))), 1.1)), mixed(lips, (255, 210, 200), 0.14), None
+    )
     canvas.paint(canvas.shape(at.place(list(map(tuple, closed_curve(upper, 4))), 1.1)), lips, None)
     seam = open_curve([(-wide - 0.01, y - 0.008), (-0.03, y + 0.004), (0.03, y + 0.004), (wide + 0.01, y - 0.008)], 4)
     canvas.paint(canvas.line(at.place(list(map(tuple, seam)), 1.1), 0.014 * unit), scaled(lips, 0.62), None)

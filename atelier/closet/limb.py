@@ -11,6 +11,8 @@ from atelier.closet.curves import circle
 
 LIGHT = (-0.62, -0.48)
 """Where the studio's light comes from, in the picture's plane."""
+_ROUNDING = 0.24
+"""How far from a joint, in bones, the centre line leaves the bones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,21 +47,32 @@ class Limb:
         profile[:, 1] = profile[:, 1] * factor + extra
         return replace(self, profile=profile)
 
-    def outlines(self, start: float, stop: float, *, round_end: bool = False) -> list[Points]:
-        """Closed outlines whose union is the limb between two places: a band for each bone, a disc at each joint.
+    def path(self, places: np.ndarray) -> Points:
+        """The centre line at rising places, rounded at the joints as flesh is."""
+        bones = np.clip(places.astype(int), 0, len(self.joints) - 2)
+        starts, ends = self.joints[bones], self.joints[bones + 1]
+        line = starts + (ends - starts) * (places - bones)[:, None]
+        for joint in range(1, len(self.joints) - 1):
+            near = np.abs(places - joint) < _ROUNDING
+            share = ((places[near] - joint) / (2 * _ROUNDING) + 0.5)[:, None]
+            before, after = self.point(joint - _ROUNDING), self.point(joint + _ROUNDING)
+            line[near] = (
+                before * (1 - share) ** 2 + self.joints[joint] * (2 * share * (1 - share)) + after * share * share
+            )
+        return line
 
-        The start is always round, so that a limb sits in its socket; the end is cut square unless `round_end`.
+    def outlines(self, start: float, stop: float, *, round_end: bool = False) -> list[Points]:
+        """Closed outlines whose union is the limb between two places.
+
+        The start is always round, so that a limb sits in its socket; the end is cut square unless `round_end`. A disc
+        at each joint fills what a sharp bend would leave open.
         """
-        pieces = [circle(self.point(start), float(self.radius(start)))]
-        bone = int(start)
-        while bone < stop and bone < len(self.joints) - 1:
-            low, high = max(start, bone), min(stop, bone + 1) if bone < len(self.joints) - 2 else stop
-            places = low + (high - low) * np.arange(9) / 8
-            if low > start:
-                pieces.append(circle(self.joints[bone], float(self.radius(low))))
-            centre = np.stack([self.point(bone + 1e-9 if p == bone else min(p, high - 1e-9)) for p in places])
-            pieces.append(ribbon(centre, self.radius(places)))
-            bone += 1
+        places = start + (stop - start) * np.arange(25) / 24
+        pieces = [circle(self.point(start), float(self.radius(start))), ribbon(self.path(places), self.radius(places))]
+        for joint in range(1, len(self.joints) - 1):
+            if start < joint < stop:
+                middle = self.path(np.array([float(joint)]))[0]
+                pieces.append(circle(middle, 0.97 * float(self.radius(joint))))
         if round_end:
             pieces.append(circle(self.point(stop - 1e-9), float(self.radius(stop))))
         return pieces
@@ -96,7 +109,8 @@ class Limb:
             beyond = px * way[0] + py * way[1] > 0
             along = np.where(beyond, t + np.float32(bone), along)
             across = np.where(beyond, s, across)
-            facing = np.where(beyond, light, facing)
+            lead = (px * way[0] + py * way[1]) / (length * np.float32(0.5)) + np.float32(0.5)
+            facing = facing + (light - facing) * np.clip(lead, 0, 1)
         if along is None or across is None or facing is None:
             raise ValueError(f"a limb needs at least two joints, this one has {len(joints)}")
         radius = self.radius(along).astype(np.float32)

@@ -56,6 +56,8 @@ def draw_look(*, person: int, outfit: Outfit, pose: int, size: tuple[int, int]) 
     scenery.seat(canvas, body)
     for side in (body.far, body.near):
         figure.leg(canvas, body, side)
+    for garment in layers:
+        tops.behind(canvas, body, garment)
     figure.trunk(canvas, body)
     if clothes.bottom is not None:
         bottoms.bottom(canvas, body, clothes.bottom)

@@ -144,7 +144,7 @@ def person_from(seed: int) -> Person:
         hair_style=style,
         hair=hair,
         eyes=pick(rng, EYES if tone < 5 else EYES[:3]),
-        beard=build > 0.6 and bool(rng.random() < 0.4),
+        beard=build > 0.6 and style not in ("bob", "long", "wavy", "bun", "ponytail") and bool(rng.random() < 0.4),
         glasses=bool(rng.random() < 0.14),
         hat=pick(rng, HATS) if rng.random() < 0.12 else "",
         hat_colour=pick(rng, HAT_COLOURS),

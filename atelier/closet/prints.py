@@ -44,7 +44,9 @@ def _word(canvas: Canvas, word: str, centre: Points, unit: float, colour: Colour
     high = min(wide * letters.height / letters.width, 0.3 * unit)
     wide = high * letters.width / letters.height
     size = (max(int(wide + 0.5), 1), max(int(high + 0.5), 1))
-    alpha = np.asarray(letters.resize(size, Image.Resampling.BOX if size[0] < letters.width else Image.Resampling.BILINEAR))
+    alpha = np.asarray(
+        letters.resize(size, Image.Resampling.BOX if size[0] < letters.width else Image.Resampling.BILINEAR)
+    )
     from atelier.closet.canvas import Patch
 
     patch = Patch(left=int(centre[0] - size[0] / 2), top=int(centre[1] - size[1] / 2 - 0.03 * unit), alpha=alpha)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from atelier.closet.body import SIGN, Body, mannequin
-from atelier.closet.canvas import Canvas, Patch, Points
+from atelier.closet.canvas import Canvas, Colour, Patch, Points
 from atelier.closet.cloth import cloth_of
-from atelier.closet.curves import closed_curve, open_curve
+from atelier.closet.curves import circle, closed_curve, mirrored, open_curve
 from atelier.closet.folds import creased, rippled, torso_creases
 from atelier.closet.garments import Garment
 from atelier.closet.limb import Limb, rounded_light
@@ -50,7 +50,12 @@ class Panel:
             top = [(0.0, 0.0), (self.neck, 0.03), (strap, 0.105), (strap + 0.015, 0.35)]
             top.append((float(self.half_width(torso, CHEST)) - 0.03, CHEST + 0.02))
         else:
-            top = [(0.0, -0.04), (self.neck + 0.03, 0.0), (0.64 * shoulder, 0.095), (shoulder - 0.01, 0.145 - g.ease * 0.1)]
+            top = [
+                (0.0, -0.04),
+                (self.neck + 0.03, 0.0),
+                (0.6 * shoulder, 0.075),
+                (shoulder - 0.02, 0.13 - g.ease * 0.1),
+            ]
             top.append((shoulder + 0.06 + g.ease * 0.5, 0.28))
             top.append((float(self.half_width(torso, CHEST)) + 0.01, CHEST + 0.02))
         levels = [1.1, WAIST, 2.0, HIP, CROTCH]
@@ -72,7 +77,12 @@ class Panel:
         g, depth = self.garment, self.garment.neck_depth
         gap = {"strap": 0.11, "scoop": 0.11, "v": 0.055, "crew": 0.045, "hood": 0.07, "collar": 0.04}[g.neckline]
         x = self.neck + gap
-        half = [(x, 0.03 - 0.05 * (g.neckline == "strap")), (x * 0.86, 0.12 + depth * 0.25), (x * 0.5, depth * 0.86), (0.0, depth)]
+        half = [
+            (x, 0.03 - 0.05 * (g.neckline == "strap")),
+            (x * 0.86, 0.12 + depth * 0.25),
+            (x * 0.5, depth * 0.86),
+            (0.0, depth),
+        ]
         if g.neckline in ("v", "collar"):
             half = [(x, 0.02), (x * 0.72, depth * 0.36), (x * 0.36, depth * 0.7), (0.0, depth)]
         points = [(-a, b) for a, b in half[:-1]] + half[::-1]
@@ -100,6 +110,30 @@ class Panel:
         light = light + folds * np.float32(strength) - np.float32(0.03) * edge
         colours = cloth_of(self.garment, round(self.unit, 3), printed=True).sample(u, v)
         canvas.paint(patch, lit(colours, light), self.garment.label)
+
+
+def behind(canvas: Canvas, body: Body, garment: Garment) -> None:
+    """What of a top lies behind the neck: the hood, or the back of a collar. Painted before the trunk."""
+    panel, g = Panel(body, garment), garment
+    x, torso, shift = panel.neck, body.torso, 0.12 * body.pose.yaw
+    if g.category == "hoodie":
+        hood = [(0.0, -0.24), (0.22, -0.22), (x + 0.20, -0.06), (x + 0.24, 0.16), (0.0, 0.3)]
+        outline = torso.place([(a - shift, b) for a, b in closed_curve(mirrored(hood), 4)])
+        canvas.paint(canvas.shape(outline), scaled(plain_colour(g, body), 0.74), g.label)
+    elif g.neckline == "collar":
+        stand = [(0.0, -0.20), (x * 0.7, -0.195), (x + 0.03, -0.16), (x + 0.08, 0.06), (0.0, 0.16)]
+        outline = torso.place([(a - 0.5 * shift, b) for a, b in mirrored(stand)])
+        canvas.paint(canvas.shape(outline), scaled(plain_colour(g, body), 0.78), g.label)
+
+
+def plain_colour(garment: Garment, body: Body) -> Colour:
+    """The one colour that a garment's small parts are painted in: its cloth's mean."""
+    if garment.pattern in ("solid", "print", "logo"):
+        return garment.colour
+    if garment.pattern != "fabric":
+        return mixed(garment.colour, garment.second, 0.0 if garment.pattern == "gradient" else 0.25)
+    red, green, blue = cloth_of(garment, round(body.unit, 3), printed=False).picture[::5, ::5].mean((0, 1))
+    return int(red), int(green), int(blue)
 
 
 def torso_part(canvas: Canvas, body: Body, garment: Garment) -> None:
@@ -150,7 +184,7 @@ def sleeve(canvas: Canvas, body: Body, garment: Garment, side: Side) -> None:
     settle = np.clip(along * np.float32(3), 0, 1)
     sign = np.float32(SIGN[side])
     light = light * settle + (1 - settle) * np.float32(0.99 - 0.09 * sign)
-    down = np.clip(along, 0, 1) * np.float32(1.36) + np.clip(along - 1, 0, 2) * np.float32(1.16) + np.float32(0.2)
+    down = np.clip(along, -1, 1) * np.float32(1.36) + np.clip(along - 1, 0, 2) * np.float32(1.16) + np.float32(0.2)
     radius = _FLAT.arms[side].radius(along).astype(np.float32) + np.float32(0.03 + garment.ease)
     colours = cloth_of(garment, round(body.unit, 3), printed=False).sample(across * radius, down)
     hem = np.clip((along - np.float32(garment.sleeve - 0.05)) * np.float32(20), 0, 1)
@@ -174,7 +208,10 @@ def _normal(limb: Limb, along: float) -> Points:
 
 
 def _cut(limb: Limb, start: float, stop: float) -> list[Points]:
-    sides = [limb.point(a) + _normal(limb, a) * k * float(limb.radius(a)) for a, k in ((start, 1.05), (start, -1.05), (stop, -1.05), (stop, 1.05))]
+    sides = [
+        limb.point(a) + _normal(limb, a) * k * float(limb.radius(a))
+        for a, k in ((start, 1.05), (start, -1.05), (stop, -1.05), (stop, 1.05))
+    ]
     return [np.stack(sides)]
 
 
@@ -212,16 +249,34 @@ def _hood_front(canvas: Canvas, panel: Panel, patch: Patch) -> None:
     g, torso, unit = panel.garment, panel.torso, panel.unit
     x, depth = panel.neck + 0.09, g.neck_depth
     for sign in (-1, 1):
-        lap = [(sign * (x + 0.16), -0.02), (sign * (x + 0.13), 0.2), (sign * 0.12, depth + 0.13), (0.0, depth + 0.05), (sign * 0.12, depth - 0.06), (sign * (x - 0.07), 0.08), (sign * (x - 0.06), -0.1)]
+        lap = [
+            (sign * (x + 0.16), -0.02),
+            (sign * (x + 0.13), 0.2),
+            (sign * 0.12, depth + 0.13),
+            (0.0, depth + 0.05),
+            (sign * 0.12, depth - 0.06),
+            (sign * (x - 0.07), 0.08),
+            (sign * (x - 0.06), -0.1),
+        ]
         hood = canvas.shape(torso.front(closed_curve(lap, 5)))
         canvas.paint(hood, mixed(g.colour, (255, 255, 255), 0.05) if sign < 0 else scaled(g.colour, 0.93), g.label)
         canvas.paint(canvas.line(torso.front(open_curve(lap[:4], 5)), 0.02 * unit), scaled(g.colour, 0.74), None)
     string = (244, 242, 238) if g.is_dark else scaled(g.colour, 0.62)
     for sign in (-1, 1):
-        cord = torso.front(open_curve([(sign * 0.10, depth + 0.02), (sign * 0.13, depth + 0.28), (sign * 0.115, depth + 0.5)], 5))
+        cord = torso.front(
+            open_curve([(sign * 0.10, depth + 0.02), (sign * 0.13, depth + 0.28), (sign * 0.115, depth + 0.5)], 5)
+        )
         canvas.paint(canvas.line(cord, 0.026 * unit), string, None)
     top, low = panel.hem - 0.85, panel.hem - 0.16
-    pouch = [(-0.28, top), (0.28, top), (0.45, low - 0.28), (0.45, low), (-0.45, low), (-0.45, low - 0.28), (-0.28, top)]
+    pouch = [
+        (-0.28, top),
+        (0.28, top),
+        (0.45, low - 0.28),
+        (0.45, low),
+        (-0.45, low),
+        (-0.45, low - 0.28),
+        (-0.28, top),
+    ]
     canvas.paint(canvas.line(torso.front(pouch), 0.02 * unit).within(patch), scaled(g.colour, 0.76), None)
 
 
@@ -243,8 +298,6 @@ def _placket(canvas: Canvas, panel: Panel, patch: Patch) -> None:
 
 
 def _disc(centre: Points, radius: float) -> Points:
-    from atelier.closet.curves import circle
-
     return circle(centre, max(radius, 0.6))
 
 
@@ -252,12 +305,15 @@ def _collar(canvas: Canvas, panel: Panel) -> None:
     """Two collar points that lie open on the chest."""
     g, torso, unit = panel.garment, panel.torso, panel.unit
     x, depth = panel.neck + 0.04, g.neck_depth
-    cloth = mixed(g.colour, g.second, 0.25) if g.pattern in ("stripes", "checks", "dots") else g.colour
-    if g.pattern == "fabric":
-        mean = cloth_of(g, round(unit, 3), printed=True).picture.reshape(-1, 3).astype(np.int64).mean(0)
-        cloth = (int(mean[0]), int(mean[1]), int(mean[2]))
+    cloth = plain_colour(g, panel.body)
     for sign in (-1, 1):
-        wing = [(sign * x * 0.9, -0.16), (sign * (x + 0.06), 0.02), (sign * 0.30, depth + 0.10), (sign * 0.02, depth - 0.02), (sign * x * 0.72, 0.08)]
+        wing = [
+            (sign * (x - 0.03), -0.17),
+            (sign * (x + 0.06), 0.02),
+            (sign * 0.30, depth + 0.10),
+            (sign * 0.02, depth - 0.02),
+            (sign * (x - 0.085), 0.06),
+        ]
         patch = canvas.shape(torso.front(wing))
         canvas.paint(patch, mixed(cloth, (255, 255, 255), 0.12) if sign < 0 else scaled(cloth, 0.96), g.label)
         edge = torso.front(wing[1:4])
@@ -266,18 +322,33 @@ def _collar(canvas: Canvas, panel: Panel) -> None:
 
 def _jacket_front(canvas: Canvas, panel: Panel, patch: Patch) -> None:
     g, torso, unit = panel.garment, panel.torso, panel.unit
-    dark = scaled(g.colour, 0.66)
+    cloth = plain_colour(g, panel.body)
+    dark = scaled(cloth, 0.66)
     if g.opened:
         rim = np.concatenate([_opening(panel), _opening(panel)[:1]])
-        canvas.paint(canvas.line(rim, 0.05 * unit).within(patch), scaled(g.colour, 0.78), None)
+        canvas.paint(canvas.line(rim, 0.05 * unit).within(patch), scaled(cloth, 0.78), None)
     else:
         levels = [g.neck_depth - 0.02 + (panel.hem + 0.05 - g.neck_depth) * k / 6 for k in range(7)]
-        canvas.paint(canvas.line(torso.front([(0.0, level) for level in levels]), 0.03 * unit).within(patch), dark, None)
+        canvas.paint(
+            canvas.line(torso.front([(0.0, level) for level in levels]), 0.03 * unit).within(patch), dark, None
+        )
     if g.neckline == "collar":
         for sign in (-1, 1):
             inner = 0.19 if g.opened else 0.0
-            lapel = [(sign * (panel.neck + 0.02), -0.12), (sign * (panel.neck + 0.12), 0.05), (sign * 0.46, 0.52), (sign * 0.40, 0.62), (sign * (inner + 0.02), 1.12), (sign * inner, 0.62 if g.opened else 0.9), (sign * (panel.neck - 0.01), 0.1)]
-            canvas.paint(canvas.shape(torso.front(lapel)), mixed(g.colour, (255, 255, 255), 0.07) if sign < 0 else scaled(g.colour, 0.9), g.label)
+            lapel = [
+                (sign * (panel.neck + 0.02), -0.12),
+                (sign * (panel.neck + 0.12), 0.05),
+                (sign * 0.46, 0.52),
+                (sign * 0.40, 0.62),
+                (sign * (inner + 0.02), 1.12),
+                (sign * inner, 0.62 if g.opened else 0.9),
+                (sign * (panel.neck - 0.01), 0.1),
+            ]
+            canvas.paint(
+                canvas.shape(torso.front(lapel)),
+                mixed(cloth, (255, 255, 255), 0.07) if sign < 0 else scaled(cloth, 0.9),
+                g.label,
+            )
             canvas.paint(canvas.line(torso.front(lapel[1:5]), 0.02 * unit), dark, None)
         if not g.opened:
             for level in (1.25, 1.65, 2.05):
