@@ -1,0 +1,1 @@
+"""Warps and filters of the plane."""

@@ -1,0 +1,168 @@
+"""Weight folders: `config.json` beside one or several `.safetensors`, read strictly and named by their sha256.
+
+The one format of ours. A foreign `.pth` is read by `read_foreign`, once, on its way through a `convert`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from atelier.errors import WeightsError
+
+CONFIG_NAME = "config.json"
+SUFFIX = ".safetensors"
+
+
+def write_folder(
+    folder: str | Path,
+    config: Mapping[str, Any],
+    states: Mapping[str, Mapping[str, Tensor]],
+    *,
+    dtype: torch.dtype | None = None,
+) -> str:
+    """A weight folder from a config and one state dict per network; gives the folder's digest.
+
+    Args:
+        folder: made if absent; files of the same names are replaced.
+        config: plain JSON values.
+        states: file stem → state dict.
+        dtype: what floating-point tensors are stored in, e.g. `torch.float16`; None keeps theirs.
+
+    Raises:
+        WeightsError: a value that `dtype` cannot hold (fp16 ends at 65504).
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for stem, state in states.items():
+        stored = {key: _stored(key, tensor, dtype, f"{folder / stem}{SUFFIX}") for key, tensor in state.items()}
+        path = folder / f"{stem}{SUFFIX}"
+        _beside(path).write_bytes(save(stored))  # not save_file: its files are readable by their owner only
+        _beside(path).replace(path)
+    # The config comes last: a folder that was cut off while being written has none and is refused.
+    path = folder / CONFIG_NAME
+    _beside(path).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    _beside(path).replace(path)
+    return folder_digest(folder)
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """The folder's `config.json`.
+
+    Raises:
+        WeightsError: no such folder or file, or no JSON object in it.
+    """
+    path = Path(folder) / CONFIG_NAME
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise WeightsError(str(folder), reason=f"not a weight folder: {CONFIG_NAME} is missing") from error
+    except (OSError, ValueError) as error:
+        raise WeightsError(str(path), reason=f"cannot be read as JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise WeightsError(str(path), reason=f"must hold a JSON object, holds a {type(config).__name__}")
+    return config
+
+
+def read_state(folder: str | Path, stem: str) -> dict[str, Tensor]:
+    """The state dict in `<stem>.safetensors`, on the CPU, in the dtype it is stored in.
+
+    Raises:
+        WeightsError: the file is missing or is not a safetensors file.
+    """
+    path = Path(folder) / f"{stem}{SUFFIX}"
+    if not path.is_file():
+        raise WeightsError(str(folder), reason=f"{path.name} is missing")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise WeightsError(str(path), reason=f"is not a safetensors file: {error}") from error
+
+
+def folder_digest(folder: str | Path) -> str:
+    """The sha256 (hex) of a weight folder: of its config and its `.safetensors`, whatever else lies beside them.
+
+    A model card or a picture next to the weights does not change it; a renamed network does.
+
+    Raises:
+        WeightsError: the folder has no `config.json`.
+    """
+    folder = Path(folder)
+    read_config(folder)
+    total = hashlib.sha256()
+    for path in [folder / CONFIG_NAME, *sorted(folder.glob(f"*{SUFFIX}"))]:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{path.name} {digest}\n".encode())
+    return total.hexdigest()
+
+
+def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
+    """Copies a state dict into a module, key for key; values take the module's dtype (fp16 on disk, fp32 in use).
+
+    Raises:
+        WeightsError: lists every missing, unexpected and mis-shaped key; the module is then left as it was.
+    """
+    wanted = module.state_dict()
+    mis_shaped = [
+        (key, tuple(state[key].shape), tuple(wanted[key].shape))
+        for key in wanted
+        if key in state and state[key].shape != wanted[key].shape
+    ]
+    missing = [key for key in wanted if key not in state]
+    unexpected = [key for key in state if key not in wanted]
+    if missing or unexpected or mis_shaped:
+        raise WeightsError(str(source), missing=missing, unexpected=unexpected, mis_shaped=mis_shaped)
+    module.load_state_dict(dict(state), strict=True)
+
+
+def read_foreign(path: str | Path) -> dict[str, Tensor]:
+    """The state dict in a published `.pth`, read with `weights_only=True`: nothing in the file is executed.
+
+    Raises:
+        WeightsError: no such file, not a checkpoint, one that holds other objects than tensors, or no flat state dict.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(str(path), reason="there is no such file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = f"holds more than tensors, or is no checkpoint; only a plain state dict is read ({_first_line(error)})"
+        raise WeightsError(str(path), reason=reason) from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise WeightsError(str(path), reason=f"is not a PyTorch checkpoint ({_first_line(error)})") from error
+    if not isinstance(content, Mapping):
+        raise WeightsError(str(path), reason=f"must hold a state dict, holds a {type(content).__name__}")
+    strangers = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
+    if strangers:
+        reason = f"must hold tensors only, also holds {', '.join(sorted(strangers))}; give the state dict inside it"
+        raise WeightsError(str(path), reason=reason)
+    return {str(key): value for key, value in content.items()}
+
+
+def _stored(key: str, tensor: Tensor, dtype: torch.dtype | None, source: str) -> Tensor:
+    tensor = tensor.detach().cpu()
+    if dtype is not None and tensor.is_floating_point():
+        narrowed = tensor.to(dtype)
+        if not torch.equal(narrowed.isfinite(), tensor.isfinite()):
+            raise WeightsError(source, reason=f"{key} holds values that {dtype} cannot")
+        tensor = narrowed
+    return tensor.contiguous().clone()  # safetensors refuses tensors that share memory
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".partial")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
