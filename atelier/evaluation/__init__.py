@@ -1,0 +1,1 @@
+"""How good pictures, maps and joints are, protocol stated beside each figure."""

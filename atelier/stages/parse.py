@@ -1,0 +1,90 @@
+"""Parse: which part of the person each pixel is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from atelier.errors import RowError
+from atelier.models import registry
+from atelier.models.parsing.labels import BACKGROUND, TORSO
+from atelier.models.parsing.parser import HumanParser
+from atelier.stages.base import Faults, StageConfig, TensorStage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parse(StageConfig):
+    """Takes the catalog's map where it gives one, else a model's.
+
+    Args:
+        size: working size (H, W).
+        weights: a shipped name or a folder, `parsing_net`'s or a SegFormer's; None where every row brings its map.
+        min_person_share: of the picture's area; a smaller person is none.
+    """
+
+    name = "parse"
+
+    size: tuple[int, int]
+    weights: str | None = field(metadata={"identity": False})
+    min_person_share: float = 0.01
+
+    def digests(self) -> Mapping[str, str]:
+        """The sha256 of the parser's weights."""
+        return {} if self.weights is None else {"parse": registry.digest(self.weights)}
+
+    def build(self, device: torch.device) -> ParseStage:
+        """The stage, its parser loaded.
+
+        Raises:
+            WeightsError: no such weights, or weights or label names that do not fit.
+        """
+        return ParseStage(self, device)
+
+
+class ParseStage(TensorStage):
+    """Writes `parse`: uint8 CIHP ids 0..19. A given map goes through untouched; where all are given no model runs.
+
+    Errors: `no_person` where the map shows too little of one, `parse_needed` where there is neither map nor model.
+    """
+
+    name = "parse"
+    reads = ("person", "given_parse", "has_parse")
+    writes = ("parse",)
+
+    def __init__(self, config: Parse, device: torch.device) -> None:
+        self.device, self._size, self._min_share = device, config.size, config.min_person_share
+        self._parser: HumanParser | None = None
+        if config.weights is not None:
+            self._parser = HumanParser.from_pretrained(registry.folder(config.weights)).to(device)
+
+    def blank(self) -> dict[str, Any]:
+        return {"parse": np.zeros(self._size, np.uint8)}
+
+    def run_tensors(self, columns: Mapping[str, Any], faults: Faults) -> Mapping[str, torch.Tensor]:
+        given, has_parse = columns["given_parse"], columns["has_parse"]
+        if has_parse.all():
+            parse = given.clone()
+        elif self._parser is None:
+            parse = given.clone()
+            for row in torch.nonzero(~has_parse).flatten().tolist():
+                faults.add(row, RowError("parse_needed", "parse: is not given, and this recipe has no parser"))
+        else:
+            parse = torch.where(has_parse[:, None, None], given, self._parser(columns["person"]))
+        self._check(parse, has_parse, faults)
+        return {"parse": parse}
+
+    def _check(self, parse: torch.Tensor, has_parse: torch.Tensor, faults: Faults) -> None:
+        shares = (parse != BACKGROUND).float().mean((1, 2))
+        upright = torch.isin(parse, torch.tensor(TORSO, dtype=parse.dtype, device=parse.device)).flatten(1).any(1)
+        missing = (shares < self._min_share) | ~upright
+        for row in torch.nonzero(missing).flatten().tolist():
+            field_name = "parse" if has_parse[row] else "person"
+            found = f"shows a person on {shares[row]:.1%} of the picture"
+            if not upright[row]:
+                found += " and neither face, hair nor torso"
+            wanted = f"one with face or torso, on at least {self._min_share:.0%}, is needed"
+            faults.add(row, RowError("no_person", f"{field_name}: {found}; {wanted}"))
