@@ -64,7 +64,7 @@ def read_openpose(data: bytes) -> np.ndarray | None:
         if not people:
             return None
         flat = np.asarray(people[0]["pose_keypoints_2d"], dtype=np.float32)
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not an OpenPose JSON with people[0].pose_keypoints_2d: {error!r}") from error
     if flat.size not in (75, 54):
         raise ValueError(f"pose_keypoints_2d has {flat.size} numbers; must be 75 (BODY_25) or 54 (COCO-18)")
