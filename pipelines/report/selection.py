@@ -1,0 +1,145 @@
+"""Which units of a catalog a report shows, and what it says of all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+
+import numpy as np
+import pyarrow as pa
+
+from atelier.rows import Outcome
+from pipelines.census import Census
+from pipelines.ledger import Ledger
+from pipelines.outcomes import from_table
+from pipelines.standing import FAILED, OK, STATUSES
+from pipelines.unit_ids import text_ids, unit_ids
+
+_COLUMNS = ("item_id", "variant", "plan_key", "status", "code", "made", "seconds", "scores")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How many units a report shows: it is read by a person, and its pictures lie in it.
+
+    Args:
+        not_ok: rejected and failed ones, spread over their codes.
+        worst: ok ones with the lowest scores.
+        total: all; the rest is drawn at random, the same ones each time.
+    """
+
+    not_ok: int = 100
+    worst: int = 40
+    total: int = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What a report shows.
+
+    Args:
+        not_ok, worst, random: outcomes to show, in order.
+        not_run: (item_id, variant, task) of some units without an outcome.
+        seconds: mean seconds a made picture by stage.
+        num_timed: made pictures that the mean is over.
+    """
+
+    not_ok: tuple[Outcome, ...]
+    worst: tuple[Outcome, ...]
+    random: tuple[Outcome, ...]
+    not_run: tuple[tuple[str, int, str], ...]
+    seconds: Mapping[str, float]
+    num_timed: int
+
+    @property
+    def ok(self) -> tuple[Outcome, ...]:
+        """The pictures shown."""
+        return self.worst + self.random
+
+
+def select(ledger: Ledger, census: Census, limits: Limits | None = None) -> Selection:
+    """Chooses what to show of a census; two passes over the ledger, 24 bytes a unit in memory."""
+    limits = limits or Limits()
+    scan = _Scan(census)
+    for batch in ledger.latest(_COLUMNS):
+        scan.take(batch)
+    unit, status, code, score = scan.columns()
+    not_ok = _spread(unit, status, code, limits.not_ok)
+    ok = np.flatnonzero(status == OK)
+    scored = ok[np.isfinite(score[ok])]
+    worst = scored[np.argsort(score[scored], kind="stable")][: limits.worst]
+    # A unit's name is a hash, so the lowest names are a draw, and the same one each time.
+    others = np.setdiff1d(ok, worst)
+    random = others[np.argsort(unit[others])][: max(0, limits.total - len(not_ok) - len(worst))]
+    outcomes = _outcomes(ledger, unit[np.concatenate([not_ok, worst, random])])
+    without = np.setdiff1d(np.arange(len(census)), scan.places())
+    return Selection(
+        not_ok=tuple(outcomes[name] for name in unit[not_ok].tolist()),
+        worst=tuple(outcomes[name] for name in unit[worst].tolist()),
+        random=tuple(outcomes[name] for name in unit[random].tolist()),
+        not_run=tuple(census.names(without[: max(0, limits.not_ok - len(not_ok))])),
+        seconds={stage: total / scan.num_timed for stage, total in scan.seconds.items()},
+        num_timed=scan.num_timed,
+    )
+
+
+class _Scan:
+    def __init__(self, census: Census) -> None:
+        self._census = census
+        self._codes: dict[str, int] = {}
+        self._parts: list[tuple[np.ndarray, ...]] = []
+        self.seconds: Counter[str] = Counter()
+        self.num_timed = 0
+
+    def take(self, batch: pa.RecordBatch) -> None:
+        names = unit_ids(batch.column("item_id").to_pylist(), batch.column("variant").to_pylist())
+        place = self._census.find_planned(names, text_ids(batch.column("plan_key").to_pylist()))
+        here = place >= 0
+        status = np.array([STATUSES.index(name) for name in batch.column("status").to_pylist()], np.uint8)
+        code = [self._codes.setdefault(name, len(self._codes)) for name in batch.column("code").to_pylist()]
+        score = [min((value for _, value in row), default=np.inf) for row in batch.column("scores").to_pylist()]
+        columns = (place, names, status, np.array(code, np.int32), np.array(score, np.float32))
+        self._parts.append(tuple(column[here] for column in columns))
+        timed = here & (status == OK) & np.array(batch.column("made").to_pylist(), bool)
+        self.num_timed += int(timed.sum())
+        for row in batch.column("seconds").filter(pa.array(timed)).to_pylist():
+            self.seconds.update(dict(row))
+
+    def columns(self) -> list[np.ndarray]:
+        """Unit, status, code and worst score of every outcome that counts."""
+        empty = (np.uint64, np.uint8, np.int32, np.float32)
+        return [
+            np.concatenate([np.zeros(0, kind), *(part[at] for part in self._parts)])
+            for at, kind in enumerate(empty, start=1)
+        ]
+
+    def places(self) -> np.ndarray:
+        """Where in the census these outcomes stand."""
+        return np.concatenate([np.zeros(0, np.int64), *(part[0] for part in self._parts)])
+
+
+def _spread(unit: np.ndarray, status: np.ndarray, code: np.ndarray, count: int) -> np.ndarray:
+    """Failed outcomes, then rejected ones; of each code in turn, so that a frequent one hides no rare one."""
+    chosen: list[int] = []
+    for wanted in (FAILED, STATUSES.index("rejected")):
+        rows = np.flatnonzero(status == wanted)
+        rows = rows[np.argsort(unit[rows])]
+        groups = [rows[code[rows] == one][:count].tolist() for one in np.unique(code[rows])]
+        chosen += sorted(_first(chain(*zip_longest(*groups)), count - len(chosen)), key=lambda row: int(code[row]))
+    return np.array(chosen, np.int64)
+
+
+def _first(rows: Iterator[int | None], count: int) -> list[int]:
+    return [row for row in rows if row is not None][: max(0, count)]
+
+
+def _outcomes(ledger: Ledger, units: np.ndarray) -> dict[int, Outcome]:
+    found: dict[int, Outcome] = {}
+    for batch in ledger.latest():
+        names = unit_ids(batch.column("item_id").to_pylist(), batch.column("variant").to_pylist())
+        chosen = np.isin(names, units)
+        if chosen.any():
+            found |= zip(names[chosen].tolist(), from_table(batch.filter(pa.array(chosen))), strict=True)
+    return found
