@@ -40,9 +40,10 @@ class BlazePose(KeypointEstimator):
     """
 
     def __init__(self, folder: str | Path, *, min_score: float = 0.5, min_confidence: float = 0.3) -> None:
+        litert = _litert()
         check_blazepose(folder)
-        self.detector = _network(Path(folder) / DETECTOR)
-        self.landmarks = _network(Path(folder) / LANDMARKS)
+        self.detector = _network(litert, Path(folder) / DETECTOR)
+        self.landmarks = _network(litert, Path(folder) / LANDMARKS)
         self.min_score, self.min_confidence = min_score, min_confidence
 
     @classmethod
@@ -75,14 +76,16 @@ class BlazePose(KeypointEstimator):
         return joints
 
 
-def _network(path: Path) -> Any:
+def _litert() -> Any:
     try:
         # By name: the extra is optional, and the library must import without it.
-        litert = import_module("ai_edge_litert.interpreter")
+        return import_module("ai_edge_litert.interpreter")
     except ImportError as error:
-        raise ConfigError(
-            "pose: BlazePose runs by ai-edge-litert, which is not installed; pip install 'atelier[pose]'"
-        ) from error
+        reason = "BlazePose runs by ai-edge-litert, which is not installed; pip install 'atelier[pose]'"
+        raise ConfigError(f"pose: {reason}") from error
+
+
+def _network(litert: Any, path: Path) -> Any:
     interpreter = litert.Interpreter(model_path=str(path), num_threads=torch.get_num_threads())
     interpreter.allocate_tensors()
     return interpreter
