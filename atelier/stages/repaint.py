@@ -16,8 +16,8 @@ _HAIR = (1, 2)
 _LAID_ANEW = (2, 4, 5, 6)
 """Layout ids that are new in the picture: garment, arms, noise."""
 _HAIR_LAYOUT = 3
-_EDGE = 1 / 128
-"""Width of the soft edge as a share of the picture's height: 2 pixels at 256, 8 at 1024."""
+_EDGE = 1 / 256
+"""Half the soft edge as a share of the picture's height: it is 2 pixels wide at 256, 8 at 1024."""
 
 
 def repaint(
