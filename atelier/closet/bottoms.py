@@ -13,7 +13,7 @@ from atelier.closet.garments import Garment
 from atelier.closet.limb import Limb, rounded_light
 from atelier.closet.poses import SIDES, Side
 from atelier.closet.shading import lit, scaled
-from atelier.closet.torso import CROTCH, HIP, WAIST
+from atelier.closet.torso import CROTCH, HIP
 
 RISE = 1.52
 _LEVELS = np.array([RISE, 2.42, 4.16, 5.84])
@@ -74,7 +74,7 @@ def _trousers(canvas: Canvas, body: Body, garment: Garment) -> None:
 
 def _far_first(body: Body) -> tuple[Side, Side]:
     """The order in which legs are painted: the one that crosses over comes last."""
-    crossing = [side for side in SIDES if body.pose.legs[side].ankle[0] < -0.3]
+    crossing: list[Side] = [side for side in SIDES if body.pose.legs[side].ankle[0] < -0.3]
     if crossing and body.pose.name == "legs crossed":
         last: Side = crossing[0]
         return ("left" if last == "right" else "right", last)

@@ -37,6 +37,11 @@ def mirrored(half: Sequence[Sequence[float]] | Points) -> Points:
     return np.concatenate([right, right[::-1] * (-1.0, 1.0)])
 
 
+def moved(points: Points, right: float, down: float) -> Points:
+    """`points` (one [2], or [n, 2]) shifted by so many pixels."""
+    return points + np.array((right, down))
+
+
 def circle(centre: Sequence[float] | Points, radius: float, squash: float = 1.0) -> Points:
     """A circle of 28 corners, or an ellipse whose height is `squash` times its width."""
     return np.asarray(centre, np.float64) + _CIRCLE * (radius, radius * squash)

@@ -6,7 +6,7 @@ import numpy as np
 
 from atelier.closet.body import SIGN, Body
 from atelier.closet.canvas import Canvas, Points
-from atelier.closet.curves import circle, closed_curve, mirrored
+from atelier.closet.curves import circle, closed_curve, mirrored, moved
 from atelier.closet.labels import ARMS, LEGS, SHOES, SOCKS, TORSO_SKIN
 from atelier.closet.limb import Limb, rounded_light
 from atelier.closet.poses import Side
@@ -52,7 +52,7 @@ def trunk(canvas: Canvas, body: Body) -> None:
     light = rounded_light(across / np.float32(person.chest), -0.8, 0.6)
     canvas.paint(patch, lit(person.skin, light), TORSO_SKIN)
     chin = body.head.place(closed_curve([(-0.3, 0.1), (0.3, 0.1), (0.26, 0.5), (0.04, 0.66), (-0.2, 0.5)]))
-    canvas.darken(canvas.shape(chin + (0.03 * body.unit, 0.02 * body.unit)).within(patch), 0.24)
+    canvas.darken(canvas.shape(moved(chin, 0.03 * body.unit, 0.02 * body.unit)).within(patch), 0.24)
     for sign in (-1, 1):
         bone = torso.front([(sign * 0.1, 0.19), (sign * 0.3, 0.155), (sign * 0.52, 0.135)])
         canvas.paint(canvas.line(bone, 0.022 * body.unit), scaled(person.skin, 0.87), None)
@@ -100,9 +100,9 @@ def leg(canvas: Canvas, body: Body, side: Side) -> None:
     """One leg with sock and shoe."""
     person, limb, unit = body.person, body.legs[side], body.unit
     _skin(canvas, body, limb, limb.outlines(0.0, 2.05), LEGS[side].cihp, side)
-    if not (person.boots and body.person.weight > -9):
+    if float(limb.point(1.0)[1]) < canvas.size[0]:
         knee = limb.point(1.0)
-        patch = canvas.shape(circle(knee + (0, 0.03 * unit), 0.10 * unit)).within(
+        patch = canvas.shape(circle(moved(knee, 0, 0.03 * unit), 0.10 * unit)).within(
             canvas.shape(*limb.outlines(0.6, 1.4))
         )
         canvas.paint(patch.faded(0.25), scaled(person.skin, 0.88), None)
@@ -118,18 +118,18 @@ def leg(canvas: Canvas, body: Body, side: Side) -> None:
 def _shoe(canvas: Canvas, body: Body, side: Side) -> None:
     person, unit = body.person, body.unit
     ankle, reach = body.legs[side].joints[2], body.toes[side]
-    heel = ankle + (-0.22 * reach[0], 0.13 * unit)
+    heel = moved(ankle, -0.22 * reach[0], 0.13 * unit)
     toe = ankle + reach * (1.0, 0.82)
     shape = Limb(
         joints=np.stack([heel, toe]),
         profile=np.array([(-0.5, 0.135), (0.0, 0.135), (0.5, 0.142), (0.85, 0.155), (1.2, 0.14)]) * (1, unit),
     )
-    sole = [outline + (0.0, 0.035 * unit) for outline in shape.outlines(0.0, 1.0, round_end=True)]
+    sole = [moved(outline, 0.0, 0.035 * unit) for outline in shape.outlines(0.0, 1.0, round_end=True)]
     upper = shape.outlines(0.0, 1.0, round_end=True)
     if person.boots:
         upper += body.legs[side].widened(1.0, 0.035 * unit).outlines(1.66, 2.0, round_end=True)
     else:
-        upper.append(circle(ankle + (0, 0.03 * unit), 0.13 * unit))
+        upper.append(circle(moved(ankle, 0, 0.03 * unit), 0.13 * unit))
     dark = sum(person.shoe_colour) < 240
     canvas.paint(canvas.shape(*sole), (235, 232, 226) if not dark else scaled(person.shoe_colour, 0.6), SHOES[side])
     patch = canvas.shape(*upper)

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from atelier.closet import bottoms, tops
+from atelier.closet import bottoms, sleeves, tops
 from atelier.closet.body import NECK_Y, Body, mannequin
 from atelier.closet.canvas import Canvas, Patch
 from atelier.closet.caption import flat_caption
 from atelier.closet.garments import Garment, garment_from
 from atelier.closet.labels import BACKGROUND
+from atelier.closet.panel import Panel
 from atelier.closet.poses import SIDES, Pose, flat_pose
 from atelier.closet.shading import lit, scaled
+from atelier.closet.torso import WAIST
 
 _MARGIN = 0.07
 
@@ -95,12 +97,12 @@ def _garment(canvas: Canvas, body: Body, garment: Garment) -> None:
     if garment.category in ("trousers", "shorts", "skirt"):
         bottoms.bottom(canvas, body, garment)
         return
-    panel = tops.Panel(body, garment)
+    panel = Panel(body, garment)
     tops.behind(canvas, body, garment)
     for side in SIDES:
-        tops.sleeve(canvas, body, garment, side)
+        sleeves.sleeve(canvas, body, garment, side)
     back = canvas.shape(panel.silhouette())
     canvas.paint(back, scaled(garment.colour, 0.62 if not garment.is_dark else 1.25), garment.label)
     if garment.category == "dress":
-        bottoms.skirt(canvas, body, garment, tops.WAIST)
+        bottoms.skirt(canvas, body, garment, WAIST)
     tops.torso_part(canvas, body, garment)

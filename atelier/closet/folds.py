@@ -13,7 +13,7 @@ Crease = tuple[float, float, float, float, float, float]
 
 
 def creased(across: np.ndarray, down: np.ndarray, creases: list[Crease]) -> np.ndarray:
-    """How much light the creases add, float32 [h, w]: bright on one side of each, dark on the other, fading at the ends."""
+    """How much light creases add, float32 [h, w]: bright on one side of each, dark on the other, fading at its ends."""
     light = np.zeros(across.shape, np.float32)
     level = down[:, down.shape[1] // 2]
     for x0, y0, x1, y1, width, strength in creases:

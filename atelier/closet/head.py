@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from atelier.closet.body import Body
-from atelier.closet.canvas import Canvas, Colour, Points
+from atelier.closet.canvas import Canvas, Colour, Patch, Points
 from atelier.closet.curves import circle, closed_curve, open_curve
 from atelier.closet.labels import FACE, GLASSES
 from atelier.closet.shading import glow, lit, mixed, scaled
@@ -139,10 +139,7 @@ def _mouth(canvas: Canvas, at: Face) -> None:
     canvas.paint(canvas.line(at.place(list(map(tuple, seam)), 1.1), 0.014 * unit), scaled(lips, 0.62), None)
 
 
-def _beard(canvas: Canvas, at: Face, patch: object) -> None:
-    from atelier.closet.canvas import Patch
-
-    assert isinstance(patch, Patch)
+def _beard(canvas: Canvas, at: Face, patch: Patch) -> None:
     hair = mixed(at.person.hair_colour, at.person.skin, 0.32)
     outline = [(0.36, 0.02), (0.40, 0.3), (0.2, 0.56), (0.0, 0.6), (-0.2, 0.56), (-0.40, 0.3), (-0.36, 0.02)]
     outline += [(-0.27, 0.16), (-0.2, 0.25), (-0.08, 0.235), (0.0, 0.245), (0.08, 0.235), (0.2, 0.25), (0.27, 0.16)]

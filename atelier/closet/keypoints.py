@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from atelier.closet.body import Body
+from atelier.closet.curves import moved
+from atelier.closet.poses import Side
 
 _COCO18 = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
 
@@ -16,25 +18,24 @@ def body25(body: Body, size: tuple[int, int]) -> np.ndarray:
     """
     points = np.zeros((25, 3))
     head, torso = body.head, body.torso
+    chains: tuple[tuple[Side, int, int, int], ...] = (("right", 2, 9, 22), ("left", 5, 12, 19))
     shift = 0.2 * head.turn
     narrow = float(np.sqrt(1 - head.turn * head.turn))
     points[0, :2] = head.place([(1.45 * shift, 0.17)])[0]
     points[1, :2] = torso.front([(0.0, 0.22)])[0]
-    for side, start in (("right", 2), ("left", 5)):
-        points[start : start + 3, :2] = body.arms[side].joints
-    hips = [body.legs[side].joints[0] for side in ("right", "left")]
-    points[8, :2] = (hips[0] + hips[1]) / 2
-    for side, start in (("right", 9), ("left", 12)):
-        points[start : start + 3, :2] = body.legs[side].joints
+    for side, shoulder, hip, _ in chains:
+        points[shoulder : shoulder + 3, :2] = body.arms[side].joints
+        points[hip : hip + 3, :2] = body.legs[side].joints
+    points[8, :2] = (points[9, :2] + points[12, :2]) / 2
     for eye, ear, sign in ((15, 17, -1), (16, 18, 1)):
         points[eye, :2] = head.place([(sign * 0.155 * narrow + shift, 0.025)])[0]
         points[ear, :2] = head.place([(sign * 0.345 * narrow - 0.5 * shift, 0.07)])[0]
-    for side, toe in (("left", 19), ("right", 22)):
+    for side, _, _, toe in chains:
         ankle, reach = body.legs[side].joints[2], body.toes[side]
         outward = (1.0 if side == "left" else -1.0) * 0.06 * body.unit
         points[toe, :2] = ankle + reach - (outward, 0.0)
         points[toe + 1, :2] = ankle + reach * 0.9 + (outward, 0.0)
-        points[toe + 2, :2] = ankle + (-0.15 * reach[0], 0.16 * body.unit)
+        points[toe + 2, :2] = moved(ankle, -0.15 * reach[0], 0.16 * body.unit)
     points[:, 2] = 1.0
     for ear, sign in ((17, -1), (18, 1)):
         if sign * head.turn > 0.3:

@@ -28,7 +28,7 @@ class Limb:
     profile: np.ndarray
 
     def radius(self, along: np.ndarray | float) -> np.ndarray:
-        return np.interp(along, self.profile[:, 0], self.profile[:, 1])
+        return np.asarray(np.interp(along, self.profile[:, 0], self.profile[:, 1]))
 
     def point(self, along: float) -> Points:
         """The centre at `along`; past the last joint the last bone goes on."""

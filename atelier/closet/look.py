@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atelier.closet import bottoms, figure, hair, head, scenery, tops
+from atelier.closet import bottoms, figure, hair, head, scenery, sleeves, tops
 from atelier.closet.body import Body, solve
 from atelier.closet.canvas import Canvas
 from atelier.closet.caption import look_caption
-from atelier.closet.garments import Garment, garment_from
+from atelier.closet.garments import Garment
 from atelier.closet.keypoints import body25
 from atelier.closet.outfits import Outfit, worn
 from atelier.closet.people import person_from
 from atelier.closet.poses import Side, pose_from
+from atelier.closet.torso import WAIST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ def draw_look(*, person: int, outfit: Outfit, pose: int, size: tuple[int, int]) 
         bottoms.bottom(canvas, body, clothes.bottom)
     for garment in layers:
         if garment.category == "dress":
-            bottoms.skirt(canvas, body, garment, tops.WAIST)
+            bottoms.skirt(canvas, body, garment, WAIST)
         tops.torso_part(canvas, body, garment)
     for side in fronts:
         scenery.arm_shadow(canvas, body, side)
@@ -87,7 +88,4 @@ def _front_order(body: Body) -> tuple[Side, Side]:
 def _arm(canvas: Canvas, body: Body, layers: tuple[Garment, ...], side: Side) -> None:
     figure.arm(canvas, body, side)
     for garment in layers:
-        tops.sleeve(canvas, body, garment, side)
-
-
-__all__ = ["Look", "draw_look", "garment_from"]
+        sleeves.sleeve(canvas, body, garment, side)

@@ -128,7 +128,7 @@ def pose_from(seed: int) -> Pose:
         arms_name = pick(rng, ("arms relaxed", "arms relaxed", "arms held out", "one hand in a pocket"))
     pair = (_LAP, _LAP) if arms_name == "hands in the lap" else _ARMS[arms_name]
     pair = pair[::-1] if swap else pair
-    arms = {
+    arms: dict[Side, Arm] = {
         side: replace(arm, elbow=_jittered(arm.elbow, rng, 0.035), wrist=_jittered(arm.wrist, rng, 0.035))
         for side, arm in zip(SIDES, pair, strict=True)
     }
@@ -140,7 +140,7 @@ def pose_from(seed: int) -> Pose:
     )
     stance = "one knee loose" if rng.random() < 0.45 else pick(rng, tuple(_LEGS))
     leg_pair = _LEGS[stance] if rng.random() < 0.5 else _LEGS[stance][::-1]
-    legs = dict(zip(SIDES, leg_pair, strict=True))
+    legs: dict[Side, Leg] = dict(zip(SIDES, leg_pair, strict=True))
     weight_on: Side = "left" if leg_pair[0] is _LOOSE else "right"
     sway = (1.0 if weight_on == "left" else -1.0) * (1.0 if stance == "one knee loose" else 0.0)
     if kind == "walking":
@@ -177,18 +177,12 @@ def pose_from(seed: int) -> Pose:
 
 
 def _walk(facing: float, turn: float, stride: float) -> dict[Side, Leg]:
-    """The leg on the viewer's near side swings forward; seen from the front a stride shows as a shorter far leg."""
-    reach = 0.15 + 1.1 * turn
+    """The near leg swings forward, the far one back: both inward, as the body faces away from its near side."""
     near: Side = "right" if facing > 0 else "left"
     far: Side = "left" if near == "right" else "right"
-    outward = -facing  # x is outward, and the near leg's outward side is the one turned from the way
-    front = Leg(
-        knee=(-facing * outward * -0.30 * reach * stride, 1.68),
-        ankle=(-facing * outward * -0.55 * reach * stride, 3.34),
-        toes=(0.12, 0.33),
-    )
-    back = Leg(knee=(-0.06 * reach * stride, 1.70), ankle=(-0.62 * reach * stride, 3.16), toes=(0.06, 0.30))
-    front = replace(front, knee=(-abs(front.knee[0]), front.knee[1]), ankle=(-abs(front.ankle[0]), front.ankle[1]))
+    reach = (0.15 + 1.1 * turn) * stride
+    front = Leg(knee=(-0.30 * reach, 1.68), ankle=(-0.55 * reach, 3.34), toes=(0.12, 0.33))
+    back = Leg(knee=(-0.06 * reach, 1.70), ankle=(-0.62 * reach, 3.16), toes=(0.06, 0.30))
     return {near: front, far: back}
 
 
@@ -204,7 +198,7 @@ def _turned(arms: dict[Side, Arm], facing: float) -> dict[Side, Arm]:
 def flat_pose(reach: float, drop: float) -> Pose:
     """How a garment lies on the table: arms out by `reach` and down by `drop` at the wrist, legs a little apart."""
     arm = Arm(elbow=(reach * 0.56, drop * 0.53), wrist=(reach, drop))
-    return replace(FLAT, arms={side: arm for side in SIDES})
+    return replace(FLAT, arms=dict.fromkeys(SIDES, arm))
 
 
 FLAT = Pose(

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from atelier.closet.canvas import Canvas, Colour, Points
+from atelier.closet.canvas import Canvas, Colour, Patch, Points
 from atelier.closet.curves import circle, closed_curve, open_curve
 from atelier.closet.garments import Garment
 
@@ -47,8 +47,6 @@ def _word(canvas: Canvas, word: str, centre: Points, unit: float, colour: Colour
     alpha = np.asarray(
         letters.resize(size, Image.Resampling.BOX if size[0] < letters.width else Image.Resampling.BILINEAR)
     )
-    from atelier.closet.canvas import Patch
-
     patch = Patch(left=int(centre[0] - size[0] / 2), top=int(centre[1] - size[1] / 2 - 0.03 * unit), alpha=alpha)
     canvas.paint(patch, colour, None)
 

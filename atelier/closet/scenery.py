@@ -7,7 +7,7 @@ from PIL import Image, ImageFilter
 
 from atelier.closet.body import Body
 from atelier.closet.canvas import Canvas, Patch
-from atelier.closet.curves import closed_curve
+from atelier.closet.curves import closed_curve, moved
 from atelier.closet.labels import BACKGROUND
 from atelier.closet.poses import SIDES, Side
 from atelier.closet.shading import glow, lit, scaled
@@ -57,7 +57,7 @@ def seat(canvas: Canvas, body: Body) -> None:
 def arm_shadow(canvas: Canvas, body: Body, side: Side) -> None:
     """A soft shadow beside a front arm, on the figure only. It is the bare arm's, so that no sleeve changes it."""
     limb, unit = body.arms[side], body.unit
-    outlines = [outline + (0.035 * unit, 0.06 * unit) for outline in limb.outlines(0.25, 2.2, round_end=True)]
+    outlines = [moved(outline, 0.035 * unit, 0.06 * unit) for outline in limb.outlines(0.25, 2.2, round_end=True)]
     patch = canvas.shape(*outlines)
     if patch.empty:
         return

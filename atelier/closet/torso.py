@@ -39,7 +39,7 @@ class Torso:
 
     def width(self, down: np.ndarray | float) -> np.ndarray:
         """Half width of the bare body, in head heights."""
-        return np.interp(down, self.widths[:, 0], self.widths[:, 1])
+        return np.asarray(np.interp(down, self.widths[:, 0], self.widths[:, 1]))
 
     def _tilt(self, down: np.ndarray | float) -> np.ndarray | float:
         return self.tilts[0] + (self.tilts[1] - self.tilts[0]) * np.clip(down / CROTCH, 0, 1)

@@ -15,7 +15,7 @@ TILE_UNITS = 1.0
 
 @lru_cache(maxsize=1)
 def _tiles() -> tuple[Image.Image, ...]:
-    with files(__package__).joinpath("atlas.webp").open("rb") as stream:
+    with files("atelier.closet.swatches").joinpath("atlas.webp").open("rb") as stream:
         atlas = Image.open(stream).convert("RGB")
     columns, rows = atlas.width // TILE_PX, atlas.height // TILE_PX
     boxes = [
