@@ -53,11 +53,12 @@ class StageChain:
         if not 0 < rows <= self.batch_size:
             raise ValueError(f"a batch has 1 to {self.batch_size} rows, got {rows}")
         batch = dict(batch)
-        resident: dict[str, torch.Tensor] = {}
+        resident: dict[str, torch.Tensor] = {}  # on the device; a column that is in the batch too is the same there
         for stage in self.stages:
             started = time.perf_counter()
             if isinstance(stage, RowStage):
-                batch.update(_to_numpy(resident, (*stage.reads, *stage.optional), rows))
+                reads = [name for name in (*stage.reads, *stage.optional) if name not in batch]
+                batch.update(_to_numpy(resident, reads, rows))
                 _run_rows(stage, batch)
                 for name in stage.writes:
                     resident.pop(name, None)
@@ -65,7 +66,7 @@ class StageChain:
                 self._run_tensors(stage, batch, resident)
             seconds = (time.perf_counter() - started) / rows
             batch[f"seconds_{stage.name}"] = np.full(rows, seconds, dtype=np.float32)
-        wanted = [name for name in resident if keep is None or _stays(name, keep)]
+        wanted = [name for name in resident if name not in batch and (keep is None or _stays(name, keep))]
         batch.update(_to_numpy(resident, wanted, rows))
         return batch if keep is None else {name: batch[name] for name in batch if _stays(name, keep)}
 
@@ -80,10 +81,14 @@ class StageChain:
                 resident.pop(name, None)
             return
         present = [name for name in (*stage.reads, *stage.optional) if name in batch or name in resident]
-        columns = {
-            name: resident[name] if name in resident else _padded(batch[name], self.batch_size, stage.device)
-            for name in present
-        }
+        columns: dict[str, Any] = {}
+        for name in present:
+            if name not in resident:
+                columns[name] = _padded(batch[name], self.batch_size, stage.device)
+                if isinstance(columns[name], torch.Tensor):
+                    resident[name] = columns[name]  # it crosses once, however many stages read it
+            else:
+                columns[name] = resident[name].to(stage.device)
         faults = Faults()
         try:
             outputs = dict(stage.run_tensors(columns, faults))
