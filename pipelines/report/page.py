@@ -147,11 +147,13 @@ def _versions(summary: Summary, selection: Selection) -> Mapping[str, str]:
 
 
 def _stages(seconds: Mapping[str, float]) -> Sequence[dict[str, Any]]:
+    """The stages in order; the one that takes the longest has rank 0 and the strongest colour."""
     total = sum(seconds.values())
+    ranked = sorted(seconds, key=seconds.__getitem__, reverse=True)
     return [
-        {"name": name, "seconds": value, "share": value / total, "hue": at}
-        for at, (name, value) in enumerate(seconds.items())
-        if total and value
+        {"name": name, "seconds": value, "share": value / total, "rank": min(ranked.index(name), 7)}
+        for name, value in seconds.items()
+        if value > 0
     ]
 
 
