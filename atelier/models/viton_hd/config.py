@@ -112,14 +112,9 @@ def viton_hd_closet() -> VitonHDConfig:
         matching_size=(256, 192),
         matching_widths=(16, 32, 64, 96),
         regression_widths=(96, 64, 48, 32),
-        alias_widths=(
-            96,
-            96,
-            96,
-            64,
-            16,
-            24,
-        ),  # the last is what it reads, 16 + 8: no shortcut to normalize at full size
+        # The last block reads as many channels as it writes (12 + 8): no shortcut to normalize at full size, the
+        # dearest block by far, and the injected colours pass it by unchanged.
+        alias_widths=(96, 96, 64, 40, 12, 20),
         alias_hidden=16,
         alias_injected=8,
         num_misaligned_blocks=4,
