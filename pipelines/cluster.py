@@ -1,0 +1,76 @@
+"""The Ray that a run uses: the one it stands in, the one at `RAY_ADDRESS`, else one of its own on this computer."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import ray
+import ray.data
+import torch
+
+from pipelines.job import CatalogJob
+from pipelines.placement import READING_CPUS, Machine, Placement, place
+from pipelines.plan import Partition
+
+_FEWEST_LOCAL_CPUS = 4
+"""Logical CPUs of a local Ray; with two, Ray Data's tasks and the pools' workers wait for each other for ever."""
+
+
+@contextmanager
+def connected(job: CatalogJob, partitions: Sequence[Partition]) -> Iterator[list[Placement]]:
+    """Ray ready for a job, and a placement that fits for each partition; a Ray that was started here ends here.
+
+    A cluster's nodes need this very code: from the image, or from the `working_dir` of `ray job submit`.
+
+    Raises:
+        ConfigError: a partition's pools don't fit, found before anything starts where Ray would be local.
+    """
+    if ray.is_initialized():
+        yield _placements(job, partitions, _cluster())
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray's C++ side writes to the driver's stderr what every actor pool of Ray Data brings about and nobody can mend.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    _quiet_ray_data()
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(**quiet)
+        placements = _placements(job, partitions, _cluster())
+    else:
+        here = _this_computer(job)
+        placements = [place(part.recipe, job, here, num_units=part.num_units) for part in partitions]
+        cpus = job.num_cpus or max(_FEWEST_LOCAL_CPUS, *(placement.num_cpus for placement in placements))
+        for placement in placements:
+            placement.check(Machine(num_cpus=cpus, num_gpus=here.num_gpus))
+        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+    try:
+        yield placements
+    finally:
+        ray.shutdown()
+
+
+def _quiet_ray_data() -> None:
+    """Keeps what Ray Data says in its session's file; what of it matters to a person, the outcomes say."""
+    for handler in logging.getLogger("ray.data").handlers:
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            handler.setLevel(logging.CRITICAL)
+
+
+def _placements(job: CatalogJob, partitions: Sequence[Partition], there: Machine) -> list[Placement]:
+    placements = [place(part.recipe, job, there, num_units=part.num_units) for part in partitions]
+    for placement in placements:
+        placement.check(there)
+    return placements
+
+
+def _cluster() -> Machine:
+    resources = ray.cluster_resources()
+    return Machine(num_cpus=int(resources.get("CPU", 0)), num_gpus=int(resources.get("GPU", 0)))
+
+
+def _this_computer(job: CatalogJob) -> Machine:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Machine(num_cpus=job.num_cpus or cores + READING_CPUS, num_gpus=torch.cuda.device_count())

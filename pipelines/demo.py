@@ -1,0 +1,51 @@
+"""The demo: a drawn catalog with a few broken rows, run on this computer, and what became of each item."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from atelier import storage
+from atelier.closet.catalog import write_catalog
+from pipelines import jobs
+from pipelines.exits import Exit
+from pipelines.ledger import Ledger
+from pipelines.outcomes import from_table
+from pipelines.run import run
+
+NUM_ITEMS = 24
+BROKEN = ("missing_object", "truncated_jpeg", "no_person", "unknown_task")
+SEED = 7
+
+
+def demo(out: str, console: Console) -> Exit:
+    """Draws the catalog below `out` where it isn't there yet, runs the job `closet` on it, and shows every item."""
+    out = storage.resolve(out)
+    job = jobs.closet()
+    # As many as are broken on purpose, and not one more.
+    job = dataclasses.replace(job, failure_budget=len(BROKEN) / (NUM_ITEMS + len(BROKEN)))
+    catalog, output = f"{out}/catalog/catalog.csv", f"{out}/output"
+    if not storage.exists(catalog):
+        console.print(f"drawing {NUM_ITEMS} items, and {len(BROKEN)} that are broken on purpose", highlight=False)
+        size = job.recipes[0].size
+        catalog = write_catalog(f"{out}/catalog", items=NUM_ITEMS, seed=SEED, size=size, broken=1, kinds=BROKEN)
+    status = run(job, catalog, output, console=console)
+    console.print(_table(output))
+    console.print(f"open {output}/report.html in a browser", highlight=False, soft_wrap=True)
+    return status
+
+
+def _table(output: str) -> Table:
+    table = Table("item", "outcome", "stage", "code", "what became of it")
+    outcomes = [outcome for batch in Ledger(output).latest() for outcome in from_table(batch)]
+    for outcome in sorted(outcomes, key=lambda outcome: (outcome.item_id, outcome.variant)):
+        became = outcome.picture if outcome.status == "ok" else outcome.detail
+        cells = (outcome.item_id, outcome.status, outcome.stage, outcome.code, became)
+        table.add_row(*(Text(cell) for cell in cells), style=_STYLES[outcome.status])
+    return table
+
+
+_STYLES = {"ok": "green", "rejected": "yellow", "failed": "red"}

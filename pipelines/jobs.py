@@ -1,0 +1,45 @@
+"""The jobs by name: Python functions; a variant of one is a function that changes two fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from atelier import recipes
+from atelier.errors import ConfigError
+from pipelines.job import CatalogJob
+
+
+def closet() -> CatalogJob:
+    """Every task, made by the small weights that come with Atelier."""
+    return CatalogJob(name="closet", recipes=tuple(make() for make in recipes.RECIPES.values()))
+
+
+def published(*, viton_hd: str, parser: str, pose: str) -> CatalogJob:
+    """Every task, made by published weights.
+
+    Args:
+        viton_hd: folder that `python -m atelier convert viton_hd` wrote.
+        parser, pose: shipped names or folders, for rows that bring no parse or keypoints.
+    """
+    return CatalogJob(
+        name="published",
+        recipes=(recipes.viton_hd(weights=viton_hd, parser=parser, pose=pose),),
+    )
+
+
+JOBS: Mapping[str, Callable[..., CatalogJob]] = {"closet": closet, "published": published}
+
+
+def named(name: str, **weights: str) -> CatalogJob:
+    """The job of a name.
+
+    Args:
+        weights: what the job's function takes.
+
+    Raises:
+        ConfigError: no such job, or weights that it doesn't take or lacks.
+    """
+    if name not in JOBS:
+        raise ConfigError(f"job {name!r}: there is none of that name; there are {sorted(JOBS)}")
+    parameters = JOBS[name].__kwdefaults__ or {}
+    return JOBS[name](**parameters, **weights)
