@@ -27,7 +27,7 @@ from atelier.models.tensors import PictureBytes
 
 
 class BlazePose(KeypointEstimator):
-    """A detector finds the person, a second network 33 landmarks in the square around; 20 ms a picture.
+    """A detector finds the person, a second network 33 landmarks in the square around.
 
     Args:
         folder: as `extract_blazepose` makes it.
