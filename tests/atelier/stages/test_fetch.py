@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from atelier import storage
 from atelier.stages.chain import StageChain, new_batch
 from atelier.stages.fetch import Fetch
 
@@ -71,6 +72,24 @@ def test_empty_and_oversized_objects_are_rejected(person: str, garment: str) -> 
     assert fetched({"person": person, "garment": garment})["error_code"].tolist() == ["object_empty"]
     small = Fetch(required=("person",), max_bytes=4)
     assert fetched({"person": person}, config=small)["error_code"].tolist() == ["object_too_large"]
+
+
+@pytest.mark.slow
+def test_a_real_store_serves_refuses_and_is_away(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = storage.join(s3, "person.png")
+    storage.put(address, b"a person")
+    config = Fetch(required=("person",))
+    here = fetched({"person": address}, {"person": address + ".gone"}, config=config)
+    assert here["error_code"].tolist() == ["", "object_missing"] and here["person_bytes"][0] == b"a person"
+
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    refused = fetched({"person": address}, config=config)
+    assert refused["error_code"].tolist() == ["access_denied"] and not refused["error_rejected"][0]
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("atelier.storage.clients.ATTEMPTS", 1)
+    away = fetched({"person": address}, config=config)
+    assert away["error_code"].tolist() == ["storage_unavailable"] and not away["error_rejected"][0]
 
 
 def test_how_fast_it_fetches_is_not_what_it_makes() -> None:
