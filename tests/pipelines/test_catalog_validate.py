@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from pipelines.catalog import Catalog
+from pipelines.validate import json_lines, print_table, validate
+
+if TYPE_CHECKING:
+    from tests.pipelines.conftest import Studio
+
+ROWS = [
+    {"item_id": "good", "task": "try_on", "person": "a.png", "garment": "b.png"},
+    {"item_id": "[red]", "task": "levitate", "person": "a.png", "garment": "b.png"},
+    {"item_id": "bare", "task": "try_on", "person": "", "garment": ""},
+    {"item_id": "odd", "task": "try_on", "person": "a.png", "garment": "b.png", "variants": "many"},
+]
+
+
+def test_every_bad_row_is_told_without_a_look_at_any_object(studio: Studio) -> None:
+    studio.write_catalog(ROWS)
+    lines = [json.loads(line) for line in json_lines(validate(Catalog(studio.catalog), studio.job))]
+    assert [(line["line"], line["item_id"], line["field"], line["value"], line["code"]) for line in lines] == [
+        (3, "[red]", "task", "levitate", "unknown_task"),
+        (4, "bare", "person", "", "missing_input"),
+        (4, "bare", "garment", "", "missing_input"),
+        (5, "odd", "variants", "many", "bad_value"),
+    ]
+    assert "['try_on']" in lines[0]["reason"]
+
+
+def test_the_table_shows_cells_as_they_are_and_counts_rows(studio: Studio) -> None:
+    studio.write_catalog(ROWS)
+    text = io.StringIO()
+    bad = print_table(validate(Catalog(studio.catalog), studio.job), Console(file=text, width=120))
+    assert bad == 3
+    assert "[red]" in text.getvalue() and "3 bad rows (2 missing_input" in text.getvalue()
+
+
+def test_a_clean_catalog_shows_nothing(studio: Studio) -> None:
+    studio.write_catalog(ROWS[:1])
+    text = io.StringIO()
+    assert print_table(validate(Catalog(studio.catalog), studio.job), Console(file=text)) == 0
+    assert text.getvalue() == ""
