@@ -100,7 +100,7 @@ def solve_at(person: Person, pose: Pose, unit: float, crown: Points) -> Body:
         widths=widths,
         tilts=(pose.shoulder_tilt, pose.hip_tilt),
         bow=pose.bow,
-        turn=0.55 * pose.yaw,
+        turn=0.42 * pose.yaw,
     )
     head_unit = unit * person.head_scale
     head = Head(

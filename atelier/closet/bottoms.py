@@ -13,7 +13,7 @@ from atelier.closet.garments import Garment
 from atelier.closet.limb import Limb, rounded_light
 from atelier.closet.poses import SIDES, Side
 from atelier.closet.shading import lit, scaled
-from atelier.closet.torso import CROTCH, HIP
+from atelier.closet.torso import CROTCH, HIP, Torso
 
 RISE = 1.52
 _LEVELS = np.array([RISE, 2.42, 4.16, 5.84])
@@ -49,12 +49,19 @@ def _pelvis(body: Body, garment: Garment) -> tuple[Points, list[Points]]:
     right = open_curve(half, 4)
     low = [(0.06, CROTCH + 0.06), (-0.06, CROTCH + 0.06)]
     outline = torso.place(np.concatenate([right, low, right[::-1] * (-1.0, 1.0)]))
-    centre = torso.front([(0.0, RISE - 0.05), (0.0, 2.0), (0.0, CROTCH + 0.3)])
+    centre = _centre_line(torso)
     halves = []
     for sign in (-1.0, 1.0):
         outer = torso.place([(sign * 1.4, CROTCH + 0.3), (sign * 1.4, RISE - 0.05)])
         halves.append(np.concatenate([centre, outer]))
     return outline, halves
+
+
+def _centre_line(torso: Torso) -> Points:
+    """The seam down the front: at the waist it goes round with a turned body, at the crotch it stays in the middle."""
+    levels = [(0.0, RISE - 0.05), (0.0, 2.05), (0.0, 2.5), (0.0, CROTCH + 0.3)]
+    stay = np.array([0.0, 0.45, 1.0, 1.0])[:, None]
+    return torso.front(levels) * (1 - stay) + torso.place(levels) * stay
 
 
 def _trousers(canvas: Canvas, body: Body, garment: Garment) -> None:
@@ -95,8 +102,10 @@ def _leg_cloth(canvas: Canvas, body: Body, garment: Garment, limb: Limb, patch: 
     folds = rippled(along, 2.0, 0.5 * bend, across)
     if garment.leg > 1.6:
         folds = folds + rippled(along, 2.95, 0.35, across)
-    hips = np.clip(along * np.float32(1.6), 0, 1)
-    light = np.float32(0.99) * (1 - hips) + light * hips + folds * strength
+    whole, _ = body.torso.coordinates(patch)  # the hips are lit as one round, the legs below as two
+    hips = rounded_light(whole / np.float32(float(body.torso.width(HIP))), -0.75, 0.7)
+    below = np.clip((along - np.float32(0.95)) * np.float32(2.5), 0, 1)
+    light = hips + (light - hips) * below + folds * strength
     creases = [(-0.85, 0.98, 0.3, 1.10, 0.06, 0.05), (0.9, 1.0, -0.1, 1.16, 0.06, -0.05)]
     light = light + creased(across, along, creases) * strength
     colours = cloth_of(garment, round(body.unit, 3), printed=False).sample(across * width, down)
@@ -113,9 +122,7 @@ def _waist_details(canvas: Canvas, body: Body, garment: Garment, pelvis: Patch) 
         dark,
         None,
     )
-    canvas.paint(
-        canvas.line(torso.front([(0.0, RISE), (0.0, 2.0), (0.02, CROTCH)]), 0.02 * unit).within(pelvis), dark, None
-    )
+    canvas.paint(canvas.line(open_curve(_centre_line(torso), 5), 0.02 * unit).within(pelvis), dark, None)
     for sign in (-1, 1):
         pocket = torso.front(open_curve([(sign * 0.40, RISE + 0.16), (sign * 0.46, 1.9), (sign * 0.62, 2.06)], 5))
         canvas.paint(canvas.line(pocket, 0.02 * unit).within(pelvis), dark, None)
@@ -145,6 +152,7 @@ def skirt(canvas: Canvas, body: Body, garment: Garment, waist: float) -> None:
     if patch.empty:
         return
     along, across, _ = limb.coordinates(patch)
+    across = -across  # a limb counts to the viewer's left on its way down, a torso to the right
     levels = _LEVELS.copy()
     levels[0] = waist
     down = np.interp(along, np.arange(4), levels).astype(np.float32)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from atelier.closet.body import SIGN, Body
-from atelier.closet.canvas import Canvas, Points
+from atelier.closet.canvas import Canvas, Points, ribbon
 from atelier.closet.curves import circle, closed_curve, mirrored, moved
 from atelier.closet.labels import ARMS, LEGS, SHOES, SOCKS, TORSO_SKIN
 from atelier.closet.limb import Limb, rounded_light
 from atelier.closet.poses import Side
-from atelier.closet.shading import lit, mixed, scaled
+from atelier.closet.shading import glow, lit, mixed, scaled
 from atelier.closet.torso import CHEST, CROTCH, HIP, WAIST
 
 _OPEN_HAND = (
@@ -101,11 +101,9 @@ def leg(canvas: Canvas, body: Body, side: Side) -> None:
     person, limb, unit = body.person, body.legs[side], body.unit
     _skin(canvas, body, limb, limb.outlines(0.0, 2.05), LEGS[side].cihp, side)
     if float(limb.point(1.0)[1]) < canvas.size[0]:
-        knee = limb.point(1.0)
-        patch = canvas.shape(circle(moved(knee, 0, 0.03 * unit), 0.10 * unit)).within(
-            canvas.shape(*limb.outlines(0.6, 1.4))
-        )
-        canvas.paint(patch.faded(0.25), scaled(person.skin, 0.88), None)
+        knee = moved(limb.point(1.0), 0, 0.05 * unit)
+        soft = glow(canvas.size, knee, (0.15 * unit, 0.16 * unit)).within(canvas.shape(*limb.outlines(0.6, 1.4)))
+        canvas.paint(soft.faded(0.5), scaled(person.skin, 0.86), None)
     if person.socks:
         sock = limb.widened(1.0, 0.012 * unit)
         patch = canvas.shape(*sock.outlines(1.74, 2.05))
@@ -113,6 +111,12 @@ def leg(canvas: Canvas, body: Body, side: Side) -> None:
             _, across, facing = sock.coordinates(patch)
             canvas.paint(patch, lit(person.sock_colour, rounded_light(across, facing)), SOCKS)
     _shoe(canvas, body, side)
+
+
+def _cut_square(limb: Limb, start: float, stop: float) -> Points:
+    """A piece of a limb with square ends, as a boot's top is."""
+    places = start + (stop - start) * np.arange(9) / 8
+    return ribbon(limb.path(places), limb.radius(places))
 
 
 def _shoe(canvas: Canvas, body: Body, side: Side) -> None:
@@ -127,7 +131,11 @@ def _shoe(canvas: Canvas, body: Body, side: Side) -> None:
     sole = [moved(outline, 0.0, 0.035 * unit) for outline in shape.outlines(0.0, 1.0, round_end=True)]
     upper = shape.outlines(0.0, 1.0, round_end=True)
     if person.boots:
-        upper += body.legs[side].widened(1.0, 0.035 * unit).outlines(1.66, 2.0, round_end=True)
+        shaft = body.legs[side].widened(1.0, 0.035 * unit)
+        patch = canvas.shape(_cut_square(shaft, 1.62, 2.0), circle(ankle, float(shaft.radius(2.0))))
+        if not patch.empty:
+            _, across, facing = shaft.coordinates(patch)
+            canvas.paint(patch, lit(person.shoe_colour, rounded_light(across, facing)), SHOES[side])
     else:
         upper.append(circle(moved(ankle, 0, 0.03 * unit), 0.13 * unit))
     dark = sum(person.shoe_colour) < 240

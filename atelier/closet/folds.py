@@ -28,8 +28,9 @@ def creased(across: np.ndarray, down: np.ndarray, creases: list[Crease]) -> np.n
         share = (px * np.float32(dx) + py * np.float32(dy)) * np.float32(1 / length)
         aside = (py * np.float32(dx) - px * np.float32(dy)) * np.float32(1 / width)
         window = np.maximum(share * (1 - share), 0)
+        window = window * window
         bump = 1 + aside * aside
-        light[band] += np.float32(8 * strength) * window * aside / (bump * bump)
+        light[band] += np.float32(32 * strength) * window * aside / (bump * bump)
     return light
 
 
@@ -44,8 +45,8 @@ def torso_creases(body: Body, half: float, hem: float) -> list[Crease]:
         sway = 0.09 * max(0.0, sign * body.pose.bow * 12)
         creases.append((sign * half * 0.92, WAIST - 0.12, sign * half * 0.1, WAIST + 0.1, 0.05, 0.05 + sway))
         creases.append((sign * half * 0.95, WAIST + 0.14, sign * half * 0.2, WAIST + 0.3, 0.05, 0.045 + sway))
-        if hem > 2.0:
-            creases.append((sign * half * 0.42, hem - 0.55, sign * half * 0.5, hem + 0.15, 0.06, -sign * 0.05))
+        if hem > 2.0 and not body.pose.seated:
+            creases.append((sign * half * 0.34, hem - 0.75, sign * half * 0.56, hem + 0.3, 0.07, -sign * 0.032))
     if body.pose.seated:
         creases.append((-half * 0.8, 2.0, half * 0.7, 2.06, 0.06, 0.1))
         creases.append((-half * 0.6, 2.25, half * 0.8, 2.2, 0.06, 0.1))

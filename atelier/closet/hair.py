@@ -107,6 +107,8 @@ def _cap(canvas: Canvas, body: Body) -> None:
             front.reverse()
         lift = 0.09 if style == "quiff" else 0.04
         rim = [(x, y - lift * max(0.0, 1 - 4 * (x + part * 0.12) ** 2) * (y < -0.3)) for x, y in rim]
+    # On the far side of a turned head the hairline would leave the head: it stops at the rim, above the ear.
+    front = [(x, y) if abs(x) < 0.37 else ((0.37 if x > 0 else -0.37), min(y, -0.05)) for x, y in front]
     pieces = [np.concatenate([open_curve(head.place(rim), 6), open_curve(head.place(front), 6)])]
     if style in ("curly", "afro"):
         size, reach = (0.12, 0.92) if style == "curly" else (0.2, 1.18)

@@ -19,7 +19,11 @@ class Face:
         self.narrow = float(np.sqrt(1 - self.head.turn**2)) * 0.5 + 0.5
 
     def place(self, points: list[tuple[float, float]], depth: float = 1.0) -> Points:
-        moved = [(x * self.narrow + 0.2 * self.head.turn * depth, y) for x, y in points]
+        turn = self.head.turn
+        moved = [
+            (x * self.narrow * (1 - 0.4 * max(0.0, turn * (x > 0) - turn * (x < 0))) + 0.2 * turn * depth, y)
+            for x, y in points
+        ]
         return self.head.place(moved)
 
     @property

@@ -78,13 +78,13 @@ class Panel:
         gap = {"strap": 0.11, "scoop": 0.11, "v": 0.055, "crew": 0.045, "hood": 0.07, "collar": 0.04}[g.neckline]
         x = self.neck + gap
         half = [
-            (x, 0.03 - 0.05 * (g.neckline == "strap")),
-            (x * 0.86, 0.12 + depth * 0.25),
+            (x, -0.06),
+            (x * 0.9, 0.1 + depth * 0.25),
             (x * 0.5, depth * 0.86),
             (0.0, depth),
         ]
         if g.neckline in ("v", "collar"):
-            half = [(x, 0.02), (x * 0.72, depth * 0.36), (x * 0.36, depth * 0.7), (0.0, depth)]
+            half = [(x, -0.05), (x * 0.74, depth * 0.36), (x * 0.36, depth * 0.7), (0.0, depth)]
         points = [(-a, b) for a, b in half[:-1]] + half[::-1]
         curve = open_curve(points, 5) if g.neckline not in ("v", "collar") else np.asarray(points)
         return self.torso.front(curve)

@@ -7,7 +7,7 @@ from PIL import Image, ImageFilter
 
 from atelier.closet.body import Body
 from atelier.closet.canvas import Canvas, Patch
-from atelier.closet.curves import closed_curve, moved
+from atelier.closet.curves import moved
 from atelier.closet.labels import BACKGROUND
 from atelier.closet.poses import SIDES, Side
 from atelier.closet.shading import glow, lit, scaled
@@ -44,14 +44,18 @@ def seat(canvas: Canvas, body: Body) -> None:
     hips = (body.legs["right"].joints[0] + body.legs["left"].joints[0]) / 2
     ground = _ground(body) - 0.12 * unit
     top = hips[1] + 0.02 * unit
-    colour = scaled(body.person.backdrop, 0.86)
+    colour = scaled(body.person.backdrop, 0.8)
     half = 0.95 * unit
-    lid = closed_curve([(-half, top + 0.1 * unit), (-half * 0.9, top), (half * 0.9, top), (half, top + 0.1 * unit)], 2)
+    lid = np.array([(-half, top + 0.1 * unit), (-half * 0.88, top), (half * 0.88, top), (half, top + 0.1 * unit)])
     front = np.array([(-half, top + 0.1 * unit), (half, top + 0.1 * unit), (half, ground), (-half, ground)])
     centre = np.array([hips[0], 0.0])
     canvas.darken(glow(canvas.size, np.array([hips[0], ground]), (1.5 * unit, 0.22 * unit)), 0.5)
-    canvas.paint(canvas.shape(front + centre), colour, BACKGROUND)
-    canvas.paint(canvas.shape(lid + centre), scaled(colour, 1.08), BACKGROUND)
+    box = canvas.shape(front + centre)
+    if not box.empty:
+        x, _ = box.grid()
+        fall = (x - np.float32(hips[0])) / np.float32(half) + np.zeros(box.alpha.shape, np.float32)
+        canvas.paint(box, lit(colour, 1 - np.float32(0.07) * fall), BACKGROUND)
+    canvas.paint(canvas.shape(lid + centre), scaled(colour, 1.1), BACKGROUND)
 
 
 def arm_shadow(canvas: Canvas, body: Body, side: Side) -> None:

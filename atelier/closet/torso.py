@@ -62,7 +62,8 @@ class Torso:
         points = np.asarray(points, np.float64).copy()
         half = self.width(np.maximum(points[:, 1], CHEST)) if widths is None else widths
         share = np.clip(points[:, 0] / half, -1, 1)
-        points[:, 0] += half * self.turn * (1 - share * share)
+        near_neck = np.clip(0.25 + 1.6 * points[:, 1], 0.25, 1)  # a neck is slimmer than a chest, and moves less
+        points[:, 0] += half * self.turn * (1 - share * share) * near_neck
         return self.place(points)
 
     def coordinates(self, patch: Patch) -> tuple[np.ndarray, np.ndarray]:
