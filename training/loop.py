@@ -1,0 +1,137 @@
+"""The training loop. It knows steps, batches and optimizers, and no launcher."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from atelier.errors import ConfigError
+from training.averages import WeightAverage
+from training.checkpoint import Checkpoint
+from training.data.batches import Batches
+from training.run import TrainRun
+from training.schedule import warmup_cosine
+from training.steps.base import Moment, Player, StepLoss, TrainStep
+
+LOG_NAME = "log.jsonl"
+
+
+class TrainLoop:
+    """One run in this process.
+
+    Args:
+        run: all of its settings.
+        folder: of this run: log and checkpoint; earlier runs lie beside it.
+        cache: where drawn data is kept.
+    """
+
+    def __init__(self, run: TrainRun, folder: Path, cache: Path) -> None:
+        self.run, self.folder = run, folder
+        torch.manual_seed(_seed(run.seed, "weights", 0))
+        self.step: TrainStep = run.step.build(folder.parent)
+        self.step.networks.train()
+        self.batches: Batches = run.data.batches(cache, seed=run.seed, batch_size=run.batch_size)
+        self.average = WeightAverage(self.step.networks, run.average_decay)
+        self.optimizers = {player.name: self._optimizer(player) for player in self.step.players}
+        self.num_steps_done = 0
+
+    def resume(self) -> None:
+        """Takes up the folder's checkpoint.
+
+        Raises:
+            ConfigError: there is none, or it is another run's.
+        """
+        checkpoint = Checkpoint.read(self.folder)
+        if checkpoint.run != self.run.name:
+            raise ConfigError(f"{self.folder}: holds a checkpoint of {checkpoint.run}, not of {self.run.name}")
+        self.step.networks.load_state_dict(checkpoint.networks)
+        self.average.networks.load_state_dict(checkpoint.averages)
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(checkpoint.optimizers[name])
+        self.num_steps_done = checkpoint.num_steps_done
+
+    def fit(self, num_steps: int | None = None) -> None:
+        """Steps until `num_steps` are done in all (None: the whole run), with a checkpoint now and then and at the end.
+
+        Raises:
+            ArithmeticError: a loss that is no finite number; the last checkpoint is from before it.
+        """
+        end = self.run.num_steps if num_steps is None else min(num_steps, self.run.num_steps)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        kept_at = logged_at = time.monotonic()
+        logged_step = self.num_steps_done
+        while self.num_steps_done < end:
+            losses = self._make_step(self.num_steps_done)
+            self.num_steps_done += 1
+            now = time.monotonic()
+            if self.num_steps_done % self.run.log_every_steps == 0 or self.num_steps_done == end:
+                rate = (self.num_steps_done - logged_step) * self.run.batch_size / (now - logged_at)
+                self._log(losses, rate)
+                logged_at, logged_step = now, self.num_steps_done
+            if now - kept_at >= self.run.checkpoint_every_s:
+                self.keep()
+                kept_at = now
+        self.keep()
+
+    def keep(self) -> None:
+        """Writes the checkpoint."""
+        Checkpoint(
+            run=self.run.name,
+            num_steps_done=self.num_steps_done,
+            networks=self.step.networks.state_dict(),
+            averages=self.average.networks.state_dict(),
+            optimizers={name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+        ).write(self.folder)
+
+    def _make_step(self, step: int) -> Mapping[str, StepLoss]:
+        batch = self.batches.at(step)
+        # Dropout draws from the global generator; noise from the moment's. Both are functions of the step.
+        torch.manual_seed(_seed(self.run.seed, "dropout", step))
+        generator = torch.Generator().manual_seed(_seed(self.run.seed, "noise", step))
+        moment = Moment(progress=step / self.run.num_steps, generator=generator)
+        factor = warmup_cosine(step, self.run.num_steps, self.run.num_warmup_steps)
+        losses = {}
+        for player in self.step.players:
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.run.bfloat16):
+                loss = self.step.loss(player.name, batch, moment)
+            if not math.isfinite(float(loss.total.detach())):
+                raise ArithmeticError(
+                    f"{self.run.name}: step {step}: the loss of {player.name} is {float(loss.total.detach())}"
+                )
+            optimizer = self.optimizers[player.name]
+            optimizer.zero_grad(set_to_none=True)
+            loss.total.backward()
+            for group in optimizer.param_groups:
+                group["lr"] = player.learning_rate * factor
+                nn.utils.clip_grad_norm_(group["params"], self.run.max_gradient_norm)
+            optimizer.step()
+            losses[player.name] = loss
+        self.average.update(self.step.networks, step)
+        return losses
+
+    def _optimizer(self, player: Player) -> torch.optim.AdamW:
+        parameters = [p for name in player.networks for p in self.step.networks[name].parameters()]
+        return torch.optim.AdamW(
+            parameters, lr=player.learning_rate, betas=player.betas, weight_decay=player.weight_decay, eps=1e-7
+        )
+
+    def _log(self, losses: Mapping[str, StepLoss], samples_per_s: float) -> None:
+        entry = {"step": self.num_steps_done, "samples_per_s": round(samples_per_s, 2)}
+        for name, loss in losses.items():
+            entry[name] = {key: round(float(term.detach()), 5) for key, term in loss.terms.items()}
+            if loss.left_out:
+                entry[f"{name}_left_out"] = dict(loss.left_out)
+        with (self.folder / LOG_NAME).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(entry) + "\n")
+
+
+def _seed(seed: int, purpose: str, step: int) -> int:
+    digest = hashlib.sha256(f"{seed}:{purpose}:{step}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

@@ -1,0 +1,79 @@
+"""The runs by name: each a function that gives the whole of its settings. A variant changes two fields of another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from atelier.errors import ConfigError
+from atelier.models.parsing.config import parser_closet as parser_closet_config
+from atelier.models.pose.config import pose_closet as pose_closet_config
+from atelier.models.viton_hd import viton_hd_closet as viton_hd_closet_config
+from training.data.closet_pool import PoolConfig
+from training.data.look import look_columns
+from training.data.try_on import try_on_columns
+from training.run import ClosetData, TrainRun
+from training.steps.alias import AliasStepConfig
+from training.steps.matching import MatchingStepConfig
+from training.steps.parser import ParserStepConfig
+from training.steps.pose import PoseStepConfig
+from training.steps.segmentation import SegmentationStepConfig
+
+TRY_ONS = ClosetData(pool=PoolConfig(kind="try_on", num_samples=3000), columns=try_on_columns)
+LOOKS = ClosetData(pool=PoolConfig(kind="looks", num_samples=2500), columns=look_columns)
+
+
+def viton_hd_segmentation_closet() -> TrainRun:
+    """The segmentation generator of the small VITON-HD."""
+    step = SegmentationStepConfig(model=viton_hd_closet_config(), dropout=0.1)
+    return TrainRun(name="viton_hd_segmentation_closet", data=TRY_ONS, step=step, batch_size=4, num_steps=4000)
+
+
+def viton_hd_matching_closet() -> TrainRun:
+    """The geometric matching module of the small VITON-HD."""
+    step = MatchingStepConfig(model=viton_hd_closet_config())
+    return TrainRun(name="viton_hd_matching_closet", data=TRY_ONS, step=step, batch_size=8, num_steps=2500)
+
+
+def viton_hd_alias_closet() -> TrainRun:
+    """The ALIAS generator of the small VITON-HD; takes the other two networks' exported weights."""
+    step = AliasStepConfig(
+        model=viton_hd_closet_config(),
+        segmentation=viton_hd_segmentation_closet.__name__,
+        matching=viton_hd_matching_closet.__name__,
+    )
+    return TrainRun(name="viton_hd_alias_closet", data=TRY_ONS, step=step, batch_size=3, num_steps=5000)
+
+
+def parser_closet() -> TrainRun:
+    """The small parser."""
+    step = ParserStepConfig(model=parser_closet_config())
+    return TrainRun(name="parser_closet", data=LOOKS, step=step, batch_size=8, num_steps=2500)
+
+
+def pose_closet() -> TrainRun:
+    """The small keypoint network."""
+    step = PoseStepConfig(model=pose_closet_config())
+    return TrainRun(name="pose_closet", data=LOOKS, step=step, batch_size=8, num_steps=2500)
+
+
+RUNS: Mapping[str, Callable[[], TrainRun]] = {
+    run.__name__: run
+    for run in (
+        viton_hd_segmentation_closet,
+        viton_hd_matching_closet,
+        viton_hd_alias_closet,
+        parser_closet,
+        pose_closet,
+    )
+}
+
+
+def named(name: str) -> TrainRun:
+    """The run of a name.
+
+    Raises:
+        ConfigError: no such run; lists those there are.
+    """
+    if name not in RUNS:
+        raise ConfigError(f"run {name!r}: there is none of that name; there are {sorted(RUNS)}")
+    return RUNS[name]()

@@ -1,0 +1,74 @@
+"""VITON-HD's geometric matching module: bend the flat garment onto the person (§3.3 of the paper)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from atelier.models.geometry.tps import warp
+from atelier.models.layers.pixels import mask_from_bytes, picture_from_bytes
+from atelier.models.viton_hd import VitonHDConfig
+from atelier.models.viton_hd.losses import MatchingWeights, matching_objective
+from atelier.models.viton_hd.networks_matching import GMM
+from atelier.weights import write_folder
+from training.steps.base import Batch, Moment, Player, StepConfig, StepLoss, TrainStep
+
+UPPER_CLASS = 3
+"""The garment among the 13 classes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchingStepConfig(StepConfig):
+    """L1 of picture and mask and the second-order grid constraint, with the paper's weights."""
+
+    model: VitonHDConfig
+    learning_rate: float = 1e-3
+    weights: MatchingWeights = MatchingWeights()
+
+    def build(self, runs: Path) -> MatchingStep:
+        return MatchingStep(self)
+
+
+class MatchingStep(TrainStep):
+    """Reads `garment`, `garment_mask`, `agnostic_person`, `pose_image`, `classes`, `person`."""
+
+    def __init__(self, config: MatchingStepConfig) -> None:
+        self.config = config
+        self.module = GMM(config.model)
+        # From zero offsets: the tanh behind a default start bends the garment past what the losses can find back.
+        nn.init.normal_(self.module.regression.linear.weight, std=1e-3)
+        nn.init.zeros_(self.module.regression.linear.bias)
+        self.networks = nn.ModuleDict({"matching": self.module})
+        self.players = (Player(name="matching", networks=("matching",), learning_rate=config.learning_rate),)
+
+    def loss(self, player: str, batch: Batch, moment: Moment) -> StepLoss:
+        worn_mask = mask_from_bytes((batch["classes"] == UPPER_CLASS).to(torch.uint8))
+        garment, garment_mask = picture_from_bytes(batch["garment"]), mask_from_bytes(batch["garment_mask"])
+        person = torch.cat(
+            [worn_mask, picture_from_bytes(batch["pose_image"]), picture_from_bytes(batch["agnostic_person"])], 1
+        )
+        theta = self.module(person, garment).float()
+        height, width = batch["classes"].shape[1:]
+        grid = self.module.grid(theta, (height, width))
+        # Both masks' outside white: there the pictures agree, and the mask alone says where the garment ends.
+        warped, warped_mask = warp(_on_white(garment, garment_mask), grid), warp(garment_mask, grid)
+        objective = matching_objective(
+            warped,
+            _on_white(picture_from_bytes(batch["person"]), worn_mask),
+            warped_mask,
+            worn_mask,
+            self.module.tps.control_points(theta),
+            self.config.weights,
+        )
+        return StepLoss(total=objective.total, terms=objective.terms, left_out=objective.left_out)
+
+    def export(self, networks: nn.ModuleDict, folder: Path, dtype: torch.dtype | None) -> str:
+        states = {"matching": networks["matching"].state_dict()}
+        return write_folder(folder, self.config.model.to_json(), states, dtype=dtype)
+
+
+def _on_white(picture: Tensor, mask: Tensor) -> Tensor:
+    return picture * mask + (1 - mask)
