@@ -1,7 +1,7 @@
 """The ledger: how every unit ended, as immutable Parquet segments below `OUTPUT/ledger/`.
 
 Any process appends segments; `compact` merges them into few and swaps `INDEX.json`, which names the merged segments and
-those that they replace. What was replaced is deleted by the next compaction, so a reader that took the old index can
+those that they replace. What was replaced is deleted by a compaction an hour later, so that a reader of the old set can
 finish; a crash anywhere leaves a readable ledger. Where a unit has several outcomes the latest counts.
 """
 
@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -26,13 +27,16 @@ from pipelines.unit_ids import unit_ids
 ROWS_A_SEGMENT = 100_000
 """Of a merged segment: bounds what a compaction holds in memory."""
 
+READERS_GRACE_S = 3600.0
+"""How long a replaced segment stays for those who are reading it."""
+
 _ROWS_A_BATCH = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Index:
     segments: tuple[str, ...] = ()
-    replaced: tuple[str, ...] = ()
+    replaced: Mapping[str, float] = field(default_factory=dict)
     token: str = ""
 
 
@@ -65,29 +69,29 @@ class Ledger:
 
         Two passes: who is latest (24 bytes an outcome in memory), then their rows.
         """
-        segments = self.segments()
-        latest = _latest(segments)
-        start = 0
-        for segment in segments:
-            for batch in _batches(segment, columns):
-                chosen = latest[start : start + batch.num_rows]
-                start += batch.num_rows
-                if chosen.any():
-                    yield batch.filter(pa.array(chosen))
+        return _latest_rows(self.segments(), columns)
 
-    def compact(self) -> None:
+    def compact(self, *, grace_s: float = READERS_GRACE_S) -> None:
         """Merges the segments, so that there are few and none holds an outcome that no longer counts.
 
         Readers see the old set or the new one. A ledger without new segments is left as it is.
+
+        Args:
+            grace_s: segments that were replaced longer ago are deleted.
         """
         index = self._index()
         segments = self.segments()
         names = {storage.name(segment) for segment in segments}
         if names <= set(index.segments):
             return
-        merged = tuple(storage.name(self._write(table)) for table in _tables(self.latest(), ROWS_A_SEGMENT))
-        replaced = sorted(names - set(merged))
-        content = json.dumps({"segments": merged, "replaced": replaced}, indent=1).encode()
+        merged = tuple(
+            storage.name(self._write(table)) for table in _tables(_latest_rows(segments, None), ROWS_A_SEGMENT)
+        )
+        now_s = time.time()
+        gone = {name for name, at_s in index.replaced.items() if at_s <= now_s - grace_s} - set(merged)
+        replaced = dict.fromkeys(names, now_s) | dict(index.replaced)
+        kept = {name: at_s for name, at_s in sorted(replaced.items()) if name not in gone and name not in merged}
+        content = json.dumps({"segments": merged, "replaced": kept}, indent=1).encode()
         address = f"{self.folder}/INDEX.json"
         try:
             if index.token:
@@ -96,7 +100,7 @@ class Ledger:
                 storage.put(address, content, if_absent=True, content_type="application/json")
         except PreconditionFailed:
             return  # another run compacted first; what this one wrote counts as further segments, doubles included
-        for name in set(index.replaced) - set(merged):
+        for name in gone:
             storage.delete(f"{self.folder}/segments/{name}")
 
     def _index(self) -> _Index:
@@ -106,7 +110,7 @@ class Ledger:
             held = json.loads(storage.get(address))
         except NotFound:
             return _Index()
-        return _Index(segments=tuple(held["segments"]), replaced=tuple(held["replaced"]), token=token)
+        return _Index(segments=tuple(held["segments"]), replaced=held["replaced"], token=token)
 
     def _write(self, table: pa.Table) -> str:
         buffer = io.BytesIO()
@@ -117,6 +121,17 @@ class Ledger:
         address = f"{self.folder}/segments/{newest_ms:014d}-{hashlib.sha256(content).hexdigest()[:16]}.parquet"
         storage.put(address, content, if_absent=True, content_type="application/vnd.apache.parquet")
         return address
+
+
+def _latest_rows(segments: Sequence[str], columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+    latest = _latest(segments)
+    start = 0
+    for segment in segments:
+        for batch in _batches(segment, columns):
+            chosen = latest[start : start + batch.num_rows]
+            start += batch.num_rows
+            if chosen.any():
+                yield batch.filter(pa.array(chosen))
 
 
 def _latest(segments: Sequence[str]) -> np.ndarray:

@@ -116,7 +116,7 @@ def test_columns_that_the_recipe_does_not_take_change_nothing(studio: Studio) ->
 
 def test_a_missing_object_goes_to_the_run_and_is_tried_again_when_it_appears(studio: Studio) -> None:
     studio.write_items("a", "b")
-    os.unlink(f"{studio.root}/in/b.png")
+    Path(studio.root, "in/b.png").unlink()
     assert names(studio.plan()) == [("a", 0), ("b", 0)], "fetch is to say what is wrong"
     studio.run(ended(b="rejected"))
     assert studio.plan().is_empty
@@ -126,7 +126,7 @@ def test_a_missing_object_goes_to_the_run_and_is_tried_again_when_it_appears(stu
 
 def test_an_ok_whose_input_has_no_known_version_is_not_believed(studio: Studio) -> None:
     studio.write_items("a")
-    os.unlink(f"{studio.root}/in/a.png")
+    Path(studio.root, "in/a.png").unlink()
     studio.run()
     assert names(studio.plan()) == [("a", 0)]
 
@@ -194,7 +194,7 @@ def test_a_limit_takes_the_first_items(studio: Studio) -> None:
 def test_a_plan_for_looking_leaves_no_trace_in_the_output(studio: Studio) -> None:
     studio.write_catalog([{"item_id": "odd", "task": "levitate"}])
     studio.plan()
-    assert not os.path.exists(studio.output)
+    assert not Path(studio.output).exists()
 
 
 def test_chunks_and_files_keep_the_order(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
