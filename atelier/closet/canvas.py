@@ -47,7 +47,7 @@ class Patch:
 
     def faded(self, strength: np.ndarray | float) -> Patch:
         """The same shape with its coverage multiplied by `strength` in 0..1."""
-        alpha = (self.alpha.astype(np.float32) * np.float32(1) * strength + np.float32(0.5)).astype(np.uint8)
+        alpha = (self.alpha * np.asarray(strength, np.float32) + np.float32(0.5)).astype(np.uint8)
         return Patch(left=self.left, top=self.top, alpha=alpha)
 
     def within(self, other: Patch) -> Patch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -186,9 +186,9 @@ def _pattern(rng: np.random.Generator, category: str) -> str:
     return pick(rng, odds.get(category, usual))
 
 
-def _cut(rng: np.random.Generator, category: str) -> dict:
+def _cut(rng: np.random.Generator, category: str) -> dict[str, Any]:
     """The lengths of a category's cut."""
-    cut: dict = {
+    cut: dict[str, Any] = {
         "neckline": pick(rng, ("crew", "crew", "crew", "v", "scoop")),
         "sleeve": 0.0,
         "cuff": 0.0,

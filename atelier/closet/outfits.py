@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from atelier.closet.dice import dice, pick
 from atelier.closet.garments import BOTTOMS, TOPS, Garment, garment_category, garment_from, garment_seed
@@ -42,6 +42,9 @@ def worn(outfit: Outfit) -> Worn:
     upper = [garment_from(seed) for seed in (outfit.top, outfit.outer) if seed is not None]
     if not upper or upper[0].category == "jacket":
         upper.insert(0, garment_from(_PLAIN_TOP))
+    if len(upper) == 2:  # an outer layer is never tighter than what it goes over
+        inner, outer = upper
+        upper[1] = replace(outer, ease=max(outer.ease, inner.ease + inner.flare + 0.03))
     dressed = any(garment.category == "dress" for garment in upper)
     if outfit.bottom is None and not dressed:
         raise ValueError("outfit.bottom is None, must be a garment seed unless the top is a dress")
