@@ -106,22 +106,31 @@ def folder_digest(folder: str | Path) -> str:
     return total.hexdigest()
 
 
-def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
-    """Copies a state dict into a module, key for key; values take the module's dtype (fp16 on disk, fp32 in use).
+def check_keys(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
+    """Holds a state dict against a module, key by key.
 
     Raises:
-        WeightsError: lists every missing, unexpected and mis-shaped key; the module is then left as it was.
+        WeightsError: lists every missing, unexpected and mis-shaped key.
     """
     wanted = module.state_dict()
+    missing = [key for key in wanted if key not in state]
+    unexpected = [key for key in state if key not in wanted]
     mis_shaped = [
         (key, tuple(state[key].shape), tuple(wanted[key].shape))
         for key in wanted
         if key in state and state[key].shape != wanted[key].shape
     ]
-    missing = [key for key in wanted if key not in state]
-    unexpected = [key for key in state if key not in wanted]
     if missing or unexpected or mis_shaped:
         raise WeightsError(str(source), missing=missing, unexpected=unexpected, mis_shaped=mis_shaped)
+
+
+def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
+    """Copies a state dict into a module, key for key; values take the module's dtype (fp16 on disk, fp32 in use).
+
+    Raises:
+        WeightsError: as `check_keys`; the module is then left as it was.
+    """
+    check_keys(module, state, source)
     module.load_state_dict(dict(state), strict=True)
 
 

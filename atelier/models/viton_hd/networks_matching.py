@@ -16,6 +16,7 @@ PERSON_INPUTS = 7
 GARMENT_INPUTS = 3
 """The garment, not masked."""
 POINTS_PER_SIDE = 5
+_SUMMED_AT_ONCE = 192
 
 
 class FeatureExtraction(nn.Module):
@@ -87,4 +88,8 @@ def correlation(
     rows, columns = garment.shape[-2:]
     person, garment = F.normalize(person, dim=1), F.normalize(garment, dim=1)
     cells = person.permute(0, 3, 2, 1).flatten(1, 2)  # column by column, as the published weights expect
-    return (cells @ garment.flatten(2)).unflatten(2, (rows, columns))
+    # Some channels at a time: matrix libraries split longer sums in places of their own, and the last digits of theta,
+    # which the generator's coarse instance norms blow up, would be the machine's.
+    parts = zip(cells.split(_SUMMED_AT_ONCE, 2), garment.flatten(2).split(_SUMMED_AT_ONCE, 1), strict=True)
+    products = [person_part @ garment_part for person_part, garment_part in parts]
+    return sum(products[1:], start=products[0]).unflatten(2, (rows, columns))
