@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ class Checkpoint:
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / f"{FILE_NAME}.partial"
         torch.save(self.__dict__, partial)
-        os.replace(partial, folder / FILE_NAME)
+        partial.replace(folder / FILE_NAME)
 
     @classmethod
     def read(cls, folder: Path) -> Checkpoint:

@@ -101,10 +101,8 @@ class TrainLoop:
         for player in self.step.players:
             with torch.autocast("cpu", torch.bfloat16, enabled=self.run.bfloat16):
                 loss = self.step.loss(player.name, batch, moment)
-            if not math.isfinite(float(loss.total.detach())):
-                raise ArithmeticError(
-                    f"{self.run.name}: step {step}: the loss of {player.name} is {float(loss.total.detach())}"
-                )
+            if not math.isfinite(value := float(loss.total.detach())):
+                raise ArithmeticError(f"{self.run.name}: step {step}: the loss of {player.name} is {value}")
             optimizer = self.optimizers[player.name]
             optimizer.zero_grad(set_to_none=True)
             loss.total.backward()

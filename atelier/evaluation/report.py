@@ -46,7 +46,7 @@ def protocol(*, num_items: int, seed: int, size: tuple[int, int]) -> dict[str, A
         "held_out": "people, garments and poses with seeds from 1,000,000 up",
         "changed": "the union of the pixels that wear the top before and in the truth",
         "ssim": SSIM_PROTOCOL,
-        "psnr": f"of the mean squared error over the region's pixels, per item, at most {PSNR_CAP:.0f} dB; then averaged",
+        "psnr": f"of the region's mean squared error, per item, at most {PSNR_CAP:.0f} dB; then averaged",
         "ciede2000": "mean over the region's pixels, per item; then averaged",
         "kept_psnr": "to the input picture, over pixels that are face or background both before and in the truth",
         "resizing": "none: drawn at the working size",

@@ -61,9 +61,7 @@ class ClosetPool:
         self._drawn = self._column("drawn", np.zeros((), np.uint8))
         if self._drawn[0]:
             if any(not np.array_equal(self._columns[name][0], value) for name, value in first.items()):
-                raise ConfigError(
-                    f"{self._folder}: was drawn by another version of the closet; remove it or name another"
-                )
+                raise ConfigError(f"{self._folder}: another version of the closet drew it; remove it or name another")
         else:
             self._keep(0, first)
 

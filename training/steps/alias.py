@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -37,7 +37,7 @@ class AliasStepConfig(StepConfig):
     segmentation: str
     matching: str
     learning_rate: float = 1e-3
-    weights: AliasWeights = AliasWeights(pixels=10.0)
+    weights: AliasWeights = field(default_factory=lambda: AliasWeights(pixels=10.0))
     structure_weight: float = 1.0
     hidden_weight: float = 3.0
     half_size_until: float = 0.6

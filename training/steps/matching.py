@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -26,7 +26,7 @@ class MatchingStepConfig(StepConfig):
 
     model: VitonHDConfig
     learning_rate: float = 1e-3
-    weights: MatchingWeights = MatchingWeights()
+    weights: MatchingWeights = field(default_factory=MatchingWeights)
 
     def build(self, runs: Path) -> MatchingStep:
         return MatchingStep(self)
