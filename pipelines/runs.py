@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +13,8 @@ from typing import Any, Literal
 
 from atelier import storage
 from atelier.errors import LedgerError, NotFound
+
+_ABANDONED_S = 7 * 24 * 3600.0
 
 State = Literal["running", "finished", "stopped"]
 
@@ -79,6 +82,35 @@ def current_run(output: str) -> RunRecord:
     if not names:
         raise LedgerError(f"output {output}: holds no run; `python -m pipelines run` makes one")
     return read_record(output, max(names).removesuffix(".json"))
+
+
+def discard_plans(output: str, run_id: str) -> None:
+    """Deletes the tables of plans before a run's, since only the last one's are read.
+
+    Those of a run that isn't known to have ended stay for a week: it may be going on.
+    """
+    folder = f"{storage.resolve(output)}/plans"
+    ended: dict[str, bool] = {}
+    for entry in storage.list(folder):
+        planned = entry.address.removeprefix(f"{folder}/").split("/", 1)[0]
+        if planned >= run_id:
+            continue
+        if planned not in ended:
+            ended[planned] = _has_ended(output, planned)
+        if ended[planned]:
+            storage.delete(entry.address)
+
+
+def _has_ended(output: str, run_id: str) -> bool:
+    try:
+        record = read_record(output, run_id)
+    except LedgerError:  # killed while it planned
+        started = datetime.strptime(run_id[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp()
+    else:
+        if record.state != "running":
+            return True
+        started = record.started_at_s
+    return time.time() - started > _ABANDONED_S
 
 
 def _folder(output: str) -> str:
