@@ -64,7 +64,10 @@ def test_csv_as_spreadsheets_write_it(tmp_path: Path, content: bytes) -> None:
 def test_a_quote_left_open_costs_its_own_row_only(tmp_path: Path) -> None:
     lines = ["item_id,task", "a,try_on", 'b,"open', "c,try_on", '"d,try_on', *(f"e{n},try_on" for n in range(5000))]
     rows = rows_of(written(tmp_path / "c.csv", "\n".join(lines) + "\n"))
-    assert [(row.line, row.faults[0].code) for row in rows if isinstance(row, BadRow)] == [(3, "bad_row"), (5, "bad_row")]
+    assert [(row.line, row.faults[0].code) for row in rows if isinstance(row, BadRow)] == [
+        (3, "bad_row"),
+        (5, "bad_row"),
+    ]
     assert [row.item_id for row in rows if isinstance(row, Item)] == ["a", "c", *(f"e{n}" for n in range(5000))]
 
 
