@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -33,14 +34,18 @@ class TrainLoop:
     """
 
     def __init__(self, run: TrainRun, folder: Path, cache: Path) -> None:
-        self.run, self.folder = run, folder
+        self.run, self.folder, self.cache = run, folder, cache
         torch.manual_seed(_seed(run.seed, "weights", 0))
         self.step: TrainStep = run.step.build(folder.parent)
         self.step.networks.train()
-        self.batches: Batches = run.data.batches(cache, seed=run.seed, batch_size=run.batch_size)
         self.average = WeightAverage(self.step.networks, run.average_decay)
         self.optimizers = {player.name: self._optimizer(player) for player in self.step.players}
         self.num_steps_done = 0
+
+    @cached_property
+    def batches(self) -> Batches:
+        """The run's data, opened when the first step asks for it: to export weights takes none."""
+        return self.run.data.batches(self.cache, seed=self.run.seed, batch_size=self.run.batch_size)
 
     def resume(self) -> None:
         """Takes up the folder's checkpoint.

@@ -76,8 +76,9 @@ class AliasStep(TrainStep):
         agnostic, pose = picture_from_bytes(batch["agnostic_person"]), picture_from_bytes(batch["pose_image"])
         garment, garment_mask = picture_from_bytes(batch["garment"]), mask_from_bytes(batch["garment_mask"])
         person = picture_from_bytes(batch["person"])
-        with torch.no_grad():
-            theta = self.model.match(agnostic, pose, garment, layout).float()
+        # In float32, as in use: a theta rounded to bfloat16 moves the garment by pixels.
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+            theta = self.model.match(agnostic, pose, garment, layout)
             grid = self.model.matching.grid(theta, (height, width))
             warped, warped_mask = warp(garment, grid), warp(garment_mask, grid)
         hidden = (batch["agnostic_person"] != batch["person"]).any(-1).unsqueeze(1).float()
