@@ -1,14 +1,27 @@
-"""What tests of every folder share: one real S3 server a session."""
+"""What tests of every folder share: shapes checked in every model call, and one real S3 server a session."""
 
 from __future__ import annotations
 
 import os
+import sys
+import types
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from beartype import BeartypeConf, FrozenDict, beartype
+from jaxtyping import install_import_hook
 
 from infra.store import BUCKET, StoreServer
+
+# The hook wants its checker by an importable name; `Self` would need whole classes decorated, not their methods.
+checker = types.ModuleType("shape_checker")
+vars(checker)["check"] = beartype(
+    conf=BeartypeConf(hint_overrides=FrozenDict({typing.Self: typing.Any}), is_pep484_tower=True)
+)
+sys.modules[checker.__name__] = checker
+install_import_hook("atelier.models", "shape_checker.check")
 
 
 @pytest.fixture(scope="session")

@@ -37,10 +37,6 @@ class PyramidConfig:
     """Channels on the way up, at 1/16, 1/8, ...; as many as the output is to be refined."""
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):  # JSON gives lists
-            value = getattr(self, field.name)
-            if isinstance(value, list):
-                object.__setattr__(self, field.name, tuple(value))
         if len(self.widths) != 5:
             raise ConfigError(f"widths: {len(self.widths)} given, must be 5: 1/2 to 1/{STRIDE} of the picture")
         if not 1 <= len(self.decoder_widths) <= 4:
@@ -65,7 +61,10 @@ class PyramidConfig:
         Raises:
             ConfigError: another model's config, or a field that this one does not have.
         """
-        fields = dict(values)
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
+            for name, value in values.items()
+        }
         if (model := fields.pop("model", None)) != cls.model:
             raise ConfigError(f"model: is {model!r}, must be {cls.model!r}")
         known = {field.name for field in dataclasses.fields(cls)}
@@ -101,7 +100,9 @@ class FeaturePyramid(nn.Module):
         )
         self.refine = nn.ModuleList(nn.Sequential(*_convolution(width, width)) for width in decoder_widths)
 
-    def forward(self, picture: Picture) -> tuple[Features, Float[Tensor, "batch deepest"]]:
+    def forward(
+        self, picture: Picture
+    ) -> tuple[Float[Tensor, "batch channels rows columns"], Float[Tensor, "batch deepest"]]:
         """Features at the finest refined level, and the mean over the picture of the coarsest."""
         x = self.stem(picture)
         skips = []

@@ -53,7 +53,7 @@ class HumanParser(nn.Module):
         rows = [F.interpolate(row, size=size, mode="bilinear").argmax(1) for row in logits.float().split(1)]
         return torch.cat([self._named(row) for row in rows])
 
-    def _scaled(self, picture: Picture) -> Picture:
+    def _scaled(self, picture: Picture) -> Float[Tensor, "batch 3 scaled_height scaled_width"]:
         size = None if self.config is None else self.config.scaled_size((picture.shape[2], picture.shape[3]))
         if size is None or size == tuple(picture.shape[2:]):
             return picture
