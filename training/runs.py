@@ -30,7 +30,7 @@ def viton_hd_segmentation_closet() -> TrainRun:
 
 def viton_hd_matching_closet() -> TrainRun:
     """The geometric matching module of the small VITON-HD."""
-    step = MatchingStepConfig(model=viton_hd_closet_config())
+    step = MatchingStepConfig(model=viton_hd_closet_config(), halvings=1)
     return TrainRun(name="viton_hd_matching_closet", data=TRY_ONS, step=step, batch_size=8, num_steps=2500)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from atelier.models.geometry.tps import warp
@@ -22,11 +23,17 @@ UPPER_CLASS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class MatchingStepConfig(StepConfig):
-    """L1 of picture and mask and the second-order grid constraint, with the paper's weights."""
+    """L1 of picture and mask and the second-order grid constraint, with the paper's weights.
+
+    Args:
+        halvings: of the pictures that are bent and compared; one makes a CPU step half as long, and the grid still
+            moves by fractions of a pixel.
+    """
 
     model: VitonHDConfig
     learning_rate: float = 1e-3
     weights: MatchingWeights = field(default_factory=MatchingWeights)
+    halvings: int = 0
 
     def build(self, runs: Path) -> MatchingStep:
         return MatchingStep(self)
@@ -51,19 +58,22 @@ class MatchingStep(TrainStep):
             [worn_mask, picture_from_bytes(batch["pose_image"]), picture_from_bytes(batch["agnostic_person"])], 1
         )
         theta = self.module(person, garment).float()
-        height, width = batch["classes"].shape[1:]
-        grid = self.module.grid(theta, (height, width))
         # Both masks' outside white: there the pictures agree, and the mask alone says where the garment ends.
-        warped, warped_mask = warp(_on_white(garment, garment_mask), grid), warp(garment_mask, grid)
+        flat = self._shrunk(torch.cat([_on_white(garment, garment_mask), garment_mask], 1))
+        worn = self._shrunk(torch.cat([_on_white(picture_from_bytes(batch["person"]), worn_mask), worn_mask], 1))
+        warped = warp(flat, self.module.grid(theta, (flat.shape[2], flat.shape[3])))
         objective = matching_objective(
-            warped,
-            _on_white(picture_from_bytes(batch["person"]), worn_mask),
-            warped_mask,
-            worn_mask,
+            warped[:, :3],
+            worn[:, :3],
+            warped[:, 3:],
+            worn[:, 3:],
             self.module.tps.control_points(theta),
             self.config.weights,
         )
         return StepLoss(total=objective.total, terms=objective.terms, left_out=objective.left_out)
+
+    def _shrunk(self, pictures: Tensor) -> Tensor:
+        return F.avg_pool2d(pictures, 2**self.config.halvings) if self.config.halvings else pictures
 
     def export(self, networks: nn.ModuleDict, folder: Path, dtype: torch.dtype | None) -> str:
         states = {"matching": networks["matching"].state_dict()}
