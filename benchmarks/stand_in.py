@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from atelier.recipe import Recipe
-from atelier.stages.base import Faults, StageConfig, TensorStage
+from atelier.stages.base import Columns, Faults, StageConfig, TensorStage
 from atelier.stages.decode import Decode
 from atelier.stages.encode import Encode
 from atelier.stages.fetch import Fetch
@@ -37,6 +37,9 @@ class StandIn(StageConfig):
     size: tuple[int, int]
     seconds_per_row: float = field(metadata={"identity": False})
     log: str = field(metadata={"identity": False})
+
+    def columns(self) -> Columns:
+        return Columns.of(StandInStage)
 
     def build(self, device: torch.device) -> StandInStage:
         """The stage. Whatever its device is called, its tensors stay on the CPU: there is nothing behind the sleep."""

@@ -10,12 +10,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 from atelier.errors import ConfigError
 from atelier.recipe import Recipe
 from atelier.rows import INPUTS
-from atelier.stages.base import ROW_COLUMNS, STATE_COLUMNS, Stage, StageConfig
+from atelier.stages.base import ROW_COLUMNS, STATE_COLUMNS, StageConfig
 from pipelines.job import CatalogJob
 
 PREPARE = ("fetch", "decode")
@@ -139,14 +137,14 @@ def place(recipe: Recipe, job: CatalogJob, machine: Machine, *, num_units: int |
     groups = _fused(recipe.stages, job) if job.placement == "fused" else _split(recipe.stages)
     blocks = max(1, math.ceil(num_units / job.rows_per_block)) if num_units is not None else machine.num_cpus
     computing = [i for i, group in enumerate(groups) if _computes(group)]
-    columns = {config.name: _columns(config) for config in recipe.stages}
-    _check_columns(recipe, columns)
+    _check_columns(recipe)
     pools = []
     for i, group in enumerate(groups):
         workers, num_gpus = _workers(groups, i, computing, job, machine)
         workers = job.workers.get(pool_name(group), min(workers, blocks))
-        later = [name for following in groups[i + 1 :] for config in following for name in columns[config.name].reads]
-        keep = tuple(dict.fromkeys((*SINK_COLUMNS, *later)))
+        later = [config.columns() for following in groups[i + 1 :] for config in following]
+        read = [name for columns in later for name in (*columns.reads, *columns.optional)]
+        keep = tuple(dict.fromkeys((*SINK_COLUMNS, *read)))
         pools.append(Pool(stages=group, keep=keep, num_workers=workers, num_gpus=num_gpus))
     if unknown := sorted(set(job.workers) - {pool.name for pool in pools}):
         raise ConfigError(f"job {job.name}: workers for {unknown}; the pools are {[pool.name for pool in pools]}")
@@ -158,27 +156,15 @@ def pool_name(stages: Sequence[StageConfig]) -> str:
     return "+".join(stage.name for stage in stages)
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """A stage's columns, `reads` with the optional ones."""
-
-    needs: tuple[str, ...]
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-
-
-def _columns(config: StageConfig) -> _Columns:
-    # Only a built stage says what it reads. Building it here, on the CPU, also finds missing weights before the start.
-    stage: Stage = config.build(torch.device("cpu"))
-    return _Columns(tuple(stage.reads), (*stage.reads, *stage.optional), tuple(stage.writes))
-
-
-def _check_columns(recipe: Recipe, columns: dict[str, _Columns]) -> None:
+def _check_columns(recipe: Recipe) -> None:
     there = {*UNIT_COLUMNS, *STATE_COLUMNS}
-    for name in recipe.stage_names:
-        if absent := sorted(set(columns[name].needs) - there):
-            raise ConfigError(f"recipe {recipe.name}: stage {name} reads {absent}, which no stage before it writes")
-        there.update(columns[name].writes)
+    for config in recipe.stages:
+        columns = config.columns()
+        if absent := sorted(set(columns.reads) - there):
+            raise ConfigError(
+                f"recipe {recipe.name}: stage {config.name} reads {absent}, which no stage before it writes"
+            )
+        there.update(columns.writes)
 
 
 def _fused(stages: Sequence[StageConfig], job: CatalogJob) -> list[tuple[StageConfig, ...]]:

@@ -11,7 +11,7 @@ import torch
 
 from atelier.geometry.agnostic import agnostic_parse, agnostic_person
 from atelier.geometry.pose_image import pose_image
-from atelier.stages.base import RowStage, StageConfig
+from atelier.stages.base import Columns, RowStage, StageConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,9 @@ class Agnostic(StageConfig):
     name = "agnostic"
 
     size: tuple[int, int]
+
+    def columns(self) -> Columns:
+        return Columns.of(AgnosticStage)
 
     def build(self, device: torch.device) -> AgnosticStage:
         """The stage; it draws on the CPU."""

@@ -31,6 +31,20 @@ STATE_COLUMNS = (*ERROR_COLUMNS, "kept")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Columns:
+    """The columns a stage touches; `optional` are those it reads where they are there."""
+
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, stage: type[Stage]) -> Columns:
+        """Those that a stage's class declares."""
+        return cls(reads=tuple(stage.reads), writes=tuple(stage.writes), optional=tuple(stage.optional))
+
+
+@dataclass(frozen=True, kw_only=True)
 class StageConfig(ABC):
     """What it takes to build a stage; the only part that crosses to another process.
 
@@ -44,6 +58,10 @@ class StageConfig(ABC):
     """Raised when the code changes what comes out, so that what was made before is made again."""
     makes_pixels: ClassVar[bool] = True
     """False for a stage after the picture is done (`encode`): it has a rendition key of its own."""
+
+    @abstractmethod
+    def columns(self) -> Columns:
+        """The columns of the stage, known without building it: placement runs where no weights are."""
 
     @abstractmethod
     def build(self, device: torch.device) -> Stage:

@@ -13,7 +13,7 @@ from atelier.errors import RowError
 from atelier.geometry.garment_mask import find_garment_mask
 from atelier.images import Frame, decode_labels, decode_mask, decode_picture, fit, fit_keypoints, fit_labels
 from atelier.skeletons import read_openpose
-from atelier.stages.base import RowStage, StageConfig
+from atelier.stages.base import Columns, RowStage, StageConfig
 
 NUM_CIHP_LABELS = 20
 
@@ -31,6 +31,9 @@ class Decode(StageConfig):
 
     size: tuple[int, int]
     min_side_px: int = 16
+
+    def columns(self) -> Columns:
+        return Columns.of(DecodeStage)
 
     def build(self, device: torch.device) -> DecodeStage:
         """The stage; it works on the CPU."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from atelier.images import Frame, PictureFormat, SourceType, encode_picture, unfit
-from atelier.stages.base import RowStage, StageConfig
+from atelier.stages.base import Columns, RowStage, StageConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,9 @@ class Encode(StageConfig):
     quality: int | None = None
     source_type: SourceType = "compositeWithTrainedAlgorithmicMedia"
     size: Literal["working", "original"] = "working"
+
+    def columns(self) -> Columns:
+        return Columns.of(EncodeStage)
 
     def build(self, device: torch.device) -> EncodeStage:
         """The stage; it works on the CPU. A format and quality that don't go together are refused here."""

@@ -11,7 +11,7 @@ import torch
 
 from atelier import storage
 from atelier.errors import AccessDenied, NotFound, RowError, StorageError, TooLarge
-from atelier.stages.base import RowStage, StageConfig
+from atelier.stages.base import Columns, RowStage, StageConfig
 
 MAX_OBJECT_BYTES = 64 * 1024 * 1024
 
@@ -34,6 +34,13 @@ class Fetch(StageConfig):
     max_bytes: int = field(default=MAX_OBJECT_BYTES, metadata={"identity": False})
     num_threads: int = field(default=8, metadata={"identity": False})
 
+    def columns(self) -> Columns:
+        return Columns(
+            reads=tuple(f"{name}_address" for name in self.required),
+            optional=tuple(f"{name}_address" for name in self.optional),
+            writes=tuple(f"{name}_{part}" for name in (*self.required, *self.optional) for part in ("bytes", "sha256")),
+        )
+
     def build(self, device: torch.device) -> FetchStage:
         """The stage; addresses are read with the process's own credentials."""
         return FetchStage(self)
@@ -53,9 +60,8 @@ class FetchStage(RowStage):
     def __init__(self, config: Fetch) -> None:
         self._config = config
         self._inputs = (*config.required, *config.optional)
-        self.reads = tuple(f"{name}_address" for name in config.required)
-        self.optional = tuple(f"{name}_address" for name in config.optional)
-        self.writes = tuple(f"{name}_{part}" for name in self._inputs for part in ("bytes", "sha256"))
+        columns = config.columns()
+        self.reads, self.optional, self.writes = columns.reads, columns.optional, columns.writes
         self.num_threads = config.num_threads
 
     def blank(self) -> dict[str, Any]:

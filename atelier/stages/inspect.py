@@ -17,7 +17,7 @@ from atelier.models.geometry.tps import warp
 from atelier.models.layers.pixels import mask_from_bytes
 from atelier.models.tensors import PictureBytes
 from atelier.models.viton_hd.layout import UPPER
-from atelier.stages.base import Faults, TensorStage
+from atelier.stages.base import Columns, Faults, TensorStage
 from atelier.stages.viton_hd import VitonHDStageConfig
 
 NOTHING_WORN = {"score_colour_drift": 100.0, "score_misaligned": 1.0}
@@ -29,6 +29,9 @@ class Inspect(VitonHDStageConfig):
     """Scores of a try-on picture; of the model only the grid is used."""
 
     name = "inspect"
+
+    def columns(self) -> Columns:
+        return Columns.of(InspectStage)
 
     def build(self, device: torch.device) -> InspectStage:
         """The stage, its model shared with the other stages of the same weights in this process."""

@@ -11,7 +11,7 @@ import torch
 
 from atelier.models.viton_hd import draw_segmentation_noise
 from atelier.seeds import generators
-from atelier.stages.base import Faults, TensorStage
+from atelier.stages.base import Columns, Faults, TensorStage
 from atelier.stages.viton_hd import VitonHDStageConfig
 
 
@@ -20,6 +20,9 @@ class Layout(VitonHDStageConfig):
     """VITON-HD's segmentation generator."""
 
     name = "layout"
+
+    def columns(self) -> Columns:
+        return Columns.of(LayoutStage)
 
     def build(self, device: torch.device) -> LayoutStage:
         """The stage, its model shared with the other stages of the same weights in this process."""

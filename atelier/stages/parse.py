@@ -13,7 +13,7 @@ from atelier.errors import RowError
 from atelier.models import registry
 from atelier.models.parsing.labels import BACKGROUND, TORSO
 from atelier.models.parsing.parser import HumanParser
-from atelier.stages.base import Faults, StageConfig, TensorStage
+from atelier.stages.base import Columns, Faults, StageConfig, TensorStage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,9 @@ class Parse(StageConfig):
     def digests(self) -> Mapping[str, str]:
         """The sha256 of the parser's weights."""
         return {} if self.weights is None else {"parse": registry.digest(self.weights)}
+
+    def columns(self) -> Columns:
+        return Columns.of(ParseStage)
 
     def build(self, device: torch.device) -> ParseStage:
         """The stage, its parser loaded.

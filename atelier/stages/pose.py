@@ -14,7 +14,7 @@ from atelier.models import registry
 from atelier.models.pose.estimator import KeypointEstimator
 from atelier.models.pose.joints import LEFT_SHOULDER, NECK, NUM_JOINTS, RIGHT_SHOULDER
 from atelier.models.pose.loading import load_estimator
-from atelier.stages.base import Faults, StageConfig, TensorStage
+from atelier.stages.base import Columns, Faults, StageConfig, TensorStage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,9 @@ class Pose(StageConfig):
     def digests(self) -> Mapping[str, str]:
         """The sha256 of the estimator's weights."""
         return {} if self.weights is None else {"pose": registry.digest(self.weights)}
+
+    def columns(self) -> Columns:
+        return Columns.of(PoseStage)
 
     def build(self, device: torch.device) -> PoseStage:
         """The stage, its estimator loaded.

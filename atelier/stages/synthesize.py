@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from atelier.seeds import generators
-from atelier.stages.base import Faults, TensorStage
+from atelier.stages.base import Columns, Faults, TensorStage
 from atelier.stages.repaint import repaint
 from atelier.stages.viton_hd import VitonHDStageConfig
 
@@ -28,6 +28,10 @@ class Synthesize(VitonHDStageConfig):
 
     repaint: bool = False
 
+    def columns(self) -> Columns:
+        reads = ("agnostic_person", "pose_image", "garment", "garment_mask", "layout", "theta", "seed")
+        return Columns(reads=(*reads, "person", "parse") if self.repaint else reads, writes=("image",))
+
     def build(self, device: torch.device) -> SynthesizeStage:
         """The stage, its model shared with the other stages of the same weights in this process."""
         return SynthesizeStage(self, device)
@@ -42,8 +46,7 @@ class SynthesizeStage(TensorStage):
     def __init__(self, config: Synthesize, device: torch.device) -> None:
         self.device, self._size, self._repaint = device, config.size, config.repaint
         self._model = config.load(device)
-        reads = ("agnostic_person", "pose_image", "garment", "garment_mask", "layout", "theta", "seed")
-        self.reads = (*reads, "person", "parse") if config.repaint else reads
+        self.reads = config.columns().reads
 
     def blank(self) -> dict[str, Any]:
         return {"image": np.zeros((*self._size, 3), np.uint8)}

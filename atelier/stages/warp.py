@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from atelier.stages.base import Faults, TensorStage
+from atelier.stages.base import Columns, Faults, TensorStage
 from atelier.stages.viton_hd import VitonHDStageConfig
 
 
@@ -18,6 +18,9 @@ class Warp(VitonHDStageConfig):
     """VITON-HD's geometric matching module."""
 
     name = "warp"
+
+    def columns(self) -> Columns:
+        return Columns.of(WarpStage)
 
     def build(self, device: torch.device) -> WarpStage:
         """The stage, its model shared with the other stages of the same weights in this process."""

@@ -18,7 +18,7 @@ from PIL import Image
 
 from atelier.recipe import Recipe
 from atelier.seeds import generators
-from atelier.stages.base import Faults, RowStage, StageConfig, TensorStage
+from atelier.stages.base import Columns, Faults, RowStage, StageConfig, TensorStage
 from atelier.stages.decode import Decode
 from atelier.stages.encode import Encode
 from atelier.stages.fetch import Fetch
@@ -32,6 +32,9 @@ class Trap(StageConfig):
     """A `parse` that does to its worker what an item's id says."""
 
     name = "parse"
+
+    def columns(self) -> Columns:
+        return Columns.of(TrapStage)
 
     def build(self, device: torch.device) -> TrapStage:
         return TrapStage()
@@ -73,6 +76,9 @@ class Grain(StageConfig):
 
     seconds: float = field(default=0.0, metadata={"identity": False})
     log: str = field(default="", metadata={"identity": False})
+
+    def columns(self) -> Columns:
+        return Columns.of(GrainStage)
 
     def build(self, device: torch.device) -> GrainStage:
         return GrainStage(self, device)
