@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import signal
 import sys
 from pathlib import Path
 
@@ -44,6 +45,8 @@ def _run(arguments: argparse.Namespace) -> int:
     loop = TrainLoop(run, arguments.output / run.name, arguments.cache or arguments.output / "data")
     if arguments.resume:
         loop.resume()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: loop.stop())
     loop.fit()
     print(f"{run.name}: {loop.num_steps_done} steps done; checkpoint in {loop.folder}")
     return 0

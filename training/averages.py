@@ -23,7 +23,7 @@ class WeightAverage:
     def update(self, networks: nn.ModuleDict, num_steps: int) -> None:
         """Moves the average towards `networks`, `num_steps` of which have been made."""
         decay = min(self.decay, (1 + num_steps) / (10 + num_steps))
-        averaged = list(self.networks.parameters())
-        torch._foreach_lerp_(averaged, list(networks.parameters()), 1 - decay)
+        for mine, theirs in zip(self.networks.parameters(), networks.parameters(), strict=True):
+            mine.lerp_(theirs, 1 - decay)
         for mine, theirs in zip(self.networks.buffers(), networks.buffers(), strict=True):
             mine.copy_(theirs)

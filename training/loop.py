@@ -41,6 +41,7 @@ class TrainLoop:
         self.average = WeightAverage(self.step.networks, run.average_decay)
         self.optimizers = {player.name: self._optimizer(player) for player in self.step.players}
         self.num_steps_done = 0
+        self._stopping = False
 
     @cached_property
     def batches(self) -> Batches:
@@ -62,6 +63,10 @@ class TrainLoop:
             optimizer.load_state_dict(checkpoint.optimizers[name])
         self.num_steps_done = checkpoint.num_steps_done
 
+    def stop(self) -> None:
+        """Ends `fit` after the step that is under way, with a checkpoint; safe in a signal handler."""
+        self._stopping = True
+
     def fit(self, num_steps: int | None = None) -> None:
         """Steps until `num_steps` are done in all (None: the whole run), with a checkpoint now and then and at the end.
 
@@ -72,7 +77,7 @@ class TrainLoop:
         self.folder.mkdir(parents=True, exist_ok=True)
         kept_at = logged_at = time.monotonic()
         logged_step = self.num_steps_done
-        while self.num_steps_done < end:
+        while self.num_steps_done < end and not self._stopping:
             losses = self._make_step(self.num_steps_done)
             self.num_steps_done += 1
             now = time.monotonic()

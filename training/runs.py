@@ -19,19 +19,19 @@ from training.steps.pose import PoseStepConfig
 from training.steps.segmentation import SegmentationStepConfig
 
 TRY_ONS = ClosetData(pool=PoolConfig(kind="try_on", num_samples=3000), columns=try_on_columns)
-LOOKS = ClosetData(pool=PoolConfig(kind="looks", num_samples=2500), columns=look_columns)
+LOOKS = ClosetData(pool=PoolConfig(kind="looks", num_samples=2000), columns=look_columns)
 
 
 def viton_hd_segmentation_closet() -> TrainRun:
     """The segmentation generator of the small VITON-HD."""
     step = SegmentationStepConfig(model=viton_hd_closet_config(), dropout=0.1)
-    return TrainRun(name="viton_hd_segmentation_closet", data=TRY_ONS, step=step, batch_size=4, num_steps=4000)
+    return TrainRun(name="viton_hd_segmentation_closet", data=TRY_ONS, step=step, batch_size=4, num_steps=2500)
 
 
 def viton_hd_matching_closet() -> TrainRun:
     """The geometric matching module of the small VITON-HD."""
     step = MatchingStepConfig(model=viton_hd_closet_config(), halvings=1)
-    return TrainRun(name="viton_hd_matching_closet", data=TRY_ONS, step=step, batch_size=8, num_steps=2500)
+    return TrainRun(name="viton_hd_matching_closet", data=TRY_ONS, step=step, batch_size=8, num_steps=1500)
 
 
 def viton_hd_alias_closet() -> TrainRun:
@@ -40,20 +40,21 @@ def viton_hd_alias_closet() -> TrainRun:
         model=viton_hd_closet_config(),
         segmentation=viton_hd_segmentation_closet.__name__,
         matching=viton_hd_matching_closet.__name__,
+        half_size_until=0.85,
     )
-    return TrainRun(name="viton_hd_alias_closet", data=TRY_ONS, step=step, batch_size=3, num_steps=5000)
+    return TrainRun(name="viton_hd_alias_closet", data=TRY_ONS, step=step, batch_size=3, num_steps=3500)
 
 
 def parser_closet() -> TrainRun:
     """The small parser."""
     step = ParserStepConfig(model=parser_closet_config())
-    return TrainRun(name="parser_closet", data=LOOKS, step=step, batch_size=8, num_steps=2500)
+    return TrainRun(name="parser_closet", data=LOOKS, step=step, batch_size=8, num_steps=1000)
 
 
 def pose_closet() -> TrainRun:
     """The small keypoint network."""
     step = PoseStepConfig(model=pose_closet_config())
-    return TrainRun(name="pose_closet", data=LOOKS, step=step, batch_size=8, num_steps=2500)
+    return TrainRun(name="pose_closet", data=LOOKS, step=step, batch_size=8, num_steps=1000)
 
 
 RUNS: Mapping[str, Callable[[], TrainRun]] = {

@@ -48,7 +48,7 @@ def picture_scores(picture: np.ndarray, truth: np.ndarray, mask: np.ndarray | No
 
 def ssim_map(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Structural similarity (Wang et al. 2004) at every pixel, float [H, W], by `SSIM_PROTOCOL`."""
-    _, similarity = structural_similarity(
+    similarity = structural_similarity(
         truth,
         picture,
         channel_axis=2,
@@ -57,7 +57,7 @@ def ssim_map(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
         sigma=1.5,
         use_sample_covariance=False,
         full=True,
-    )
+    )[1]
     return np.asarray(similarity).mean(2)
 
 

@@ -121,15 +121,15 @@ def _batch(group: Sequence[HeldOutTryOn], first: int, maps_given: bool) -> Batch
     return new_batch(
         {
             "item_id": [item.item_id for item in group],
-            "variant": np.zeros(rows, np.int32),
+            "variant": [np.int32(0)] * rows,
             "task": ["try_on"] * rows,
-            "seed": np.arange(first, first + rows, dtype=np.int64),
-            "person": np.stack([item.person for item in group]),
-            "garment": np.stack([item.garment for item in group]),
-            "garment_mask": np.stack([item.garment_mask for item in group]),
-            "given_parse": np.stack([item.parse for item in group]),
-            "given_keypoints": np.stack([item.keypoints for item in group]),
-            "has_parse": np.full(rows, maps_given),
-            "has_keypoints": np.full(rows, maps_given),
+            "seed": [np.int64(first + row) for row in range(rows)],
+            "person": [item.person for item in group],
+            "garment": [item.garment for item in group],
+            "garment_mask": [item.garment_mask for item in group],
+            "given_parse": [item.parse for item in group],
+            "given_keypoints": [item.keypoints for item in group],
+            "has_parse": [maps_given] * rows,
+            "has_keypoints": [maps_given] * rows,
         }
     )
