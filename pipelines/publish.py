@@ -35,6 +35,7 @@ COLUMNS = ("item_id", "variant", "task", "recipe", "picture", "picture_key", "re
 CSV_COLUMNS = ("item_id", "variant", "task", "picture", "seed", "finished_at")
 _SCHEMA = pa.schema([OUTCOME_SCHEMA.field(name) for name in COLUMNS])
 _ATTEMPTS = 5
+_ROWS_A_BATCH = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +148,7 @@ def _csv(table: pa.Table) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(CSV_COLUMNS)
-    for batch in table.to_batches():
+    for batch in table.to_batches(max_chunksize=_ROWS_A_BATCH):
         for row in batch.to_pylist():
             finished = datetime.fromtimestamp(row["finished_at_s"], UTC).isoformat(timespec="seconds")
             cells = row | {"finished_at": finished}

@@ -25,7 +25,7 @@ from pipelines.progress import RunProgress
 from pipelines.publish import publish
 from pipelines.records import Facts, software_versions
 from pipelines.report import write_report
-from pipelines.runs import RunRecord, State, new_run_id, plan_folder, write_record
+from pipelines.runs import RunRecord, State, discard_plans, new_run_id, plan_folder, write_record
 from pipelines.sink import Sink
 from pipelines.summary import summarize
 
@@ -82,6 +82,7 @@ class _Run:
                 self._record(plan, "stopped")
             raise
         self._record(plan, "finished")
+        discard_plans(self._output, self._run_id)
         return self._conclude()
 
     def _make(self, plan: Plan) -> None:
