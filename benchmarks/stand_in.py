@@ -41,10 +41,6 @@ class StandIn(StageConfig):
     def columns(self) -> Columns:
         return Columns.of(StandInStage)
 
-    def columns(self) -> Columns:
-        """Those of the stage."""
-        return Columns.of(StandInStage)
-
     def build(self, device: torch.device) -> StandInStage:
         """The stage. Whatever its device is called, its tensors stay on the CPU: there is nothing behind the sleep."""
         return StandInStage(self)
