@@ -21,6 +21,12 @@ from training.steps.segmentation import SegmentationStepConfig
 TRY_ONS = ClosetData(pool=PoolConfig(kind="try_on", num_samples=3000), columns=try_on_columns)
 LOOKS = ClosetData(pool=PoolConfig(kind="looks", num_samples=2000), columns=look_columns)
 
+LABEL_SHARES = (
+    *(0.6811, 0.0027, 0.0207, 0.0, 0.0005, 0.1102, 0.0322, 0.0268, 0.0006, 0.0443),
+    *(0.0109, 0.0, 0.0115, 0.0186, 0.0152, 0.0154, 0.0031, 0.0031, 0.0015, 0.0015),
+)
+"""Of CIHP's labels among the pixels of `LOOKS`, counted over its first 200."""
+
 
 def viton_hd_segmentation_closet() -> TrainRun:
     """The segmentation generator of the small VITON-HD."""
@@ -47,7 +53,7 @@ def viton_hd_alias_closet() -> TrainRun:
 
 def parser_closet() -> TrainRun:
     """The small parser."""
-    step = ParserStepConfig(model=parser_closet_config())
+    step = ParserStepConfig(model=parser_closet_config(), pixel_shares=LABEL_SHARES)
     return TrainRun(name="parser_closet", data=LOOKS, step=step, batch_size=8, num_steps=1000)
 
 
