@@ -9,16 +9,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 
-import ray.data
 from ray.data import ActorPoolStrategy, DataContext
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError
 
-from atelier import storage
 from atelier.errors import AtelierError
 from atelier.rows import Outcome
 from pipelines.outcomes import from_table
 from pipelines.pools import FATAL, Work, worker_class
+from pipelines.units import read_units
 
 _STALL_S = 300.0
 """Beyond the pools' own deadline: how long nothing may move, for stalls outside the workers."""
@@ -42,7 +41,7 @@ def execute(
         works: one a pool, in order.
         rows_per_block: units that travel, are tried again and are dropped together.
         tries: how often a block may take its worker along before it is dropped.
-        alone: hand a worker one block at a time, so that no other block dies with it.
+        alone: hand a worker one row at a time, so that no other row dies with it.
 
     Raises:
         RunStopped: a worker met an error that no row is to blame for.
@@ -50,25 +49,21 @@ def execute(
     """
     with DataContext.current(_context(works)), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        filesystem = storage.arrow_filesystem(files[0])[0]
-        paths = [storage.arrow_filesystem(file)[1] for file in files]
-        # A manifest otherwise arrives as one block: one worker busy, and one block to lose.
-        dataset = ray.data.read_parquet(paths, filesystem=filesystem).repartition(
-            target_num_rows_per_block=rows_per_block
-        )
+        dataset = read_units(files, rows_per_block=rows_per_block)
         for work in works:
             pool = work.pool
             dataset = dataset.map_batches(
                 worker_class(pool),
                 fn_constructor_args=[work],
-                batch_size=work.facts.batch_size,
+                # Ray Data puts blocks together until they fill a batch; a chain pads a single row by itself.
+                batch_size=1 if alone else work.facts.batch_size,
                 # Zero-copy arrays are read-only maps of the object store: a stage that writes in place would crash.
                 zero_copy_batch=False,
                 compute=ActorPoolStrategy(size=pool.num_workers, max_tasks_in_flight_per_actor=1 if alone else 2),
                 num_cpus=None if pool.num_gpus else 1,
                 num_gpus=pool.num_gpus or None,
-                # Ray Data's default is to try for ever.
-                max_task_retries=tries - 1,
+                # Ray Data's default is to try for ever. With none, it drops what it hands to a worker that restarts.
+                max_task_retries=max(1, tries - 1),
             )
         batches = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 
 from atelier import recipes
@@ -41,5 +42,8 @@ def named(name: str, **weights: str) -> CatalogJob:
     """
     if name not in JOBS:
         raise ConfigError(f"job {name!r}: there is none of that name; there are {sorted(JOBS)}")
-    parameters = JOBS[name].__kwdefaults__ or {}
-    return JOBS[name](**parameters, **weights)
+    taken = inspect.signature(JOBS[name]).parameters
+    if set(weights) != set(taken):
+        wanted = " ".join(f"--weights {one}=FOLDER" for one in taken) or "none"
+        raise ConfigError(f"job {name!r}: was given the weights {sorted(weights)}; must be given {wanted}")
+    return JOBS[name](**weights)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -13,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from atelier import storage
 from atelier.errors import RowError
 from atelier.keys import picture_key, rendition_key
 from atelier.stages.base import Batch, Stage, alive, num_rows
 from atelier.stages.chain import StageChain, column, fail_row, new_batch
+from pipelines.last_words import LastWords
 from pipelines.outcomes import to_table
 from pipelines.placement import FINISH, PREPARE, Pool
 from pipelines.records import Facts, outcomes_of
@@ -57,7 +56,7 @@ class Worker:
         self._work = work
         torch.set_num_threads(work.pool.num_threads)
         self._steps = self._build()
-        self._rows = np.zeros(0, np.uint64)
+        self._rows: list[int] = []
         self._watchdog = Watchdog(work.deadline_s, self._say_where)
 
     def __call__(self, batch: Batch) -> Batch | pa.Table:
@@ -65,10 +64,12 @@ class Worker:
         if self._work.is_first:
             columns: dict[str, Any] = batch | {"stored": np.full(num_rows(batch), NOTHING, np.uint8)}
             batch = new_batch(columns)
-        self._announce(batch)
+        self._rows = unit_ids(batch["item_id"], batch["variant"]).tolist()
         with self._watchdog.over():
             try:
+                self._say()
                 done = self._run(batch)
+                self._say(finished=True)
             except (Exception, SystemExit):  # noqa: BLE001  Ray Data would drop the block and go on; SystemExit hangs it
                 done = self._run(_given_up(batch, self._work.pool.name, traceback.format_exc()))
         return to_table(outcomes_of(done, self._work.facts)) if self._work.is_last else done
@@ -157,18 +158,18 @@ class Worker:
         seconds = (time.perf_counter() - started) / num_rows(batch)
         return batch | {"seconds_store": np.full(num_rows(batch), seconds, np.float32)}
 
-    def _announce(self, batch: Batch) -> None:
-        self._rows = unit_ids(batch["item_id"], batch["variant"])
-        if self._work.last_words:
-            self._say({"pool": self._work.pool.name, "timed_out": False})
-
     def _say_where(self, stack: str) -> None:
-        if self._work.last_words:
-            self._say({"pool": self._work.pool.name, "timed_out": True, "stack": stack})
+        self._say(stack=stack)
 
-    def _say(self, words: dict[str, object]) -> None:
-        for row in self._rows:
-            storage.put(f"{self._work.last_words}/{row:016x}.json", json.dumps(words).encode())
+    def _say(self, *, finished: bool = False, stack: str = "") -> None:
+        """Leaves last words for the rows at hand, in rounds that listen to them."""
+        folder, pool = self._work.last_words, self._work.pool.name
+        for row in self._rows if folder else ():
+            before = LastWords.read(folder, row)
+            tries = dict(before.tries) if before is not None else {}
+            if not finished and not stack:
+                tries[pool] = tries.get(pool, 0) + 1
+            LastWords(pool=pool, tries=tries, finished=finished, stack=stack).write(folder, row)
 
 
 def worker_class(pool: Pool) -> type[Worker]:

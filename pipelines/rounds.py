@@ -7,7 +7,6 @@ often as the job allows. What is left then ends `failed`, as `worker_died` or `t
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
@@ -16,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from atelier import storage
-from atelier.errors import NotFound
 from atelier.rows import UNIT_SCHEMA, Outcome
 from pipelines.execute import ExecutionBroken, RunStopped, execute
 from pipelines.job import CatalogJob
+from pipelines.last_words import LastWords
 from pipelines.plan import Partition
 from pipelines.pools import Work
 from pipelines.spool import Spool
@@ -27,6 +26,9 @@ from pipelines.unit_ids import unit_ids
 
 _LOG = logging.getLogger(__name__)
 
+WORKER_DIED, TIMED_OUT = "worker_died", "timed_out"
+
+_UNTRIED_ROUNDS = 3
 _ALONE_AT_ONCE = 128
 """Units of one round alone: after each the job's failure budget is looked at, so that a broken machine ends the run."""
 
@@ -56,20 +58,39 @@ class Rounds:
                 along. Units without an outcome come back in the next plan.
         """
         yield from self._round(self._partition.files, alone=False)
-        given_up = 0
-        for files in self._lost():
-            yield from self._round(files, alone=True)
-            outcomes = [self._given_up(unit) for unit in self._without_outcome(files)]
-            given_up += len(outcomes)
-            yield list(self._new(outcomes))
-            if given_up > max(_ALONE_AT_ONCE, self._job.failure_budget * self._partition.num_units):
+        num_given_up = 0
+        for units in self._lost():
+            for outcomes in self._alone(units):
+                num_given_up += sum(outcome.code in (WORKER_DIED, TIMED_OUT) for outcome in outcomes)
+                yield outcomes
+            if num_given_up > max(_ALONE_AT_ONCE, self._job.failure_budget * self._partition.num_units):
                 raise RunStopped(
-                    f"{given_up:,} units of recipe {self._partition.recipe.name} took their worker along when tried "
-                    f"alone, more than the failure budget; the machine rather than the rows may be at fault. "
-                    f"The last: {outcomes[-1].item_id}: {outcomes[-1].detail}"
+                    f"{num_given_up:,} units of recipe {self._partition.recipe.name} took their worker along when "
+                    f"tried alone, more than the failure budget; the machine rather than the rows may be at fault"
                 )
         for entry in storage.list(self._last_words):
             storage.delete(entry.address)
+
+    def _alone(self, units: list[dict]) -> Iterator[list[Outcome]]:
+        """Each unit by itself, until all have ended or been blamed."""
+        for _ in range(self._job.max_worker_deaths + _UNTRIED_ROUNDS):
+            files = self._spooled(units)
+            yield from self._round(files, alone=True)
+            units, blamed = [], []
+            for unit in self._without_outcome(files):
+                words = self._words_of(unit)
+                if words is None or words.finished or words.tries[words.pool] < self._job.max_worker_deaths:
+                    # Ray also drops what it was about to hand to a worker that another row has just killed.
+                    units.append(unit)
+                else:
+                    blamed.append(self._given_up(unit, words))
+            yield list(self._new(blamed))
+            if not units:
+                return
+        raise RunStopped(
+            f"{len(units)} units of recipe {self._partition.recipe.name} never got their turn, the first of them "
+            f"{units[0]['item_id']}: workers end without a row to blame"
+        )
 
     @property
     def _last_words(self) -> str:
@@ -100,12 +121,12 @@ class Rounds:
                 self._ended.add(unit)
                 yield outcome
 
-    def _lost(self) -> Iterator[list[str]]:
+    def _lost(self) -> Iterator[list[dict]]:
         lost = list(self._without_outcome(self._partition.files))
         if lost:
             _LOG.warning("%d units were lost with their workers; each is tried alone", len(lost))
         for start in range(0, len(lost), _ALONE_AT_ONCE):
-            yield self._spooled(lost[start : start + _ALONE_AT_ONCE])
+            yield lost[start : start + _ALONE_AT_ONCE]
 
     def _without_outcome(self, files: Sequence[str]) -> Iterator[dict]:
         for file in files:
@@ -123,22 +144,15 @@ class Rounds:
         spool.close()
         return spool.files
 
-    def _given_up(self, unit: dict) -> Outcome:
-        words = self._words_of(unit)
-        tries, pool = self._job.max_worker_deaths, words.get("pool", "")
-        if words.get("timed_out"):
-            code = "timed_out"
-            detail = f"took longer than {self._job.deadline_s:g} s, {tries} times, alone; hung at {words['stack']}"
+    def _given_up(self, unit: dict, words: LastWords) -> Outcome:
+        times = f"{words.tries[words.pool]} times, alone"
+        if words.stack:
+            code = TIMED_OUT
+            detail = f"took longer than {self._job.deadline_s:g} s {times}; hung at\n{words.stack}"
         else:
-            code, detail = (
-                "worker_died",
-                f"took its worker along {tries} times, alone (killed, or a crash in native code)",
-            )
-        return self._works("")[0].facts.outcome(unit, status="failed", stage=pool, code=code, detail=detail)
+            code, detail = WORKER_DIED, f"took its worker along {times}: killed, or crashed in native code"
+        return self._works("")[0].facts.outcome(unit, status="failed", stage=words.pool, code=code, detail=detail)
 
-    def _words_of(self, unit: dict) -> dict:
+    def _words_of(self, unit: dict) -> LastWords | None:
         name = int(unit_ids([unit["item_id"]], [unit["variant"]])[0])
-        try:
-            return json.loads(storage.get(f"{self._last_words}/{name:016x}.json"))
-        except NotFound:  # its worker died before it was its turn, or in being built
-            return {}
+        return LastWords.read(self._last_words, name)
