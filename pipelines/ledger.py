@@ -69,6 +69,10 @@ class Ledger:
 
         Two passes: who is latest (24 bytes an outcome in memory), then their rows.
         """
+        return (batch for _, batch in self.latest_units(columns))
+
+    def latest_units(self, columns: Sequence[str] | None = None) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
+        """As `latest`, each batch after its `unit_ids`, uint64."""
         return _latest_rows(self.segments(), columns)
 
     def compact(self, *, grace_s: float = READERS_GRACE_S) -> None:
@@ -85,7 +89,8 @@ class Ledger:
         if names <= set(index.segments):
             return
         merged = tuple(
-            storage.name(self._write(table)) for table in _tables(_latest_rows(segments, None), ROWS_A_SEGMENT)
+            storage.name(self._write(table))
+            for table in _tables((batch for _, batch in _latest_rows(segments)), ROWS_A_SEGMENT)
         )
         now_s = time.time()
         gone = {name for name, at_s in index.replaced.items() if at_s <= now_s - grace_s} - set(merged)
@@ -123,19 +128,21 @@ class Ledger:
         return address
 
 
-def _latest_rows(segments: Sequence[str], columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-    latest = _latest(segments)
+def _latest_rows(
+    segments: Sequence[str], columns: Sequence[str] | None = None
+) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
+    units, latest = _latest(segments)
     start = 0
     for segment in segments:
         for batch in _batches(segment, columns):
-            chosen = latest[start : start + batch.num_rows]
+            here = slice(start, start + batch.num_rows)
             start += batch.num_rows
-            if chosen.any():
-                yield batch.filter(pa.array(chosen))
+            if latest[here].any():
+                yield units[here][latest[here]], batch.filter(pa.array(latest[here]))
 
 
-def _latest(segments: Sequence[str]) -> np.ndarray:
-    """For every row of the segments, in order, whether it is its unit's latest outcome; of equals the last row is."""
+def _latest(segments: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """For every row of the segments, in order, its unit, and whether it is that one's latest; of equals the last is."""
     units: list[np.ndarray] = [np.zeros(0, np.uint64)]
     times: list[np.ndarray] = [np.zeros(0)]
     for segment in segments:
@@ -147,7 +154,7 @@ def _latest(segments: Sequence[str]) -> np.ndarray:
     is_last = np.append(unit[order][1:] != unit[order][:-1], True) if len(order) else np.zeros(0, bool)
     latest = np.zeros(len(unit), bool)
     latest[order[is_last]] = True
-    return latest
+    return unit, latest
 
 
 def _batches(segment: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:

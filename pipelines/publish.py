@@ -118,9 +118,8 @@ def _finished(ledger: Ledger, census: Census) -> pa.Table:
     """The finished pictures in the catalog's order."""
     tables = [_SCHEMA.empty_table()]
     places = [np.zeros(0, np.int64)]
-    for batch in ledger.latest(("status", *COLUMNS)):
-        names = unit_ids(batch.column("item_id").to_pylist(), batch.column("variant").to_pylist())
-        at = census.find_planned(names, text_ids(batch.column("plan_key").to_pylist()))
+    for units, batch in ledger.latest_units(("status", *COLUMNS)):
+        at = census.find_planned(units, text_ids(batch.column("plan_key").to_pylist()))
         ok = np.array([status == "ok" for status in batch.column("status").to_pylist()])
         chosen = (at >= 0) & ok
         tables.append(pa.Table.from_batches([batch.filter(pa.array(chosen))]).select(COLUMNS))

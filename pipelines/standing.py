@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from atelier.keys import rendition_key
 from pipelines.ledger import Ledger
-from pipelines.unit_ids import text_ids, unit_ids
+from pipelines.unit_ids import text_ids
 
 STATUSES = ("", "ok", "rejected", "failed")
 """A status by its number; 0 is a unit without an outcome."""
@@ -42,13 +42,13 @@ class Standing:
         self.codes: list[str] = []
         known: dict[str, int] = {}
         parts: list[tuple[np.ndarray, ...]] = []
-        for batch in ledger.latest(_COLUMNS):
+        for units, batch in ledger.latest_units(_COLUMNS):
             texts = {name: batch.column(name).to_pylist() for name in _COLUMNS}
             status = np.array([STATUSES.index(name) for name in texts["status"]])
             code = _numbers(texts["code"], known)
             made = np.array([run == run_id for run in texts["run_id"]]) & np.array(texts["made"], bool)
             parts.append((
-                unit_ids(texts["item_id"], texts["variant"]),
+                units,
                 text_ids(texts["plan_key"]),
                 status.astype(np.uint8),
                 code.astype(np.int32),

@@ -15,7 +15,7 @@ def text_id(text: str) -> int:
 
 def text_ids(texts: Iterable[str]) -> np.ndarray:
     """The names of texts, uint64, in order."""
-    joined = b"".join(blake2b(text.encode(), digest_size=8).digest() for text in texts)
+    joined = b"".join([blake2b(text.encode(), digest_size=8).digest() for text in texts])
     return np.frombuffer(joined, "<u8")
 
 

@@ -15,9 +15,9 @@ from pipelines.census import Census
 from pipelines.ledger import Ledger
 from pipelines.outcomes import from_table
 from pipelines.standing import FAILED, OK, STATUSES
-from pipelines.unit_ids import text_ids, unit_ids
+from pipelines.unit_ids import text_ids
 
-_COLUMNS = ("item_id", "variant", "plan_key", "status", "code", "made", "seconds", "scores")
+_COLUMNS = ("plan_key", "status", "code", "made", "seconds", "scores")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +63,8 @@ def select(ledger: Ledger, census: Census, limits: Limits | None = None) -> Sele
     """Chooses what to show of a census; two passes over the ledger, 24 bytes a unit in memory."""
     limits = limits or Limits()
     scan = _Scan(census)
-    for batch in ledger.latest(_COLUMNS):
-        scan.take(batch)
+    for units, batch in ledger.latest_units(_COLUMNS):
+        scan.take(units, batch)
     unit, status, code, score = scan.columns()
     not_ok = _spread(unit, status, code, limits.not_ok)
     ok = np.flatnonzero(status == OK)
@@ -93,14 +93,13 @@ class _Scan:
         self.seconds: Counter[str] = Counter()
         self.num_timed = 0
 
-    def take(self, batch: pa.RecordBatch) -> None:
-        names = unit_ids(batch.column("item_id").to_pylist(), batch.column("variant").to_pylist())
-        place = self._census.find_planned(names, text_ids(batch.column("plan_key").to_pylist()))
+    def take(self, units: np.ndarray, batch: pa.RecordBatch) -> None:
+        place = self._census.find_planned(units, text_ids(batch.column("plan_key").to_pylist()))
         here = place >= 0
         status = np.array([STATUSES.index(name) for name in batch.column("status").to_pylist()], np.uint8)
         code = [self._codes.setdefault(name, len(self._codes)) for name in batch.column("code").to_pylist()]
         score = [min((value for _, value in row), default=np.inf) for row in batch.column("scores").to_pylist()]
-        columns = (place, names, status, np.array(code, np.int32), np.array(score, np.float32))
+        columns = (place, units, status, np.array(code, np.int32), np.array(score, np.float32))
         self._parts.append(tuple(column[here] for column in columns))
         timed = here & (status == OK) & np.array(batch.column("made").to_pylist(), bool)
         self.num_timed += int(timed.sum())
@@ -137,9 +136,8 @@ def _first(rows: Iterator[int | None], count: int) -> list[int]:
 
 def _outcomes(ledger: Ledger, units: np.ndarray) -> dict[int, Outcome]:
     found: dict[int, Outcome] = {}
-    for batch in ledger.latest():
-        names = unit_ids(batch.column("item_id").to_pylist(), batch.column("variant").to_pylist())
-        chosen = np.isin(names, units)
+    for names, batch in ledger.latest_units():
+        chosen = np.isin(names, units, kind="sort")
         if chosen.any():
             found |= zip(names[chosen].tolist(), from_table(batch.filter(pa.array(chosen))), strict=True)
     return found
