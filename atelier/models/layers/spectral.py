@@ -37,6 +37,8 @@ class SpectralConv2d(nn.Module):
         self.register_buffer("weight_u", F.normalize(torch.randn(out_channels), dim=0))
         self.register_buffer("weight_v", F.normalize(torch.randn(self.weight_orig[0].numel()), dim=0))
         self.stride, self.padding = stride, padding
+        for _ in range(3):  # random vectors give a sigma far too small, and pictures that saturate until it is found
+            self._iterate()
 
     def forward(self, x: Features) -> Float[Tensor, "batch out_channels out_height out_width"]:
         """The convolution with `weight_orig / sigma`."""

@@ -123,8 +123,7 @@ class VitonHD(nn.Module):
     ) -> SegmentationMap:
         """Probabilities of the 13 classes at `segmentation_size`."""
         inputs = self.segmentation_inputs(pose_image, garment, garment_mask, agnostic_parse, segmentation_noise)
-        with self._precision(inputs):
-            return self.segmentation(inputs).float()
+        return self.segmentation(inputs)
 
     def segmentation_inputs(
         self,
@@ -165,8 +164,10 @@ class VitonHD(nn.Module):
         inputs = torch.cat([agnostic_person, pose_image, warped_garment], 1)
         noise = self.alias.draw_noise(len(inputs), _size(inputs), generator)
         noise = [draw.to(inputs.device, non_blocking=True) for draw in noise]
-        with self._precision(inputs):
-            return self.alias(inputs, layout, divided_layout, misaligned, noise).float()
+        half = self.options is not None and self.options.bfloat16
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=half):
+            image = self.alias(inputs, layout, divided_layout, misaligned, noise)
+        return image.float()
 
     @torch.no_grad()
     def layout(
@@ -261,12 +262,8 @@ class VitonHD(nn.Module):
 
     def optimize(self, options: InferenceOptions) -> None:
         """Changes the model in place to run as `options` say; not to be undone."""
-        prepare((self.segmentation, self.matching, self.alias), (self.segmentation, self.alias), options)
+        prepare((self.segmentation, self.matching, self.alias), self.alias, options)
         self.options = options
-
-    def _precision(self, inputs: Tensor) -> torch.autocast:
-        half = self.options is not None and self.options.bfloat16
-        return torch.autocast(inputs.device.type, torch.bfloat16, enabled=half)
 
 
 def draw_segmentation_noise(generators: Sequence[torch.Generator], size: tuple[int, int]) -> NoiseBytes:
