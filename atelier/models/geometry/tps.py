@@ -77,7 +77,9 @@ class ThinPlateSpline(nn.Module):
         return self._positions[1], self._positions[2]
 
 
-def warp(picture: Features, grid: Float[Tensor, "batch out_height out_width 2"]) -> Features:
+def warp(
+    picture: Features, grid: Float[Tensor, "batch out_height out_width 2"]
+) -> Float[Tensor, "batch channels out_height out_width"]:
     """`picture` sampled at `grid`, bilinear; beyond its border the border's value."""
     return F.grid_sample(picture, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
