@@ -39,11 +39,12 @@ def demo(out: str, console: Console) -> Exit:
 
 
 def _table(output: str) -> Table:
-    table = Table("item", "outcome", "stage", "code", "what became of it")
+    table = Table("item", "outcome", "what became of it")
     outcomes = [outcome for batch in Ledger(output).latest() for outcome in from_table(batch)]
     for outcome in sorted(outcomes, key=lambda outcome: (outcome.item_id, outcome.variant)):
-        became = outcome.picture if outcome.status == "ok" else outcome.detail
-        cells = (outcome.item_id, outcome.status, outcome.stage, outcome.code, became)
+        reason = f"{outcome.stage}: {outcome.code}\n{outcome.detail}"
+        became = outcome.picture if outcome.status == "ok" else reason
+        cells = (outcome.item_id, outcome.status, became)
         table.add_row(*(Text(cell) for cell in cells), style=_STYLES[outcome.status])
     return table
 
