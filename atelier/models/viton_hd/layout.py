@@ -33,7 +33,7 @@ def layout_from_ids(ids: LabelIds) -> Layout:
 
 
 def misalignment(layout: Layout, warped_garment_mask: Mask) -> tuple[Mask, DividedLayout]:
-    """Where the layout wants garment and the warped garment has none, and the layout divided by it (Eq. 4, 5).
+    """Where the layout wants garment and the warped garment has none, and the layout divided by it.
 
     Returns:
         The misalignment mask (fractional along borders), and the layout whose upper channel lacks it and whose eighth

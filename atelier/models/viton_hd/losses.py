@@ -1,7 +1,7 @@
 """What the three networks are trained for: pure functions of tensors.
 
-No official training code is public. Weights follow the paper's supplement where it names them, and HR-VITON, the same
-team's public training code, where it does not; the README says which.
+No official training code is public. Terms and weights are those that retrainings by third parties report, and those of
+HR-VITON, the same team's public training code; the README says which is whose.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class MatchingWeights:
 
 @dataclass(frozen=True, kw_only=True)
 class AliasWeights:
-    """Weights of `alias_objective`; `pixels` is HR-VITON's, the paper has none."""
+    """Weights of `alias_objective`; `pixels` is HR-VITON's, VITON-HD has none."""
 
     adversarial: float = 1.0
     feature_matching: float = 10.0
@@ -91,7 +91,7 @@ def matching_objective(
     control_points: ControlPoints,
     weights: MatchingWeights = MatchingWeights(),
 ) -> Objective:
-    """L1 to the garment as worn, L1 of the masks, and the second-order constraint on the grid (supplement).
+    """L1 to the garment as worn, L1 of the masks, and the second-order constraint on the grid.
 
     Args:
         worn_garment: the person's picture where they wear the garment; what lies outside must equal in both pictures.
@@ -140,7 +140,7 @@ def alias_objective(
 
 
 def grid_constraint(control_points: ControlPoints) -> Tensor:
-    """How unevenly the control points lie (VITON-HD supplement; Yang et al. 2020): 0 where the warp is affine.
+    """How unevenly the control points lie (Yang et al. 2020): 0 where the warp is affine.
 
     For every inner point and both axes of the mesh: the difference of its squared distances to the two neighbours, and
     the difference of the two slopes, taken as a cross product so that an upright line does not divide by zero.

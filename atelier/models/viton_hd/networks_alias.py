@@ -21,7 +21,7 @@ BlockNoise = Float[Tensor, "norms batch 1 height width"]
 
 
 class AliasNorm(nn.Module):
-    """Normalizes a feature, then scales and shifts it by what the layout says at each pixel (Eq. 6).
+    """Normalizes a feature, then scales and shifts it by what the layout says at each pixel.
 
     One noise map, scaled per channel, is added first; `noise_scale` starts at zero.
     """

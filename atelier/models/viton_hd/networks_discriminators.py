@@ -1,4 +1,4 @@
-"""The critics of training: patch discriminators at several scales (pix2pixHD's, which VITON-HD's supplement names)."""
+"""The critics of training: patch discriminators at several scales (pix2pixHD's, as in HR-VITON)."""
 
 from __future__ import annotations
 
