@@ -29,7 +29,7 @@ class Item:
         inputs: address by input name, only the names given.
         seed: the catalog's own seed, None where it gives none.
         variants: how many pictures to make, at least 1.
-        line: where the row stands in the catalog (1 is the first data row), for messages.
+        line: the line of the catalog's file it starts on, from 1 (in Parquet the row's number), for messages.
     """
 
     item_id: str
@@ -70,7 +70,7 @@ class Outcome:
         picture: address of the encoded picture, relative to the output's root.
         digests: sha256 by weight name. input_sha256: content digest by input name.
         batch_shape: [B, H, W] the picture was made at; bits repeat only at an equal shape.
-        seconds: seconds a row by stage.
+        seconds: seconds a row by stage. scores: by name, the higher the better.
     """
 
     item_id: str
