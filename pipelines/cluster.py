@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -37,7 +38,8 @@ def connected(job: CatalogJob, partitions: Sequence[Partition]) -> Iterator[list
     _quiet_ray_data()
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(**quiet)
+        with _held_back():
+            ray.init(**quiet)
         placements = _placements(job, partitions, _cluster())
     else:
         here = _this_computer(job)
@@ -45,11 +47,29 @@ def connected(job: CatalogJob, partitions: Sequence[Partition]) -> Iterator[list
         cpus = job.num_cpus or max(_FEWEST_LOCAL_CPUS, *(placement.num_cpus for placement in placements))
         for placement in placements:
             placement.check(Machine(num_cpus=cpus, num_gpus=here.num_gpus))
-        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+        with _held_back():
+            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
     try:
         yield placements
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Keeps what is written to stderr, native code included, to itself unless what is done within fails."""
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def _quiet_ray_data() -> None:

@@ -19,7 +19,8 @@ from atelier.images import MEDIA_TYPES, SUFFIXES, PictureFormat
 NOTHING, MASTER, PICTURE = 0, 1, 2
 """What the store held of a row before its picture was made: column `stored`, uint8."""
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
+"""A full or read-only disk, and a file where the output's folders should be: the next row would fare no better."""
 _THREADS = 8
 
 
@@ -107,8 +108,8 @@ class Sink:
 
 def _concerns_all(error: StorageError) -> bool:
     cause = error.__cause__
-    full = isinstance(cause, OSError) and cause.errno in _FULL
-    return full or isinstance(error, NotFound | AccessDenied)
+    hopeless = isinstance(cause, OSError) and cause.errno in _HOPELESS
+    return hopeless or isinstance(error, NotFound | AccessDenied)
 
 
 def _png(image: np.ndarray) -> bytes:

@@ -1,0 +1,85 @@
+"""`python -m pipelines`: what it prints and what its exit status says, as far as no Ray is needed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from atelier.weights import write_folder
+from pipelines.__main__ import main
+from pipelines.exits import Exit
+from tests.pipelines.toys import draw_toy
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> list[str]:
+    """Flags that give the job `published` its weights; a plan looks at their digests only."""
+    folder = tmp_path / "weights"
+    write_folder(folder, {}, {})
+    return [text for name in ("viton_hd", "parser", "pose") for text in ("--weights", f"{name}={folder}")]
+
+
+def test_jobs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["jobs"]) == Exit.DONE
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == {"closet", "published"}
+
+
+def test_a_plan_says_what_a_run_would_make_and_makes_nothing(
+    tmp_path: Path, weights: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalog = draw_toy(tmp_path / "catalog", ["a", "b"])
+    output = tmp_path / "output"
+
+    assert main(["plan", "published", *weights, "--catalog", str(catalog), "--output", str(output)]) == Exit.DONE
+    assert capsys.readouterr().out.startswith("2 of 2 units to make\n")
+    assert not output.exists()
+
+
+def test_bad_rows_are_listed_for_machines(
+    tmp_path: Path, weights: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalog = tmp_path / "catalog.csv"
+    catalog.write_text("item_id,task,person,garment\na,try_on,p.png,\nb,levitate,p.png,g.png\n")
+
+    status = main(["validate", "published", *weights, "--catalog", str(catalog), "--json"])
+    faults = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert status == Exit.BUDGET_EXCEEDED
+    assert [(fault["line"], fault["field"], fault["code"]) for fault in faults] == [
+        (2, "garment", "missing_input"),
+        (3, "task", "unknown_task"),
+    ]
+
+
+def test_the_schema_of_a_row_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "--schema"]) == Exit.DONE
+    assert "person" in json.loads(capsys.readouterr().out)["properties"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "wardrobe"], "job 'wardrobe': there is none of that name"),
+        (["run", "published"], "must be given --weights viton_hd=FOLDER"),
+        (["run", "published", "--weights", "viton_hd=/nowhere"], "was given the weights ['viton_hd']"),
+    ],
+)
+def test_wrong_usage_is_status_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*arguments, "--catalog", "c.csv", "--output", "o"]) == Exit.WRONG_USAGE
+    assert said in capsys.readouterr().err
+
+
+def test_a_catalog_that_is_not_there_is_wrong_usage(
+    tmp_path: Path, weights: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = str(tmp_path / "none.csv")
+
+    assert main(["plan", "published", *weights, "--catalog", missing, "--output", "o"]) == Exit.WRONG_USAGE
+    assert missing in capsys.readouterr().err
+
+
+def test_a_limit_must_be_a_number_from_1() -> None:
+    with pytest.raises(SystemExit) as error:
+        main(["plan", "closet", "--catalog", "c.csv", "--output", "o", "--limit", "0"])
+    assert error.value.code == Exit.WRONG_USAGE
