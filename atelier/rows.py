@@ -70,7 +70,7 @@ class Outcome:
         picture: address of the encoded picture, relative to the output's root.
         digests: sha256 by weight name. input_sha256: content digest by input name.
         batch_shape: [B, H, W] the picture was made at; bits repeat only at an equal shape.
-        seconds: seconds a row by stage. scores: by name, the higher the better.
+        seconds: seconds a row by stage. scores: by name, what may have gone wrong; 0 is best.
     """
 
     item_id: str

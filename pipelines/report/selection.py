@@ -26,7 +26,7 @@ class Limits:
 
     Args:
         not_ok: rejected and failed ones, spread over their codes.
-        worst: ok ones with the lowest scores.
+        worst: ok ones that stand out in a score.
         total: all; the rest is drawn at random, the same ones each time.
     """
 
@@ -60,16 +60,16 @@ class Selection:
 
 
 def select(ledger: Ledger, census: Census, limits: Limits | None = None) -> Selection:
-    """Chooses what to show of a census; two passes over the ledger, 24 bytes a unit in memory."""
+    """Chooses what to show of a census; two passes over the ledger, about 30 bytes a unit in memory."""
     limits = limits or Limits()
     scan = _Scan(census)
     for units, batch in ledger.latest_units(_COLUMNS):
         scan.take(units, batch)
-    unit, status, code, score = scan.columns()
+    unit, status, code = scan.columns()
     not_ok = _spread(unit, status, code, limits.not_ok)
     ok = np.flatnonzero(status == OK)
-    scored = ok[np.isfinite(score[ok])]
-    worst = scored[np.argsort(score[scored], kind="stable")][: limits.worst]
+    standing_out = _standing_out({name: score[ok] for name, score in scan.scores().items()}, len(ok))
+    worst = ok[np.argsort(-standing_out, kind="stable")][: min(limits.worst, int((standing_out > 0).sum()))]
     # A unit's name is a hash, so the lowest names are a draw, and the same one each time.
     others = np.setdiff1d(ok, worst)
     random = others[np.argsort(unit[others])][: max(0, limits.total - len(not_ok) - len(worst))]
@@ -90,6 +90,7 @@ class _Scan:
         self._census = census
         self._codes: dict[str, int] = {}
         self._parts: list[tuple[np.ndarray, ...]] = []
+        self._scores: list[dict[str, np.ndarray]] = []
         self.seconds: Counter[str] = Counter()
         self.num_timed = 0
 
@@ -98,8 +99,12 @@ class _Scan:
         here = place >= 0
         status = np.array([STATUSES.index(name) for name in batch.column("status").to_pylist()], np.uint8)
         code = [self._codes.setdefault(name, len(self._codes)) for name in batch.column("code").to_pylist()]
-        score = [min((value for _, value in row), default=np.inf) for row in batch.column("scores").to_pylist()]
-        columns = (place, units, status, np.array(code, np.int32), np.array(score, np.float32))
+        columns = (place, units, status, np.array(code, np.int32))
+        scores = [dict(row) for row in batch.column("scores").to_pylist()]
+        names = {name for row in scores for name in row}
+        self._scores.append(
+            {name: np.array([row.get(name, np.nan) for row in scores], np.float32)[here] for name in names}
+        )
         self._parts.append(tuple(column[here] for column in columns))
         timed = here & (status == OK) & np.array(batch.column("made").to_pylist(), bool)
         self.num_timed += int(timed.sum())
@@ -107,16 +112,39 @@ class _Scan:
             self.seconds.update(dict(row))
 
     def columns(self) -> list[np.ndarray]:
-        """Unit, status, code and worst score of every outcome that counts."""
-        empty = (np.uint64, np.uint8, np.int32, np.float32)
+        """Unit, status and code of every outcome that counts."""
+        empty = (np.uint64, np.uint8, np.int32)
         return [
             np.concatenate([np.zeros(0, kind), *(part[at] for part in self._parts)])
             for at, kind in enumerate(empty, start=1)
         ]
 
+    def scores(self) -> dict[str, np.ndarray]:
+        """Every score by name, of the same outcomes; NaN where one has none."""
+        parts = list(zip(self._parts, self._scores, strict=True))
+        return {
+            name: np.concatenate(
+                [scores.get(name, np.full(len(part[0]), np.nan, np.float32)) for part, scores in parts]
+            )
+            for name in {name for scores in self._scores for name in scores}
+        }
+
     def places(self) -> np.ndarray:
         """Where in the census these outcomes stand."""
         return np.concatenate([np.zeros(0, np.int64), *(part[0] for part in self._parts)])
+
+
+def _standing_out(scores: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+    """How far up each outcome stands among the worst of any of its scores: 1 is the very worst, 0 has no score.
+
+    Scores have different units (a colour distance, a share), so their ranks are compared, not they themselves.
+    """
+    highest = np.zeros(count)
+    for score in scores.values():
+        there = np.flatnonzero(np.isfinite(score))
+        order = there[np.argsort(score[there], kind="stable")]
+        highest[order] = np.maximum(highest[order], np.arange(1, len(order) + 1) / max(1, len(order)))
+    return highest
 
 
 def _spread(unit: np.ndarray, status: np.ndarray, code: np.ndarray, count: int) -> np.ndarray:

@@ -50,6 +50,7 @@ class Studio:
         self.root, self.output = root, f"{root}/output"
         self.catalog = f"{root}/in/catalog.csv"
         self.job = small_job()
+        self.scores: dict[str, dict[str, float]] = {}
 
     def object(self, name: str, content: bytes = b"picture") -> str:
         """Uploads a file to the catalog's folder."""
@@ -109,6 +110,7 @@ class Studio:
         how: dict[str, Any] = {"stage": "decode", "code": f"was_{status}", "detail": "as the test says"}
         if status == "ok":
             how = {"made": True, "picture": f"pictures/{rendition}.jpg", "seconds": {"fetch": 0.25, "decode": 0.5}}
+            how["scores"] = self.scores.get(unit["item_id"], {})
         return Outcome(
             item_id=unit["item_id"], variant=unit["variant"], task=unit["task"], recipe=recipe.name, status=status,
             plan_key=unit["plan_key"], picture_key=picture, rendition_key=rendition, seed=unit["seed"],

@@ -88,6 +88,16 @@ def test_a_large_catalog_gives_a_bounded_page_that_says_what_it_leaves_out(studi
     assert cards(Path(write_report(studio.output, limits=limits)).read_text()) == cards(page), "the draw repeats itself"
 
 
+def test_the_worst_of_each_score_is_shown_whatever_its_unit(studio: Studio) -> None:
+    names = [f"i{n:02}" for n in range(40)]
+    studio.write_items(*names, "unscored")
+    studio.scores = {name: {"drift": 20.0 + n, "misaligned": 0.01} for n, name in enumerate(names)}
+    studio.scores["i05"] = {"drift": 1.0, "misaligned": 0.4}
+    studio.run()
+    page = Path(write_report(studio.output, limits=Limits(not_ok=5, worst=2, total=2))).read_text()
+    assert {item for _, _, item in cards(page)} == {"i39", "i05"}
+
+
 def test_a_picture_that_cannot_be_shown_says_why(tmp_path: Path) -> None:
     large, broken = tmp_path / "large.png", tmp_path / "broken.png"
     large.write_bytes(picture("red", (1200, 600)))
