@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -23,7 +23,7 @@ def read_units(files: Sequence[str], *, rows_per_block: int) -> Dataset:
     return named.map_batches(_read, batch_size=1).repartition(target_num_rows_per_block=rows_per_block)
 
 
-def _read(batch: Mapping[str, Any]) -> Iterator[pa.Table]:
+def _read(batch: Any) -> Iterator[pa.Table]:
     for file in batch["file"]:
         filesystem, path = storage.arrow_filesystem(str(file))
         yield pq.read_table(path, filesystem=filesystem)
