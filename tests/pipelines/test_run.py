@@ -143,7 +143,7 @@ def test_another_jpeg_quality_samples_nothing(world: Path, tmp_path: Path) -> No
     log = tmp_path / "log"
     before = pictures(world)
 
-    assert again(world, toy_job(failure_budget=0.25, quality=40, log=str(log))) is Exit.DONE
+    assert again(world, toy_job(failure_budget=0.25, quality=40, log=str(log), rows_per_block=16)) is Exit.DONE
     counted, after = summarize(str(world / "output")).as_json(), pictures(world)
     assert (counted["ok"], counted["made"], counted["kept"]) == (10, 0, 10)
     assert all(len(after[item_id]) < len(before[item_id]) for item_id in GOOD)
