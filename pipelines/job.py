@@ -23,7 +23,7 @@ class CatalogJob:
         workers: processes of a pool, by its name (its stages joined by `+`), where placement's own choice doesn't suit.
         num_cpus: logical CPUs for a local Ray; None takes what placement needs.
         failure_budget: largest share of units that may end rejected or failed before the exit status is 3.
-        rows_per_block: units in a Ray Data block; a multiple of the batch size.
+        rows_per_block: units in a Ray Data block, rounded up to whole batches.
         keep_masters: store the lossless picture too, so that another rendition never samples again.
         max_worker_deaths: how often one block may kill its worker before its rows are tried alone, then given up.
         deadline_s: longest time that a batch may take in one pool; then its worker is stopped, its rows tried alone.

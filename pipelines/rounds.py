@@ -8,6 +8,7 @@ often as the job allows. What is left then ends `failed`, as `worker_died` or `t
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -98,7 +99,9 @@ class Rounds:
 
     def _round(self, files: Sequence[str], *, alone: bool) -> Iterator[list[Outcome]]:
         works = self._works(self._last_words if alone else "")
-        rows_per_block = 1 if alone else self._job.rows_per_block
+        batch_size = self._partition.recipe.batch_size
+        # Whole batches: the rest of a block would be padded, and its padding sampled for nothing.
+        rows_per_block = 1 if alone else math.ceil(self._job.rows_per_block / batch_size) * batch_size
         while files:
             ended_before = len(self._ended)
             try:
