@@ -13,6 +13,8 @@ from atelier.models.tensors import LabelIds, Mask, PictureBytes
 _WORN = (3, 5, 6, 7, 10, 11, 14, 15)
 """CIHP ids that a try-on may uncover or cover: clothes, neck, arms, glove and scarf."""
 _HAIR = (1, 2)
+_BACKGROUND = 0
+"""In both label sets; the layout's is also the neck's, which the parse tells apart."""
 _LAID_ANEW = (2, 4, 5, 6)
 """Layout ids that are new in the picture: garment, arms, noise."""
 _HAIR_LAYOUT = 3
@@ -40,10 +42,11 @@ def repaint(
 def kept_region(person: PictureBytes, agnostic_person: PictureBytes, parse: LabelIds, layout: LabelIds) -> Mask:
     """How much of each pixel stays the person's: 1 inside the kept region, falling to 0 at its border, never beyond.
 
-    Kept is what the agnostic person shows (background, face, lower body) and the hair that stays hair; not kept are
-    the old clothes, neck and arms wherever they lie, and whatever the new layout gives to garment or arms.
+    Kept is what the agnostic person shows (background, face, lower body), what is background before and after though
+    the cover hid it, and the hair that stays hair; not kept are the old clothes, neck and arms wherever they lie, and
+    whatever the new layout gives to garment or arms.
     """
-    shown = (person == agnostic_person).all(-1)
+    shown = (person == agnostic_person).all(-1) | ((parse == _BACKGROUND) & (layout == _BACKGROUND))
     hair = _among(parse, _HAIR) & (layout == _HAIR_LAYOUT)
     keep = (shown & ~_among(parse, _WORN) & ~_among(layout, _LAID_ANEW)) | hair
     edge = max(1, round(person.shape[1] * _EDGE))

@@ -57,9 +57,17 @@ def test_garment_neck_and_arms_are_the_generator_s(columns: dict[str, torch.Tens
 def test_the_edge_is_soft_and_lies_inside_what_is_kept(columns: dict[str, torch.Tensor]) -> None:
     keep = keep_of(columns)
     hidden = (columns["person"] != columns["agnostic_person"]).any(-1)[0].numpy()
-    hair = np.isin(columns["parse"][0].numpy(), (1, 2))
-    assert keep[hidden & ~hair].max() == 0
+    parse, layout = (columns[name][0].numpy() for name in ("parse", "layout"))
+    background = (parse == 0) & (layout == 0)
+    assert keep[hidden & ~np.isin(parse, (1, 2)) & ~background].max() == 0
     assert ((keep > 0) & (keep < 1)).mean() > 0.01 and keep.max() == 1
+
+
+def test_background_under_the_cover_is_the_picture_s_own(columns: dict[str, torch.Tensor]) -> None:
+    keep = keep_of(columns)
+    hidden = (columns["person"] != columns["agnostic_person"]).any(-1)[0].numpy()
+    background = (columns["parse"][0].numpy() == 0) & (columns["layout"][0].numpy() == 0)
+    assert keep[hidden & background].mean() > 0.5
 
 
 def test_a_new_garment_beyond_the_old_one_is_not_painted_over(columns: dict[str, torch.Tensor]) -> None:
