@@ -1,4 +1,4 @@
-"""What a process and all it starts take: seconds of CPU and memory, looked at twice a second."""
+"""What a process and all it starts take, looked at twice a second, and what others took meanwhile."""
 
 from __future__ import annotations
 
@@ -13,16 +13,24 @@ _EVERY_S = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Footprint:
-    """CPU seconds and the peak of memory that no other process shares, over a process and its descendants."""
+    """A process with its descendants.
+
+    Args:
+        cpu_s: seconds of CPU.
+        peak_bytes: peak of the memory that no other process shares.
+        others: share of the machine's CPU time that everything else took meanwhile, 0..1.
+    """
 
     cpu_s: float
     peak_bytes: int
+    others: float
 
 
 def watch(process: subprocess.Popen[bytes]) -> Footprint:
     """Waits for a process and gives what it took; a child of less than half a second may go unseen."""
     seconds: dict[tuple[int, float], float] = {}
     peak = 0
+    started, taken = time.monotonic(), _machine_cpu_s()
     while process.poll() is None:
         held = 0
         for member in _tree(process.pid):
@@ -35,7 +43,14 @@ def watch(process: subprocess.Popen[bytes]) -> Footprint:
                 continue
         peak = max(peak, held)
         time.sleep(_EVERY_S)
-    return Footprint(cpu_s=sum(seconds.values()), peak_bytes=peak)
+    own = sum(seconds.values())
+    there = (time.monotonic() - started) * (psutil.cpu_count() or 1)
+    return Footprint(cpu_s=own, peak_bytes=peak, others=max(0.0, _machine_cpu_s() - taken - own) / there)
+
+
+def _machine_cpu_s() -> float:
+    times = psutil.cpu_times()
+    return sum(times) - times.idle - getattr(times, "iowait", 0.0)
 
 
 def _tree(pid: int) -> list[psutil.Process]:
