@@ -32,6 +32,7 @@ class RunProgress:
         self._started_s = self._said_s = time.monotonic()
         self._first_s: float | None = None
         self._num_first = 0
+        self._num_said = -1
         self._bar = _bar(console) if console.is_terminal and not quiet else None
         self._task: TaskID | None = self._bar.add_task("starting", total=total, rate="") if self._bar else None
 
@@ -65,7 +66,7 @@ class RunProgress:
         return (self.num_ended - self._num_first) / max(1e-6, time.monotonic() - self._first_s)
 
     def _say(self, now: float) -> None:
-        self._said_s = now
+        self._said_s, self._num_said = now, self.num_ended
         line = f"{self.num_ended:,} of {self.total:,} units, {self._counted()}{self._pace()}"
         if not self._quiet:
             self._console.print(line, highlight=False)
@@ -89,7 +90,7 @@ class RunProgress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
-        else:
+        elif self.num_ended != self._num_said:
             self._say(time.monotonic())
 
 

@@ -123,17 +123,6 @@ def test_rows_that_kill_or_hang_their_worker_end_alone(tmp_path: Path) -> None:
     assert "parse" in ended["segfault-0"].stage
 
 
-@pytest.mark.parametrize(("item_id", "error"), [("bug-0", "ZeroDivisionError: a bug"), ("leave-0", "SystemExit: 0")])
-def test_an_error_that_no_row_is_to_blame_for_stops_the_run(tmp_path: Path, item_id: str, error: str) -> None:
-    world = World(tmp_path, [*items(4), item_id])
-
-    assert world.run() == Exit.STOPPED
-    assert error in world.said.read_text()
-    summary = summarize(str(world.output))
-    assert summary.units == 5 == summary.ok + summary.failed
-    assert summary.by_code["not_run"] >= 1
-
-
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Callable[[str], None]]:
     """A disk of a few hundred kilobytes at `folder`; what is yielded makes it larger."""

@@ -15,11 +15,13 @@ from ray.data import DataContext
 
 from atelier.rows import Outcome
 from atelier.stages.chain import new_batch
+from pipelines.execute import RunStopped
 from pipelines.exits import Exit
 from pipelines.job import CatalogJob
 from pipelines.ledger import Ledger
 from pipelines.outcomes import from_table
 from pipelines.run import run
+from pipelines.runs import current_run
 from pipelines.summary import summarize
 from tests.pipelines.toys import draw_picture, draw_toy, toy_job, toy_recipe
 
@@ -162,6 +164,15 @@ def test_fused_split_and_a_direct_call_give_the_same_pictures(first: Path, tmp_p
 
 def test_beyond_the_failure_budget_is_status_3(world: Path) -> None:
     assert again(world, toy_job(failure_budget=0.1)) is Exit.BUDGET_EXCEEDED
+
+
+def test_an_error_that_no_row_is_to_blame_for_stops_the_run_and_loses_nothing(cluster: None, tmp_path: Path) -> None:
+    catalog, output = draw_toy(tmp_path / "catalog", ["item-0", "bug-0"]), str(tmp_path / "output")
+
+    with pytest.raises(RunStopped, match="ZeroDivisionError: a bug in a stage"):
+        run(toy_job(), str(catalog), output)
+    assert summarize(output).by_code == {"not_run": 2}
+    assert current_run(output).state == "stopped"
 
 
 def test_the_settings_of_others_stay_as_they_were(first: Path) -> None:
