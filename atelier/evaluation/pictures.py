@@ -26,23 +26,47 @@ class PictureScores:
     ciede2000: float
 
 
-def picture_scores(picture: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> PictureScores:
-    """All three scores of a picture.
+@dataclass(frozen=True)
+class Comparison:
+    """Two pictures compared at every pixel; scores of any region are then a mean away.
 
-    Args:
-        picture, truth: uint8 RGB [H, W, 3], at least 11 pixels a side.
-        mask: bool [H, W], where to look; None for everywhere.
+    `similarity` (SSIM), `squared_error` (mean of the channels, of 0..255) and `colour_difference` (CIEDE2000) are
+    float [H, W].
+    """
+
+    similarity: np.ndarray
+    squared_error: np.ndarray
+    colour_difference: np.ndarray
+
+    def scores(self, mask: np.ndarray | None = None) -> PictureScores:
+        """The scores inside a bool mask [H, W], or of the whole picture.
+
+        Raises:
+            ValueError: a mask without a pixel.
+        """
+        inside = np.s_[:] if mask is None else mask
+        return PictureScores(
+            ssim=float(_of(self.similarity, inside).mean()),
+            psnr=self.psnr(mask),
+            ciede2000=float(_of(self.colour_difference, inside).mean()),
+        )
+
+    def psnr(self, mask: np.ndarray | None = None) -> float:
+        """Peak signal-to-noise ratio in dB inside a bool mask, at most `PSNR_CAP`."""
+        return _psnr(float(_of(self.squared_error, np.s_[:] if mask is None else mask).mean()))
+
+
+def compare(picture: np.ndarray, truth: np.ndarray) -> Comparison:
+    """A picture against the true one, both uint8 RGB [H, W, 3], at least 11 pixels a side.
 
     Raises:
-        ValueError: shapes that differ, or a mask without a pixel.
+        ValueError: shapes that differ.
     """
-    _check(picture, truth, mask)
-    inside = np.ones(truth.shape[:2], dtype=bool) if mask is None else mask
-    differences = deltaE_ciede2000(rgb2lab(truth), rgb2lab(picture))
-    return PictureScores(
-        ssim=float(ssim_map(picture, truth)[inside].mean()),
-        psnr=psnr(picture, truth, inside),
-        ciede2000=float(differences[inside].mean()),
+    _check(picture, truth)
+    return Comparison(
+        similarity=ssim_map(picture, truth),
+        squared_error=np.square(picture.astype(np.float64) - truth).mean(2),
+        colour_difference=deltaE_ciede2000(rgb2lab(truth), rgb2lab(picture)),
     )
 
 
@@ -62,13 +86,27 @@ def ssim_map(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def psnr(picture: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB over the pixels of a bool mask [H, W], at most `PSNR_CAP`."""
-    error = float(np.square(picture[mask].astype(np.float64) - truth[mask].astype(np.float64)).mean())
-    return PSNR_CAP if error == 0 else min(PSNR_CAP, 10 * math.log10(255**2 / error))
+    """Peak signal-to-noise ratio in dB over the pixels of a bool mask [H, W], at most `PSNR_CAP`.
+
+    Raises:
+        ValueError: shapes that differ, or a mask without a pixel.
+    """
+    _check(picture, truth)
+    difference = _of(picture, mask).astype(np.float64) - _of(truth, mask)
+    return _psnr(float(np.square(difference).mean()))
 
 
-def _check(picture: np.ndarray, truth: np.ndarray, mask: np.ndarray | None) -> None:
+def _psnr(squared_error: float) -> float:
+    return PSNR_CAP if squared_error == 0 else min(PSNR_CAP, 10 * math.log10(255**2 / squared_error))
+
+
+def _of(values: np.ndarray, inside: np.ndarray | slice) -> np.ndarray:
+    chosen = values[inside]
+    if not chosen.size:
+        raise ValueError("mask has no pixel: there is nothing to compare")
+    return chosen
+
+
+def _check(picture: np.ndarray, truth: np.ndarray) -> None:
     if picture.shape != truth.shape:
         raise ValueError(f"picture has shape {picture.shape}, truth {truth.shape}; they must be the same")
-    if mask is not None and not mask.any():
-        raise ValueError("mask has no pixel: there is nothing to compare")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,7 @@ from atelier.evaluation.perception import PCK_SHARE, judge_perception
 from atelier.evaluation.report import protocol, summary, versions
 from atelier.evaluation.sheet import comparison_sheet
 from atelier.evaluation.tables import tables
-from atelier.evaluation.try_on import AS_PAINTED, REPAINTED, JudgedItem, Judgement, judge
-from atelier.recipe import Recipe
+from atelier.evaluation.try_on import REPAINTED, JudgedItem, Judgement, judge
 from atelier.recipes import try_on
 
 SIZE = (256, 192)
@@ -32,15 +31,10 @@ def evaluate_try_on(*, weights: str, parser: str, pose: str, num_items: int, see
         WeightsError: no such weights, or weights that do not fit.
     """
     recipe = try_on(name="judged", size=SIZE, weights=weights, parser=parser, pose=pose, repaint=True, batch_size=4)
-    shown: list[JudgedItem] = []
-    given = [one for judged in _judged(recipe, num_items, seed, maps_given=True, shown=shown) for one in judged]
-    found = [
-        one
-        for judged in _judged(recipe, num_items, seed, maps_given=False, shown=[])
-        for one in judged
-        if one.method in (AS_PAINTED, REPAINTED)
-    ]
-    perception = judge_perception(parser, pose, held_out_try_ons(num_items, seed=seed, size=SIZE))
+    items = list(held_out_try_ons(num_items, seed=seed, size=SIZE))
+    shown, given = _judged(judge(recipe, items, maps_given=True))
+    _, found = _judged(judge(recipe, items, maps_given=False, baselines=False))
+    perception = judge_perception(parser, pose, items)
     record: dict[str, Any] = {
         "protocol": protocol(num_items=num_items, seed=seed, size=SIZE) | {"pck_share_of_height": PCK_SHARE},
         "digests": dict(recipe.digests()),
@@ -58,10 +52,12 @@ def evaluate_try_on(*, weights: str, parser: str, pose: str, num_items: int, see
     return text
 
 
-def _judged(
-    recipe: Recipe, num_items: int, seed: int, *, maps_given: bool, shown: list[JudgedItem]
-) -> Iterator[tuple[Judgement, ...]]:
-    for item in judge(recipe, held_out_try_ons(num_items, seed=seed, size=SIZE), maps_given=maps_given):
+def _judged(judged: Iterable[JudgedItem]) -> tuple[list[JudgedItem], list[Judgement]]:
+    """The first items with their pictures, for the sheet, and what all of them score."""
+    shown: list[JudgedItem] = []
+    scores: list[Judgement] = []
+    for one in judged:
         if len(shown) < _SHEET_ITEMS:
-            shown.append(item)
-        yield item.judgements
+            shown.append(one)
+        scores.extend(one.judgements)
+    return shown, scores

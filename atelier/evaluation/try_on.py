@@ -13,7 +13,7 @@ import torch
 from atelier.errors import ConfigError
 from atelier.evaluation.baselines import BASELINES
 from atelier.evaluation.held_out import HeldOutTryOn
-from atelier.evaluation.pictures import PictureScores, picture_scores, psnr
+from atelier.evaluation.pictures import PictureScores, compare, psnr
 from atelier.recipe import Recipe
 from atelier.stages.base import Batch
 from atelier.stages.chain import StageChain, new_batch
@@ -57,13 +57,16 @@ class JudgedItem:
     judgements: tuple[Judgement, ...]
 
 
-def judge(recipe: Recipe, items: Iterable[HeldOutTryOn], *, maps_given: bool) -> Iterator[JudgedItem]:
+def judge(
+    recipe: Recipe, items: Iterable[HeldOutTryOn], *, maps_given: bool, baselines: bool = True
+) -> Iterator[JudgedItem]:
     """Runs a try-on recipe's own stages on held-out items and scores its pictures and the baselines'.
 
     Args:
         recipe: whose stages between `decode` and `inspect` are run, `synthesize` without its repainting, which is
             then done apart, so that both are scored.
         maps_given: parse and keypoints come with the item; False leaves them to the recipe's parser and pose network.
+        baselines: False leaves them out.
 
     Raises:
         ConfigError: an item that a stage gave up, with its reason: a judge leaves nothing out.
@@ -78,7 +81,7 @@ def judge(recipe: Recipe, items: Iterable[HeldOutTryOn], *, maps_given: bool) ->
             *(torch.from_numpy(batch[name]) for name in ("image", "person", "agnostic_person", "parse", "layout"))
         ).numpy()
         for row, item in enumerate(group):
-            pictures = {name: paint(item.given()) for name, paint in BASELINES.items()}
+            pictures = {name: paint(item.given()) for name, paint in BASELINES.items()} if baselines else {}
             pictures |= {AS_PAINTED: batch["image"][row], REPAINTED: repainted[row]}
             judgements = tuple(judged(item, name, picture) for name, picture in pictures.items())
             yield JudgedItem(item=item, pictures=pictures, judgements=judgements)
@@ -86,12 +89,13 @@ def judge(recipe: Recipe, items: Iterable[HeldOutTryOn], *, maps_given: bool) ->
 
 def judged(item: HeldOutTryOn, method: str, picture: np.ndarray) -> Judgement:
     """The scores of one picture."""
+    comparison = compare(picture, item.truth)
     return Judgement(
         item_id=item.item_id,
         kind=item.kind,
         method=method,
-        changed=picture_scores(picture, item.truth, item.changed),
-        whole=picture_scores(picture, item.truth),
+        changed=comparison.scores(item.changed),
+        whole=comparison.scores(),
         kept=KeptScores(face=_kept(item, picture, _FACE), background=_kept(item, picture, _BACKGROUND)),
     )
 

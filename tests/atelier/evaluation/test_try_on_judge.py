@@ -35,7 +35,7 @@ def judged_items(items: list[HeldOutTryOn], tmp_path_factory: pytest.TempPathFac
         blur_kernel=3,
         matching_size=SIZE,
         matching_widths=(4, 4, 4, 4),
-        regression_widths=(4, 4, 4, 4),
+        regression_widths=(4, 4, 4, 12),
         alias_widths=(4, 4),
         alias_hidden=4,
         alias_injected=4,
