@@ -21,14 +21,18 @@ from atelier.stages.warp import Warp
 TRY_ON = "try_on"
 
 
-def viton_hd_closet() -> Recipe:
-    """Try-on at 256x192 with the small weights that come with Atelier, trained on drawn people."""
+def viton_hd_closet(*, parser: str = "parser_closet", pose: str = "pose_closet") -> Recipe:
+    """Try-on at 256x192 with the small weights that come with Atelier, trained on drawn people.
+
+    Args:
+        parser, pose: shipped names or folders of others, e.g. BlazePose for photographs.
+    """
     return try_on(
         name="viton_hd_closet",
         size=(256, 192),
         weights="viton_hd_closet",
-        parser="parser_closet",
-        pose="pose_closet",
+        parser=parser,
+        pose=pose,
         repaint=True,
         batch_size=4,
     )

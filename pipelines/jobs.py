@@ -10,9 +10,13 @@ from atelier.errors import ConfigError
 from pipelines.job import CatalogJob
 
 
-def closet() -> CatalogJob:
-    """Every task, made by the small weights that come with Atelier."""
-    return CatalogJob(name="closet", recipes=tuple(make() for make in recipes.RECIPES.values()))
+def closet(*, parser: str = "parser_closet", pose: str = "pose_closet") -> CatalogJob:
+    """Every task, made by the small weights that come with Atelier.
+
+    Args:
+        parser, pose: shipped names or folders of others, for rows that bring no parse or keypoints.
+    """
+    return CatalogJob(name="closet", recipes=(recipes.viton_hd_closet(parser=parser, pose=pose),))
 
 
 def published(*, viton_hd: str, parser: str, pose: str) -> CatalogJob:
@@ -43,7 +47,8 @@ def named(name: str, **weights: str) -> CatalogJob:
     if name not in JOBS:
         raise ConfigError(f"job {name!r}: there is none of that name; there are {sorted(JOBS)}")
     taken = inspect.signature(JOBS[name]).parameters
-    if set(weights) != set(taken):
-        wanted = " ".join(f"--weights {one}=FOLDER" for one in taken) or "none"
-        raise ConfigError(f"job {name!r}: was given the weights {sorted(weights)}; must be given {wanted}")
+    needed = {one for one, parameter in taken.items() if parameter.default is inspect.Parameter.empty}
+    if not needed <= set(weights) <= set(taken):
+        wanted = " ".join(f"--weights {one}=FOLDER" if one in needed else f"[--weights {one}=FOLDER]" for one in taken)
+        raise ConfigError(f"job {name!r}: was given the weights {sorted(weights)}; must be given {wanted or 'none'}")
     return JOBS[name](**weights)
