@@ -31,13 +31,13 @@ LABEL_SHARES = (
 def viton_hd_segmentation_closet() -> TrainRun:
     """The segmentation generator of the small VITON-HD."""
     step = SegmentationStepConfig(model=viton_hd_closet_config(), dropout=0.1)
-    return TrainRun(name="viton_hd_segmentation_closet", data=TRY_ONS, step=step, batch_size=4, num_steps=2500)
+    return TrainRun(name="viton_hd_segmentation_closet", data=TRY_ONS, step=step, batch_size=4, num_steps=5500)
 
 
 def viton_hd_matching_closet() -> TrainRun:
     """The geometric matching module of the small VITON-HD."""
     step = MatchingStepConfig(model=viton_hd_closet_config(), halvings=1)
-    return TrainRun(name="viton_hd_matching_closet", data=TRY_ONS, step=step, batch_size=8, num_steps=1500)
+    return TrainRun(name="viton_hd_matching_closet", data=TRY_ONS, step=step, batch_size=8, num_steps=4000)
 
 
 def viton_hd_alias_closet() -> TrainRun:
@@ -46,9 +46,9 @@ def viton_hd_alias_closet() -> TrainRun:
         model=viton_hd_closet_config(),
         segmentation=viton_hd_segmentation_closet.__name__,
         matching=viton_hd_matching_closet.__name__,
-        half_size_until=0.85,
+        half_size_until=0.74,
     )
-    return TrainRun(name="viton_hd_alias_closet", data=TRY_ONS, step=step, batch_size=3, num_steps=3500)
+    return TrainRun(name="viton_hd_alias_closet", data=TRY_ONS, step=step, batch_size=3, num_steps=5600)
 
 
 def parser_closet() -> TrainRun:
