@@ -20,7 +20,7 @@ check: $(READY)  ## lint, types, import contracts, unit tests
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
-	$(TEST_ENV) $(BIN)/pytest -m 'not slow and not crash' -n 2
+	$(TEST_ENV) $(BIN)/pytest -m 'not slow and not crash' -n 2 --dist loadgroup
 
 test: $(READY)  ## every test but the crash tests
 	$(TEST_ENV) $(BIN)/pytest -m 'not crash' -n 2 --dist loadgroup

@@ -39,3 +39,11 @@ def s3(s3_server: StoreServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for key, value in s3_server.environment().items():
         monkeypatch.setenv(key, value)
     return f"s3://{BUCKET}/{tmp_path.name}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps the tests of the S3 server in one worker: each worker would start a server of its own, 0.85 GB each."""
+    for item in items:
+        if "s3_server" in getattr(item, "fixturenames", ()) or "s3" in item.nodeid.partition("[")[2]:
+            item.add_marker(pytest.mark.xdist_group("s3"))
