@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from atelier import storage
 from atelier.closet.casting import Casting, cast
-from atelier.closet.files import jpeg, labels_png, mask_png, png
+from atelier.closet.files import jpeg, labels_png, mask_png, picture_file, png
 from atelier.closet.flat import draw_flat
 from atelier.closet.look import draw_look
 from atelier.closet.sheet import contact_sheet
@@ -107,8 +106,19 @@ def write_catalog(
     return address
 
 
-def draw_sheet(*, items: int, seed: int, size: tuple[int, int]) -> Image.Image:
-    """A contact sheet of items: each person, the garment to try on, and the true answer."""
+def write_sheet(out: str, *, items: int, seed: int, size: tuple[int, int]) -> str:
+    """Writes a contact sheet of items: each person, the garment to try on, and the true answer.
+
+    Args:
+        out: address of a .png or .jpg file.
+
+    Returns:
+        That address.
+
+    Raises:
+        ConfigError: an address that ends otherwise.
+    """
+    picture_file(np.zeros((1, 1, 3), np.uint8), out)  # refused before the drawing, not after
     pictures = []
     for index in range(items):
         role = cast(seed, index, held_out=True)
@@ -117,7 +127,9 @@ def draw_sheet(*, items: int, seed: int, size: tuple[int, int]) -> Image.Image:
             draw_flat(garment=role.garment, size=size).image,
             draw_look(person=role.person, outfit=role.dressed, pose=role.pose, size=size).image,
         ]
-    return contact_sheet(pictures, columns=3 * min(4, items))
+    sheet = contact_sheet(pictures, columns=3 * min(4, items))
+    storage.put(out, picture_file(np.asarray(sheet), out))
+    return out
 
 
 def _put(out: str, files: Mapping[str, bytes]) -> None:

@@ -8,6 +8,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from atelier.errors import ConfigError
+
 JPEG_QUALITY = 95
 """High enough that a catalog's own compression doesn't hide what a model does."""
 
@@ -20,6 +22,18 @@ def jpeg(picture: np.ndarray) -> bytes:
 def png(picture: np.ndarray) -> bytes:
     """A picture as PNG, lossless."""
     return _saved(Image.fromarray(picture), "PNG", compress_level=1)
+
+
+def picture_file(picture: np.ndarray, address: str) -> bytes:
+    """A picture in the format that its address ends with.
+
+    Raises:
+        ConfigError: the address ends otherwise than in .png, .jpg or .jpeg.
+    """
+    suffix = address.rpartition(".")[2].lower()
+    if suffix not in ("png", "jpg", "jpeg"):
+        raise ConfigError(f"{address}: a picture's address must end in .png, .jpg or .jpeg")
+    return png(picture) if suffix == "png" else jpeg(picture)
 
 
 def mask_png(mask: np.ndarray) -> bytes:

@@ -49,10 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
             split=arguments.split,
         )
     else:
-        from atelier.closet.catalog import draw_sheet
+        from atelier.closet.catalog import write_sheet
 
-        done = arguments.out
-        draw_sheet(items=arguments.items, seed=arguments.seed, size=arguments.size).save(done)
+        done = write_sheet(arguments.out, items=arguments.items, seed=arguments.seed, size=arguments.size)
     sys.stdout.write(f"{done}\n")
     return 0
 
@@ -62,7 +61,7 @@ def _shared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="the same seed draws the same, anywhere")
     parser.add_argument("--size", type=_size, default=(256, 192), metavar="HxW", help="in pixels, e.g. 1024x768")
     parser.add_argument(
-        "--out", required=True, metavar="DIR", help="folder or s3:// prefix; for a sheet, a .png or .jpg file"
+        "--out", required=True, metavar="DIR", help="folder or s3:// prefix; sheet: a .png or .jpg file"
     )
 
 

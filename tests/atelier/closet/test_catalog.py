@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from atelier.closet.casting import HELD_OUT, cast
-from atelier.closet.catalog import BROKEN, draw_item, draw_sheet, write_catalog
+from atelier.closet.catalog import BROKEN, draw_item, write_catalog, write_sheet
 from atelier.closet.layouts import write_dataset
 from atelier.datasets import deepfashion, multimodal, viton_hd
-from atelier.errors import RowError
+from atelier.errors import ConfigError, RowError
 from atelier.images import decode_picture
 from atelier.skeletons import read_openpose
 
@@ -87,10 +87,15 @@ def test_broken_rows_come_after_the_good_ones(tmp_path: Path) -> None:
     assert not (tmp_path / rows[1]["person"]).exists()
 
 
-def test_a_sheet_shows_person_garment_and_truth() -> None:
-    sheet = draw_sheet(items=2, seed=0, size=SIZE)
+def test_a_sheet_shows_person_garment_and_truth(tmp_path: Path) -> None:
+    sheet = write_sheet(str(tmp_path / "sheet.png"), items=2, seed=0, size=SIZE)
 
-    assert sheet.size == (6 * (SIZE[1] + 4) + 4, SIZE[0] + 8)
+    assert Image.open(sheet).size == (6 * (SIZE[1] + 4) + 4, SIZE[0] + 8)
+
+
+def test_a_sheet_that_is_no_picture_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"must end in .png, .jpg or .jpeg"):
+        write_sheet(str(tmp_path / "sheet"), items=1, seed=0, size=SIZE)
 
 
 def test_drawn_data_sets_are_read_by_the_layouts_readers(tmp_path: Path) -> None:
