@@ -54,7 +54,7 @@ def viton_hd_alias_closet() -> TrainRun:
 def parser_closet() -> TrainRun:
     """The small parser."""
     step = ParserStepConfig(model=parser_closet_config(), pixel_shares=LABEL_SHARES)
-    return TrainRun(name="parser_closet", data=LOOKS, step=step, batch_size=8, num_steps=1000)
+    return TrainRun(name="parser_closet", data=LOOKS, step=step, batch_size=8, num_steps=2000)
 
 
 def pose_closet() -> TrainRun:
