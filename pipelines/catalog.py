@@ -184,7 +184,7 @@ _ALLOWED = {
     "item_id": "must be text of 1 to 200 characters without control characters",
     "task": "must be text of 1 to 100 characters",
     "prompt": "must be text of at most 10,000 characters",
-    "seed": "must be a whole number from 0 to 2**63-1",
+    "seed": f"must be a whole number from 0 to {MAX_SEED:,}",
     "variants": f"must be a whole number from 1 to {MAX_VARIANTS}",
 }
 

@@ -24,7 +24,7 @@ def checked_item(item: Item, job: CatalogJob) -> tuple[Item, Recipe] | BadRow:
     """An item with the recipe that makes it, or why the job can't plan it."""
     recipe = job.recipe_for(item.task)
     if recipe is None:
-        known = sorted(recipe.task for recipe in job.recipes)
+        known = ", ".join(sorted(recipe.task for recipe in job.recipes))
         reason = f"job {job.name} doesn't know this task; must be one of {known}"
         faults = [Fault(field="task", value=item.task, code="unknown_task", reason=reason)]
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -64,7 +65,7 @@ def opened(
     if not data:
         raise RowError("picture_empty", f"the {what} file holds 0 bytes; must be a {_either(formats)} file")
     if len(data) > max_bytes:
-        raise RowError("picture_too_large", f"the {what} file holds {len(data)} bytes; must be at most {max_bytes}")
+        raise RowError("picture_too_large", f"the {what} file holds {len(data):,} bytes; must be at most {max_bytes:,}")
     kind = _kind(data)
     if kind not in formats:
         raise RowError("picture_format", f"the {what} file is {kind or _seen(data)}; must be {_either(formats)}")
@@ -73,7 +74,7 @@ def opened(
             if image.width * image.height > max_pixels:
                 raise RowError(
                     "picture_too_large",
-                    f"the {what} has {image.width}x{image.height} pixels; must be at most {max_pixels} in all",
+                    f"the {what} has {image.width}x{image.height} pixels; must be at most {max_pixels:,} in all",
                 )
             # A phone's JPEG may carry further pictures behind the first (MPO); that is no animation.
             if getattr(image, "is_animated", False) and image.format != "MPO":
@@ -81,7 +82,11 @@ def opened(
                 raise RowError("picture_format", f"the {what} is animated ({frames} frames); must be one still picture")
             yield image
     except _BOMB as error:
-        raise RowError("picture_too_large", f"the {what}: {error}; must be at most {max_pixels} pixels") from error
+        stated = re.search(r"\d+", str(error))
+        pixels = f"{int(stated[0]):,}" if stated else "far more"
+        raise RowError(
+            "picture_too_large", f"the {what} claims {pixels} pixels; must be at most {max_pixels:,}"
+        ) from error
     except _BROKEN as error:
         if _is_cut_off(data, kind):
             raise RowError(
@@ -111,8 +116,12 @@ def _kind(data: bytes) -> str:
 
 
 def _seen(data: bytes) -> str:
-    # An error page saved under a picture's name is recognised at a glance by its beginning.
-    return f"no known picture (it begins with {data[:16]!r})"
+    if data.lstrip()[:1] == b"<":
+        return "a web page or other markup, such as an error page saved under a picture's name"
+    beginning = data[:16].decode("ascii", "replace")
+    if beginning.isprintable() and beginning.isascii():
+        return f"text, not a picture (it begins with {beginning})"
+    return "no picture of a known format"
 
 
 def _is_cut_off(data: bytes, kind: str) -> bool:
