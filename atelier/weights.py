@@ -146,9 +146,11 @@ def read_foreign(path: str | Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = f"holds more than tensors, or is no checkpoint; only a plain state dict is read ({_first_line(error)})"
+        # Torch's own words advise to switch the safe reading off: they are not repeated.
+        reason = "holds more than tensors, or is no checkpoint; only a plain state dict of tensors is read"
         raise WeightsError(str(path), reason=reason) from error
-    except (RuntimeError, EOFError, OSError) as error:
+    except (RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError) as error:
+        # A file of another kind may begin like a pickle: what the reader then stumbles over is of any type.
         raise WeightsError(str(path), reason=f"is not a PyTorch checkpoint ({_first_line(error)})") from error
     if not isinstance(content, Mapping):
         raise WeightsError(str(path), reason=f"must hold a state dict, holds a {type(content).__name__}")

@@ -20,7 +20,7 @@ from atelier.stages.base import Batch, num_rows
 from atelier.stages.chain import StageChain, column
 from benchmarks.catalogs import batches
 from pipelines.placement import FINISH, PREPARE
-from pipelines.records import Facts
+from pipelines.records import Facts, encoding
 from pipelines.sink import NOTHING, Sink
 
 _DEPTH = 4
@@ -38,7 +38,8 @@ class Threads:
 
 def resident(recipe: Recipe, catalog: str) -> tuple[float, float]:
     """B0, the ceiling: all inputs decoded before, nothing encoded or stored. Gives when it started and ended."""
-    loop = _Loop(recipe, Sink(output="", format="jpeg", keep_masters=False))
+    how = encoding(recipe)
+    loop = _Loop(recipe, Sink(output="", format=how.format, source_type=how.source_type, keep_masters=False))
     ready = [loop.prepare(batch) for batch in batches(catalog, recipe.batch_size)]
     started = time.monotonic()
     for batch in ready:

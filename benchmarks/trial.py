@@ -18,7 +18,7 @@ from atelier.recipe import Recipe
 from benchmarks.loops import Threads, prefetching, resident
 from benchmarks.stand_in import intervals, stand_in_recipe
 from pipelines.job import CatalogJob
-from pipelines.records import picture_format
+from pipelines.records import encoding
 from pipelines.sink import Sink
 
 System = Literal["resident", "prefetching", "job"]
@@ -103,7 +103,8 @@ def measure(trial: Trial) -> Measurement:
         started = time.monotonic()
         _run(job, trial)
     else:
-        sink = Sink(output=storage.resolve(trial.output), format=picture_format(recipe), keep_masters=True)
+        output, how = storage.resolve(trial.output), encoding(recipe)
+        sink = Sink(output=output, format=how.format, source_type=how.source_type, keep_masters=True)
         started = time.monotonic()
         prefetching(recipe, trial.catalog, sink, trial.threads, pause_s=trial.pause_s)
     return _timed(trial, ray_init_s, started, time.monotonic())

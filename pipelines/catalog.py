@@ -112,7 +112,9 @@ class Catalog:
         self.columns = self._format.columns
         absent = [name for name in REQUIRED_COLUMNS if name not in self.columns]
         if self.columns and absent:
-            raise CatalogError(f"catalog {address}: has no column {absent}; its columns are {list(self.columns)}")
+            raise CatalogError(
+                f"catalog {address}: lacks the column {', '.join(absent)}; it has {', '.join(self.columns)}"
+            )
 
     @property
     def ignored_columns(self) -> tuple[str, ...]:

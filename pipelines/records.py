@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from atelier.errors import ConfigError
-from atelier.images import PictureFormat
+from atelier.images import PictureFormat, SourceType
 from atelier.recipe import Recipe
 from atelier.rows import INPUTS, Outcome
 from atelier.stages.base import Batch, num_rows
@@ -27,6 +27,7 @@ class Facts:
     fingerprint: str
     rendition: str
     format: PictureFormat
+    source_type: SourceType
     digests: Mapping[str, str]
     versions: Mapping[str, str]
     inputs: tuple[str, ...]
@@ -41,7 +42,8 @@ class Facts:
             recipe=recipe.name,
             fingerprint=recipe.fingerprint(),
             rendition=recipe.rendition(),
-            format=picture_format(recipe),
+            format=encoding(recipe).format,
+            source_type=encoding(recipe).source_type,
             digests=dict(recipe.digests()),
             versions=software_versions(),
             inputs=tuple(name for name in (*recipe.inputs, *recipe.optional) if name in INPUTS),
@@ -72,15 +74,15 @@ class Facts:
         )
 
 
-def picture_format(recipe: Recipe) -> PictureFormat:
-    """What a recipe's pictures are encoded as.
+def encoding(recipe: Recipe) -> Encode:
+    """How a recipe's pictures are encoded.
 
     Raises:
         ConfigError: a recipe that makes no files has nothing for the batch plane to store.
     """
     for stage in recipe.stages:
         if isinstance(stage, Encode):
-            return stage.format
+            return stage
     raise ConfigError(f"recipe {recipe.name}: has no encode stage; its stages are {list(recipe.stage_names)}")
 
 

@@ -106,7 +106,12 @@ class _Run:
         from pipelines.rounds import Rounds
 
         facts = Facts.of(partition.recipe, self._run_id)
-        sink = Sink(output=self._output, format=facts.format, keep_masters=self._job.keep_masters)
+        sink = Sink(
+            output=self._output,
+            format=facts.format,
+            source_type=facts.source_type,
+            keep_masters=self._job.keep_masters,
+        )
 
         def works(last_words: str) -> list[Work]:
             return [

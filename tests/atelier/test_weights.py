@@ -58,7 +58,7 @@ def test_every_key_that_is_off_is_listed_and_nothing_is_loaded() -> None:
     assert torch.equal(network.state_dict()["0.weight"], before)
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint at all", pickle.dumps(Path("x"))])
+@pytest.mark.parametrize("content", [b"", b"no checkpoint at all", b"hello", b"\x80\x02hello", pickle.dumps(Path("x"))])
 def test_foreign_file_that_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(content)

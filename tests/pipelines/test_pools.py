@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from atelier.images import read_source_type
 from atelier.rows import Outcome
 from pipelines.job import CatalogJob
 from pipelines.last_words import LastWords
@@ -33,7 +34,9 @@ class Bench:
     def workers(self, job: CatalogJob, *, last_words: str = "") -> list[Worker]:
         recipe = job.recipes[0]
         facts = Facts.of(recipe, "run")
-        sink = Sink(output=self.output, format=facts.format, keep_masters=job.keep_masters)
+        sink = Sink(
+            output=self.output, format=facts.format, source_type=facts.source_type, keep_masters=job.keep_masters
+        )
         pools = place(recipe, job, Machine(num_cpus=8)).pools
         return [
             Worker(
@@ -88,8 +91,11 @@ def test_pictures_and_masters_are_stored_under_their_keys(bench: Bench, placemen
         key = outcome.picture_key
         assert outcome.picture == f"pictures/{outcome.rendition_key[:2]}/{outcome.rendition_key}.jpg"
         assert (Path(bench.output) / outcome.picture).is_file()
-        with Image.open(f"{bench.output}/masters/{key[:2]}/{key}.png") as master:
-            assert master.size == (48, 64)
+        master = Path(f"{bench.output}/masters/{key[:2]}/{key}.png")
+        with Image.open(master) as picture:
+            assert picture.size == (48, 64)
+        for path in (master, Path(bench.output) / outcome.picture):
+            assert read_source_type(path.read_bytes()) == "compositeWithTrainedAlgorithmicMedia"
 
 
 @pytest.mark.parametrize("placement", ["fused", "split"])
