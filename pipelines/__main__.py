@@ -72,6 +72,8 @@ def _validate(arguments: argparse.Namespace, stdout: TextIO) -> int:
     rows = validate(catalog, _job(arguments))
     if not arguments.json:
         bad = print_table(rows, Console(file=stdout), title=catalog.address)
+        if catalog.ignored_columns:
+            print(f"columns that nothing reads: {', '.join(catalog.ignored_columns)}", file=stdout)
         if not bad:
             print(f"{catalog.address}: no bad rows", file=stdout)
         return Exit.BUDGET_EXCEEDED if bad else Exit.DONE

@@ -194,6 +194,11 @@ _ALLOWED = {
 def _fault(found: Any) -> Fault:
     field = str(found["loc"][0])
     allowed = _ALLOWED.get(field, "must be text of at most 2,000 characters")
+    if any("\ud800" <= letter <= "\udfff" for letter in str(found["input"])):
+        # Bytes that are no UTF-8 come as lone surrogates, so that the rest of the row can still be read.
+        return Fault(
+            field=field, value=_shown(found["input"]), code="bad_value", reason="is not UTF-8; save the table so"
+        )
     if found["type"] == "missing":
         return Fault(field=field, value="", code="missing_value", reason=f"is empty; {allowed}")
     return Fault(field=field, value=_shown(found["input"]), code="bad_value", reason=allowed)
@@ -205,7 +210,9 @@ def _cell(name: str, cell: Any) -> Any:
         return cell.strip() or None
     if isinstance(cell, float) and math.isnan(cell):
         return None
-    if isinstance(cell, int) and not isinstance(cell, bool) and name in ("item_id", "prompt"):
+    if isinstance(cell, bool):
+        return str(cell).lower() if name in ("seed", "variants") else cell  # else it would pass for 0 or 1 there
+    if isinstance(cell, int) and name in ("item_id", "prompt"):
         return str(cell)  # a table that types its columns: 1042, not "1042"
     return cell
 

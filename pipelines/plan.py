@@ -52,6 +52,7 @@ class Plan:
     Args:
         partitions: only those that have something to make.
         limit: only the first so many items of the catalog were looked at.
+        ignored_columns: the catalog's columns that nothing reads; a misspelt one is among them.
     """
 
     catalog: str
@@ -61,6 +62,7 @@ class Plan:
     limit: int | None
     partitions: tuple[Partition, ...]
     counts: PlanCounts
+    ignored_columns: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -93,6 +95,8 @@ class Plan:
                 f"  {title}: {of['to_make']:,} of {of['units']:,} to make{again}, "
                 f"{of['ok']:,} ok before, {of['rejected']:,} rejected before"
             )
+        if self.ignored_columns:
+            lines.append(f"  columns that nothing reads: {', '.join(self.ignored_columns)}")
         return "\n".join(lines)
 
     def facts(self) -> dict[str, Any]:

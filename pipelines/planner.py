@@ -47,11 +47,12 @@ def plan_catalog(
         CatalogError: the catalog can't be read.
     """
     planner = _Planner(job, output, folder=folder, run_id=run_id)
-    rows = islice((row for batch in Catalog(catalog).batches() for row in batch), limit)
+    table = Catalog(catalog)
+    rows = islice((row for batch in table.batches() for row in batch), limit)
     prospects = planner.prospects(rows)
     while chunk := list(islice(prospects, UNITS_A_CHUNK)):
         planner.take(chunk)
-    return planner.plan(storage.resolve(catalog), limit)
+    return planner.plan(table, limit)
 
 
 class _Prospect(NamedTuple):
@@ -114,7 +115,7 @@ class _Planner:
         if rejected:
             self._rejected.add(to_table(rejected))
 
-    def plan(self, catalog: str, limit: int | None) -> Plan:
+    def plan(self, catalog: Catalog, limit: int | None) -> Plan:
         """The plan, once every row was taken."""
         for spool in (self._census, self._rejected, *self._todo.values()):
             spool.close()
@@ -131,7 +132,8 @@ class _Planner:
             **_counted(total),
         )
         return Plan(
-            catalog=catalog,
+            catalog=catalog.address,
+            ignored_columns=catalog.ignored_columns,
             output=self._output,
             run_id=self._run_id,
             folder=self._folder,

@@ -80,7 +80,7 @@ def print_table(rows: Iterable[BadRow], console: Console, *, title: str = "") ->
         counted = ", ".join(f"{count:,} {code}" for code, count in codes.most_common())
         hidden = codes.total() - table.row_count
         more = f"; {hidden:,} more than the table shows, all of them with --json" if hidden else ""
-        console.print(Text(f"{bad:,} bad row{'' if bad == 1 else 's'} ({counted}){more}"))
+        console.print(Text(f"{bad:,} bad row{'' if bad == 1 else 's'}; faults: {counted}{more}"))
     return bad
 
 

@@ -178,3 +178,18 @@ def test_the_schema_names_every_column(tmp_path: Path) -> None:
     assert {"person", "garment", "garment_mask", "parse", "keypoints", "prompt", "seed", "variants"} < set(
         schema["properties"]
     )
+
+
+def test_bytes_that_are_no_utf_8_are_told_as_that(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_bytes("item_id,task\nété,try_on\nb,try_on\n".encode("latin-1"))
+    first, second = rows_of(path)
+    assert bad(first).faults[0].reason == "is not UTF-8; save the table so"
+    assert second == Item(item_id="b", task="try_on", inputs={}, line=3)
+
+
+@pytest.mark.parametrize("field", ["seed", "variants"])
+def test_true_is_no_number(tmp_path: Path, field: str) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text(json.dumps({"item_id": "a", "task": "try_on", field: True}))
+    assert [(fault.field, fault.value) for fault in bad(rows_of(path)[0]).faults] == [(field, "true")]

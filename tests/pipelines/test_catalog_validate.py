@@ -37,7 +37,7 @@ def test_the_table_shows_cells_as_they_are_and_counts_rows(studio: Studio) -> No
     text = io.StringIO()
     bad = print_table(validate(Catalog(studio.catalog), studio.job), Console(file=text, width=120))
     assert bad == 3
-    assert "[red]" in text.getvalue() and "3 bad rows (2 missing_input" in text.getvalue()
+    assert "[red]" in text.getvalue() and "3 bad rows; faults: 2 missing_input" in text.getvalue()
 
 
 def test_a_clean_catalog_shows_nothing(studio: Studio) -> None:
