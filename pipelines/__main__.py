@@ -19,6 +19,7 @@ from pipelines import jobs
 from pipelines.exits import Exit
 from pipelines.job import CatalogJob
 from pipelines.logs import configure
+from pipelines.runs import NothingRun
 
 _LOG = logging.getLogger("pipelines")
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Ray prints on its own account: standard output is kept for what was asked for.
         with redirect_stdout(sys.stderr):
             return arguments.command(arguments, stdout)
-    except (CatalogError, ConfigError, WeightsError) as error:
+    except (CatalogError, ConfigError, WeightsError, NothingRun) as error:
         _LOG.error("%s", error)
         return Exit.WRONG_USAGE
     except AtelierError as error:

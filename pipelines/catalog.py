@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count, islice
 from typing import Annotated, Any
 
@@ -74,12 +74,14 @@ class BadRow:
         line: line of the file (row number in Parquet), from 1.
         item_id: what the row says, made unique by its line where it says nothing usable.
         faults: at least one.
+        inputs: address by input name, where they could be read: a person who mends the row wants to see them.
     """
 
     line: int
     item_id: str
     task: str
     faults: tuple[Fault, ...]
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def code(self) -> str:

@@ -119,7 +119,8 @@ class Placement:
             raise ConfigError(
                 f"recipe {self.recipe.name} does not fit: {' and '.join(short)}. It needs {self.num_cpus} CPUs and "
                 f"{gpus} GPUs ({self.describe()}, {READING_CPUS} CPUs for reading); there are {machine.num_cpus} CPUs "
-                f"and {machine.num_gpus} GPUs. Take the placement `fused`, or give the job fewer workers."
+                f"and {machine.num_gpus} GPUs. Take the placement `fused`, fewer workers, "
+                f"or no more accelerators than there are."
             )
 
 

@@ -193,7 +193,7 @@ class _Planner:
         return Outcome(
             item_id=unit.item_id, variant=0, task=unit.task, recipe="", status="rejected", stage="plan",
             code=row.code, detail=f"line {row.line}: {row.detail}", plan_key=unit.plan_key, run_id=self._run_id,
-            finished_at_s=time.time(),
+            inputs=dict(row.inputs), finished_at_s=time.time(),
         )  # fmt: skip
 
 

@@ -72,15 +72,19 @@ def read_record(output: str, run_id: str) -> RunRecord:
         raise LedgerError(f"output {output}: holds no run {run_id!r}") from error
 
 
+class NothingRun(LedgerError):
+    """An output into which nothing was ever run: most likely another one was meant."""
+
+
 def current_run(output: str) -> RunRecord:
     """The newest run's record.
 
     Raises:
-        LedgerError: nothing was ever run into the output.
+        NothingRun: nothing was ever run into the output.
     """
     names = [storage.name(entry.address) for entry in storage.list(_folder(output), recursive=False)]
     if not names:
-        raise LedgerError(f"output {output}: holds no run; `python -m pipelines run` makes one")
+        raise NothingRun(f"output {output}: holds no run; `python -m pipelines run` makes one")
     return read_record(output, max(names).removesuffix(".json"))
 
 

@@ -32,7 +32,7 @@ def checked_item(item: Item, job: CatalogJob) -> tuple[Item, Recipe] | BadRow:
         absent = (name for name in recipe.inputs if not _given(item, name))
         faults = [Fault(field=name, value="", code="missing_input", reason=reason) for name in absent]
     if recipe is None or faults:
-        return BadRow(line=item.line, item_id=item.item_id, task=item.task, faults=tuple(faults))
+        return BadRow(line=item.line, item_id=item.item_id, task=item.task, faults=tuple(faults), inputs=item.inputs)
     return item, recipe
 
 

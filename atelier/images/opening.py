@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,7 +34,6 @@ _BROKEN = (
     struct.error,
     zlib.error,
 )
-_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 _FOREIGN = (
     (b"GIF8", "GIF"),
@@ -70,7 +70,7 @@ def opened(
     if kind not in formats:
         raise RowError("picture_format", f"the {what} file is {kind or _seen(data)}; must be {_either(formats)}")
     try:
-        with Image.open(BytesIO(data), formats=[kind]) as image:
+        with _open(data, kind) as image:
             if image.width * image.height > max_pixels:
                 raise RowError(
                     "picture_too_large",
@@ -81,7 +81,7 @@ def opened(
                 frames = getattr(image, "n_frames", "several")
                 raise RowError("picture_format", f"the {what} is animated ({frames} frames); must be one still picture")
             yield image
-    except _BOMB as error:
+    except Image.DecompressionBombError as error:
         stated = re.search(r"\d+", str(error))
         pixels = f"{int(stated[0]):,}" if stated else "far more"
         raise RowError(
@@ -96,6 +96,13 @@ def opened(
         raise RowError(
             "picture_unreadable", f"the {what} file ({kind}, {len(data)} bytes) is damaged: {reason}; must be whole"
         ) from error
+
+
+def _open(data: bytes, kind: str) -> ImageFile.ImageFile:
+    with warnings.catch_warnings():
+        # Pillow warns where its own limit is passed; ours is told as an error.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(BytesIO(data), formats=[kind])
 
 
 def _kind(data: bytes) -> str:

@@ -153,6 +153,8 @@ def _said(address: str) -> Iterator[None]:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFound(address, "nothing lies there") from error
+    except IsADirectoryError as error:
+        raise NotFound(address, "is a folder, must be a file") from error
     except PermissionError as error:
         raise AccessDenied(address, error.strerror or "permission denied") from error
     except OSError as error:

@@ -17,7 +17,6 @@ from atelier.images import decode_picture
 BOX = (168, 224)
 """Largest width and height in pixels."""
 
-MAX_PIXELS = 40_000_000
 _QUALITY = 78
 _THREADS = 4
 
@@ -39,7 +38,7 @@ def thumbnails(addresses: Sequence[str]) -> dict[str, Thumbnail]:
 
 def _thumbnail(address: str) -> Thumbnail:
     try:
-        picture = Image.fromarray(decode_picture(storage.get(address), max_pixels=MAX_PIXELS))
+        picture = Image.fromarray(decode_picture(storage.get(address)))
     except StorageError as error:
         return Thumbnail(problem=error.reason)
     except RowError as error:

@@ -83,3 +83,7 @@ def test_a_limit_must_be_a_number_from_1() -> None:
     with pytest.raises(SystemExit) as error:
         main(["plan", "closet", "--catalog", "c.csv", "--output", "o", "--limit", "0"])
     assert error.value.code == Exit.WRONG_USAGE
+
+
+def test_an_output_without_a_run_is_wrong_usage(tmp_path: Path) -> None:
+    assert main(["report", str(tmp_path), "--json"]) == Exit.WRONG_USAGE

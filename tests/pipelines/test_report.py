@@ -142,3 +142,12 @@ def test_plans_before_the_last_are_discarded_unless_they_may_still_run(studio: S
     left = [any(storage.list(plan_folder(studio.output, run_id))) for run_id in runs]
     assert left == [False, True, True], "the second was killed: it is not known to have ended"
     assert summarize(studio.output).units == 2
+
+
+def test_a_row_rejected_at_plan_shows_what_it_names(studio: Studio) -> None:
+    studio.object("p.png", picture("red"))
+    studio.write_catalog([{"item_id": "a", "task": "levitate", "person": "p.png", "garment": "none.png"}])
+    studio.run()
+    page = Path(write_report(studio.output)).read_text()
+    assert cards(page) == [("rejected", "unknown_task", "a")]
+    assert "data:image/jpeg" in page and "nothing lies there" in page
