@@ -19,6 +19,10 @@ CIHP = (
 BACKGROUND = CIHP.index("background")
 TORSO = tuple(CIHP.index(name) for name in ("hair", "upper", "dress", "coat", "torso_skin", "face"))
 """What lies on a person's middle line."""
+BODY = tuple(
+    CIHP.index(name) for name in ("hair", "torso_skin", "face", "left_arm", "right_arm", "left_leg", "right_leg")
+)
+"""What is the person and no clothes."""
 
 
 class Sides(NamedTuple):
