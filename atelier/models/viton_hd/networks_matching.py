@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from atelier.models.geometry.tps import ThinPlateSpline
 from atelier.models.tensors import Features, Grid, Theta
+from atelier.models.viton_hd import summation
 from atelier.models.viton_hd.config import VitonHDConfig
 
 PERSON_INPUTS = 7
@@ -16,7 +17,6 @@ PERSON_INPUTS = 7
 GARMENT_INPUTS = 3
 """The garment, not masked."""
 POINTS_PER_SIDE = 5
-_SUMMED_AT_ONCE = 192
 
 
 class FeatureExtraction(nn.Module):
@@ -50,8 +50,15 @@ class FeatureRegression(nn.Module):
         self.linear = nn.Linear(in_channels * num_cells, out_features)
 
     def forward(self, x: Float[Tensor, "batch cells rows columns"]) -> Theta:
-        """Offsets within ±1."""
-        return torch.tanh(self.linear(self.conv(x).flatten(1)))
+        """Offsets within ±1; in evaluation on a CPU with the published code's last digits, see `summation`."""
+        if self.training or x.device.type != "cpu" or torch.compiler.is_compiling():
+            return torch.tanh(self.linear(self.conv(x).flatten(1)))
+        for layer in self.conv:
+            # Those that halve are added up alike as they are.
+            ordered = isinstance(layer, nn.Conv2d) and layer.stride == (1, 1)
+            x = summation.convolve(layer, x) if ordered else layer(x)
+        # In float64: libraries differ in the last digit of every hundredth float32 tanh.
+        return torch.tanh(summation.project(self.linear, x.flatten(1)).double()).to(x.dtype)
 
 
 class GMM(nn.Module):
@@ -88,8 +95,4 @@ def correlation(
     rows, columns = garment.shape[-2:]
     person, garment = F.normalize(person, dim=1), F.normalize(garment, dim=1)
     cells = person.permute(0, 3, 2, 1).flatten(1, 2)  # column by column, as the published weights expect
-    # Some channels at a time: matrix libraries split longer sums in places of their own, and the last digits of theta,
-    # which the generator's coarse instance norms blow up, would be the machine's.
-    parts = zip(cells.split(_SUMMED_AT_ONCE, 2), garment.flatten(2).split(_SUMMED_AT_ONCE, 1), strict=True)
-    products = [person_part @ garment_part for person_part, garment_part in parts]
-    return sum(products[1:], start=products[0]).unflatten(2, (rows, columns))
+    return summation.product(cells, garment.flatten(2)).unflatten(2, (rows, columns))
