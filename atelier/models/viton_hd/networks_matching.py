@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -54,9 +56,8 @@ class FeatureRegression(nn.Module):
         if self.training or x.device.type != "cpu" or torch.compiler.is_compiling():
             return torch.tanh(self.linear(self.conv(x).flatten(1)))
         for layer in self.conv:
-            # Those that halve are added up alike as they are.
-            ordered = isinstance(layer, nn.Conv2d) and layer.stride == (1, 1)
-            x = summation.convolve(layer, x) if ordered else layer(x)
+            keeps_size = isinstance(layer, nn.Conv2d) and layer.stride == (1, 1)  # those that halve add up alike anyway
+            x = summation.convolve(cast(nn.Conv2d, layer), x) if keeps_size else layer(x)
         # In float64: libraries differ in the last digit of every hundredth float32 tanh.
         return torch.tanh(summation.project(self.linear, x.flatten(1)).double()).to(x.dtype)
 
