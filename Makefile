@@ -8,6 +8,7 @@ TEST_ENV := OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0 RAY_DEDUP_LOGS=0 PYTHONW
 .PHONY: demo test check test-crash bench store clean
 
 $(READY): pyproject.toml
+	@echo "installing into .venv: about 2 minutes, 2 GB"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@

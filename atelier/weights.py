@@ -149,9 +149,11 @@ def read_foreign(path: str | Path) -> dict[str, Tensor]:
         # Torch's own words advise to switch the safe reading off: they are not repeated.
         reason = "holds more than tensors, or is no checkpoint; only a plain state dict of tensors is read"
         raise WeightsError(str(path), reason=reason) from error
-    except (RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError) as error:
-        # A file of another kind may begin like a pickle: what the reader then stumbles over is of any type.
+    except (RuntimeError, EOFError, OSError) as error:
         raise WeightsError(str(path), reason=f"is not a PyTorch checkpoint ({_first_line(error)})") from error
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        # A file of another kind may begin like a pickle: what the reader then stumbles over says nothing to anybody.
+        raise WeightsError(str(path), reason="is not a PyTorch checkpoint") from error
     if not isinstance(content, Mapping):
         raise WeightsError(str(path), reason=f"must hold a state dict, holds a {type(content).__name__}")
     strangers = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]

@@ -125,10 +125,9 @@ def _kind(data: bytes) -> str:
 def _seen(data: bytes) -> str:
     if data.lstrip()[:1] == b"<":
         return "a web page or other markup, such as an error page saved under a picture's name"
+    # Its contents are not quoted: an address may name a file that is nobody's business.
     beginning = data[:16].decode("ascii", "replace")
-    if beginning.isprintable() and beginning.isascii():
-        return f"text, not a picture (it begins with {beginning})"
-    return "no picture of a known format"
+    return "text" if beginning.isprintable() and beginning.isascii() else "no picture of a known format"
 
 
 def _is_cut_off(data: bytes, kind: str) -> bool:
