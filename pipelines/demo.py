@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from atelier import storage
@@ -39,7 +39,7 @@ def demo(out: str, console: Console) -> Exit:
 
 
 def _table(output: str) -> Table:
-    table = Table("item", "outcome", "what became of it")
+    table = Table("item", "outcome", Column("what became of it", overflow="fold"))
     outcomes = [outcome for batch in Ledger(output).latest() for outcome in from_table(batch)]
     for outcome in sorted(outcomes, key=lambda outcome: (outcome.item_id, outcome.variant)):
         reason = f"{outcome.stage}: {outcome.code}\n{outcome.detail}"
