@@ -72,7 +72,7 @@ def with_section(page: str, name: str, content: str) -> str:
 
 def _provenance(machine: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {machine[name]}" for name in ("python", "ray", "torch", "pyarrow", "pillow"))
-    quiet = "" if machine["load_before"] <= 0.5 * machine["cores"] else " (others were working on this machine)"
+    quiet = "" if machine["load_before"] <= machine["cores"] else " (others were working on this machine)"
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {machine['cores']} cores of {machine['processor']}, "
         f"{machine['memory_gib']:g} GiB, {machine['system']}; {versions}. "

@@ -62,9 +62,16 @@ def test_a_required_input_without_an_address_is_rejected(person: str) -> None:
 
 
 def test_a_store_that_cannot_be_read_is_tried_again_by_the_next_plan(person: str, tmp_path: Path) -> None:
-    batch = fetched({"person": person, "garment": str(tmp_path)}, {"person": person, "garment": "http://shop/a.png"})
+    unreadable = str(tmp_path / ("x" * 300))  # no file system takes such a name
+    batch = fetched({"person": person, "garment": unreadable}, {"person": person, "garment": "http://shop/a.png"})
     assert batch["error_code"].tolist() == ["storage_unavailable"] * 2
     assert not batch["error_rejected"].any()
+
+
+def test_a_folder_is_no_object(person: str, tmp_path: Path) -> None:
+    batch = fetched({"person": person, "garment": str(tmp_path)})
+    assert batch["error_code"].tolist() == ["object_missing"] and batch["error_rejected"].all()
+    assert batch["error_detail"][0].endswith("is a folder, must be a file")
 
 
 def test_empty_and_oversized_objects_are_rejected(person: str, garment: str) -> None:
