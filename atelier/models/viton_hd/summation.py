@@ -2,7 +2,7 @@
 
 The generator's coarsest block normalizes few pixels (two at 256x128), which blows differences in theta up 1e5-fold:
 with the regression summed as a library finds best for this processor, batch and number of threads, pictures were up to
-0.1 standard deviations off the official ones. Summed as here, 2e-4.
+0.1 standard deviations off the official ones. Summed as here, 3e-4.
 
 The orders are the official modules' on one picture and one thread of an AMD machine (torch 2.13), found by watching
 where large terms swallow small ones. They are plain float32 sums, no less exact than others, and a row's result does
