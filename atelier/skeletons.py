@@ -29,7 +29,13 @@ _BODY_25_OF_COCO_18 = np.array([BODY_25.index(name) for name in COCO_18])
 
 
 def coco18(body25: np.ndarray) -> np.ndarray:
-    """COCO-18 keypoints [18, 3] out of BODY_25's [25, 3]: a subset, in its own order."""
+    """COCO-18 keypoints [18, 3] out of BODY_25's [25, 3]: a subset, in its own order.
+
+    Raises:
+        ValueError: the array is not [25, 3].
+    """
+    if body25.shape != (25, 3):
+        raise ValueError(f"keypoints has shape {list(body25.shape)}, BODY_25 is [25, 3]")
     return body25[_BODY_25_OF_COCO_18]
 
 

@@ -6,10 +6,10 @@ transfer has a true answer. Seeds from 1,000,000 up are kept for judging.
 
 from atelier.closet.flat import FlatLay, draw_flat
 from atelier.closet.garments import BOTTOMS, CATEGORIES, TOPS, garment_category, garment_seed
-from atelier.closet.keypoints import coco18
 from atelier.closet.look import Look, draw_look
 from atelier.closet.outfits import Outfit, bottom_seed, outfit_for, top_seed
 from atelier.closet.sheet import contact_sheet
+from atelier.skeletons import coco18
 
 __all__ = [
     "BOTTOMS",

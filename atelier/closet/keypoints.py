@@ -1,4 +1,4 @@
-"""Keypoints of a body in the BODY_25 and COCO-18 orders."""
+"""Keypoints of a body in the BODY_25 order."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import numpy as np
 from atelier.closet.body import Body
 from atelier.closet.curves import moved
 from atelier.closet.poses import Side
-
-_COCO18 = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
 
 
 def body25(body: Body, size: tuple[int, int]) -> np.ndarray:
@@ -44,14 +42,3 @@ def body25(body: Body, size: tuple[int, int]) -> np.ndarray:
     inside = (points[:, 0] >= 0) & (points[:, 0] < width) & (points[:, 1] >= 0) & (points[:, 1] < height)
     points[~inside] = 0
     return points.astype(np.float32)
-
-
-def coco18(keypoints: np.ndarray) -> np.ndarray:
-    """COCO-18 keypoints [18, 3] from BODY_25's [25, 3]: the same joints without the hips' middle and the feet.
-
-    Raises:
-        ValueError: the array is not [25, 3].
-    """
-    if keypoints.shape != (25, 3):
-        raise ValueError(f"keypoints has shape {list(keypoints.shape)}, BODY_25 is [25, 3]")
-    return keypoints[list(_COCO18)]

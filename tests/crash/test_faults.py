@@ -80,7 +80,8 @@ def items(number: int) -> list[str]:
 
 def test_a_killed_driver_goes_on_where_its_ledger_ends(tmp_path: Path) -> None:
     world = World(tmp_path, items(96))
-    driver = world.start(seconds=1.0)
+    # Long batches: a segment is written ten seconds after its first outcome, well before the last one on any machine.
+    driver = world.start(seconds=4.0)
     wait_for(Ledger(str(world.output)).segments, driver)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
@@ -99,7 +100,7 @@ def test_a_killed_driver_goes_on_where_its_ledger_ends(tmp_path: Path) -> None:
 
 def test_an_interrupted_driver_writes_down_what_has_ended(tmp_path: Path) -> None:
     world = World(tmp_path, items(40))
-    driver = world.start(seconds=1.0)
+    driver = world.start(seconds=3.0)
     wait_for(lambda: len(list(world.output.glob("pictures/*/*"))) >= 20, driver)
     driver.send_signal(signal.SIGINT)
     assert driver.wait(PATIENCE_S) == Exit.INTERRUPTED
