@@ -102,10 +102,11 @@ class TrainLoop:
 
     def _make_step(self, step: int) -> Mapping[str, StepLoss]:
         batch = self.batches.at(step)
-        # Dropout draws from the global generator; noise from the moment's. Both are functions of the step.
+        # Dropout draws from the global generator; noise is the rows' own. All are functions of the step.
         torch.manual_seed(_seed(self.run.seed, "dropout", step))
-        generator = torch.Generator().manual_seed(_seed(self.run.seed, "noise", step))
-        moment = Moment(progress=step / self.run.num_steps, generator=generator)
+        first = step * self.run.batch_size
+        seeds = tuple(_seed(self.run.seed, "row", index) for index in range(first, first + self.run.batch_size))
+        moment = Moment(progress=step / self.run.num_steps, seeds=seeds)
         factor = warmup_cosine(step, self.run.num_steps, self.run.num_warmup_steps)
         losses = {}
         for player in self.step.players:

@@ -77,7 +77,7 @@ class AliasStep(TrainStep):
         garment, garment_mask = picture_from_bytes(batch["garment"]), mask_from_bytes(batch["garment_mask"])
         person = picture_from_bytes(batch["person"])
         # In float32, as in use: a theta rounded to bfloat16 moves the garment by pixels.
-        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        with torch.no_grad(), torch.autocast(garment.device.type, enabled=False):
             theta = self.model.match(agnostic, pose, garment, layout)
             grid = self.model.matching.grid(theta, (height, width))
             warped, warped_mask = warp(garment, grid), warp(garment_mask, grid)
@@ -88,19 +88,19 @@ class AliasStep(TrainStep):
             )
             agnostic, pose, warped, warped_mask, person, hidden = shrunk.split([3, 3, 3, 1, 3, 1], 1)
             layout = layout[:, :, ::2, ::2].contiguous()
-        image = self._paint(agnostic, pose, warped, warped_mask, layout, moment.generator)
+        image = self._paint(agnostic, pose, warped, warped_mask, layout, moment)
         return self._objective(image, person, hidden)
 
     def _layout(self, batch: Batch, moment: Moment) -> Tensor:
         """Layout ids of the true classes, or of the segmentation generator's in every other row late in the run."""
-        groups = torch.tensor(LAYOUT_OF_AGNOSTIC, dtype=torch.uint8)
+        groups = torch.tensor(LAYOUT_OF_AGNOSTIC, dtype=torch.uint8, device=batch["classes"].device)
         ids = groups[batch["classes"].long()]
         if moment.progress < self.config.predicted_from:
             return ids
         with torch.no_grad():
             rows = slice(0, None, 2)
             some = {name: column[rows] for name, column in batch.items()}
-            inputs = segmentation_inputs(some, self.config.model.segmentation_size, moment.generator)
+            inputs = segmentation_inputs(some, self.config.model.segmentation_size, moment.rows(rows))
             predicted = layout_ids(
                 self.model.segmentation(inputs).float(), (ids.shape[1], ids.shape[2]), self.config.model
             )
@@ -114,11 +114,13 @@ class AliasStep(TrainStep):
         warped: Tensor,
         warped_mask: Tensor,
         layout: Tensor,
-        generator: torch.Generator,
+        moment: Moment,
     ) -> Tensor:
         misaligned, divided = misalignment(layout, warped_mask)
         inputs = torch.cat([agnostic, pose, warped], 1)
-        noise = self.model.alias.draw_noise(len(inputs), (inputs.shape[2], inputs.shape[3]), generator)
+        size = (inputs.shape[2], inputs.shape[3])
+        drawn = self.model.alias.draw_noise(len(inputs), size, moment.generators("alias_noise"))
+        noise = [block.to(inputs.device) for block in drawn]
         return self.model.alias(inputs, layout, divided, misaligned, noise).float()
 
     def _objective(self, image: Tensor, person: Tensor, hidden: Tensor) -> StepLoss:

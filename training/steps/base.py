@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from atelier.models.layers.noise import draw_normal
+from atelier.seeds import generators
 
 Batch = Mapping[str, Tensor]
 
@@ -33,15 +36,38 @@ class Player:
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """Where in the run a step stands, and its random numbers.
+    """Where in the run a step stands, and the random numbers of its rows.
+
+    A row's numbers are functions of its seed and of what they are for, never of the rows beside it, the worker or the
+    device: the same name gives the same numbers again.
 
     Args:
         progress: share of the run that is behind, [0, 1).
-        generator: seeded by the run's seed and the step's number, on the CPU.
+        seeds: one a row, functions of the run's seed and the row's place in the order of the whole run.
     """
 
     progress: float
-    generator: torch.Generator
+    seeds: tuple[int, ...]
+
+    def generators(self, name: str) -> list[torch.Generator]:
+        """One generator a row, on the CPU, for the use that `name` says."""
+        return generators(self.seeds, name)
+
+    def normal(self, name: str, shape: Sequence[int]) -> Tensor:
+        """Standard normal float32 [B, *shape], on the CPU."""
+        return draw_normal(len(self.seeds), shape, self.generators(name))
+
+    def uniform(self, name: str, shape: Sequence[int]) -> Tensor:
+        """Uniform in [0, 1), float32 [B, *shape], on the CPU."""
+        return torch.stack([torch.rand(tuple(shape), generator=row) for row in self.generators(name)])
+
+    def integers(self, name: str, high: int, shape: Sequence[int] = ()) -> Tensor:
+        """Uniform in [0, high), int64 [B, *shape], on the CPU: timesteps, for instance."""
+        return torch.stack([torch.randint(high, tuple(shape), generator=row) for row in self.generators(name)])
+
+    def rows(self, rows: slice) -> Moment:
+        """The moment of some of the rows."""
+        return Moment(progress=self.progress, seeds=self.seeds[rows])
 
 
 @dataclass(frozen=True, kw_only=True)

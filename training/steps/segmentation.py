@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atelier.models.layers.noise import draw_normal
 from atelier.models.layers.pixels import mask_from_bytes, one_hot, picture_from_bytes
 from atelier.models.viton_hd import VitonHDConfig
 from atelier.models.viton_hd.layout import NUM_AGNOSTIC_CLASSES
@@ -49,7 +48,7 @@ class SegmentationStep(TrainStep):
 
     def loss(self, player: str, batch: Batch, moment: Moment) -> StepLoss:
         size = self.config.model.segmentation_size
-        inputs = segmentation_inputs(batch, size, moment.generator)
+        inputs = segmentation_inputs(batch, size, moment)
         logits = self.generator.logits(inputs).float()
         # Shares of each class in a cell, not its nearest pixel: the boundary survives the smaller map.
         target = F.interpolate(one_hot(batch["classes"], NUM_AGNOSTIC_CLASSES), size=size, mode="area")
@@ -65,8 +64,8 @@ class SegmentationStep(TrainStep):
         return write_folder(folder, self.config.model.to_json(), states, dtype=dtype)
 
 
-def segmentation_inputs(batch: Batch, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """What the segmentation generator reads, float [B, 21, *size], its noise drawn from `generator`."""
+def segmentation_inputs(batch: Batch, size: tuple[int, int], moment: Moment) -> Tensor:
+    """What the segmentation generator reads, float [B, 21, *size], with the noise of the moment's rows."""
     garment_mask = mask_from_bytes(batch["garment_mask"])
     parts = (
         garment_mask,
@@ -75,5 +74,5 @@ def segmentation_inputs(batch: Batch, size: tuple[int, int], generator: torch.Ge
         picture_from_bytes(batch["pose_image"]),
     )
     small = F.interpolate(torch.cat(parts, 1), size=size, mode="bilinear")
-    noise = (draw_normal(len(small), (1, *size), generator) > 1).float()
+    noise = (moment.normal("segmentation_noise", (1, *size)) > 1).float().to(small.device)
     return torch.cat([small, noise], 1)
