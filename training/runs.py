@@ -20,6 +20,7 @@ from training.steps.segmentation import SegmentationStepConfig
 
 TRY_ONS = ClosetData(pool=PoolConfig(kind="try_on", num_samples=3000), columns=try_on_columns)
 LOOKS = ClosetData(pool=PoolConfig(kind="looks", num_samples=2000), columns=look_columns)
+LOOKS_AND_NEGATIVES = ClosetData(pool=PoolConfig(kind="looks_and_negatives", num_samples=4000), columns=look_columns)
 
 LABEL_SHARES = (
     *(0.6811, 0.0027, 0.0207, 0.0, 0.0005, 0.1102, 0.0322, 0.0268, 0.0006, 0.0443),
@@ -63,6 +64,24 @@ def pose_closet() -> TrainRun:
     return TrainRun(name="pose_closet", data=LOOKS, step=step, batch_size=8, num_steps=1000)
 
 
+def parser_closet_negatives() -> TrainRun:
+    """The small parser goes on, with products, bare studios and half bodies among the people."""
+    step = ParserStepConfig(
+        model=parser_closet_config(),
+        pixel_shares=LABEL_SHARES,
+        learning_rate=1e-3,
+        coarse_until=0.3,
+        initial=parser_closet.__name__,
+    )
+    return TrainRun(name="parser_closet_negatives", data=LOOKS_AND_NEGATIVES, step=step, batch_size=8, num_steps=1400)
+
+
+def pose_closet_negatives() -> TrainRun:
+    """The small keypoint network goes on, with products, bare studios and half bodies among the people."""
+    step = PoseStepConfig(model=pose_closet_config(), learning_rate=1e-3, initial=pose_closet.__name__)
+    return TrainRun(name="pose_closet_negatives", data=LOOKS_AND_NEGATIVES, step=step, batch_size=8, num_steps=1200)
+
+
 RUNS: Mapping[str, Callable[[], TrainRun]] = {
     run.__name__: run
     for run in (
@@ -71,6 +90,8 @@ RUNS: Mapping[str, Callable[[], TrainRun]] = {
         viton_hd_alias_closet,
         parser_closet,
         pose_closet,
+        parser_closet_negatives,
+        pose_closet_negatives,
     )
 }
 

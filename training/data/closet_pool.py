@@ -14,6 +14,7 @@ import numpy as np
 
 from atelier.closet import Outfit, bottom_seed, draw_flat, draw_look, outfit_for
 from atelier.closet.casting import HELD_OUT, cast
+from atelier.closet.negatives import draw_negative
 from atelier.errors import ConfigError
 
 Sample = dict[str, np.ndarray]
@@ -26,9 +27,10 @@ class PoolConfig:
     """Which pictures.
 
     `try_on`: people in a top and a bottom, and that top laid flat. `looks`: people in all that the closet has.
+    `looks_and_negatives`: the same people, but every fourth picture is one that no person is to be found in.
     """
 
-    kind: Literal["try_on", "looks"]
+    kind: Literal["try_on", "looks", "looks_and_negatives"]
     num_samples: int
     seed: int = 0
     size: tuple[int, int] = (256, 192)
@@ -93,6 +95,10 @@ class ClosetPool:
 
 def draw_sample(config: PoolConfig, index: int) -> Sample:
     """One sample, from its index alone; seeds from `HELD_OUT` up never occur."""
+    if config.kind == "looks_and_negatives" and index % 4 == 3:
+        seed = int(np.random.default_rng([config.seed, index]).integers(HELD_OUT // 10))
+        negative = draw_negative(seed, size=config.size)
+        return {"person": negative.image, "parse": negative.parse_cihp, "keypoints": negative.keypoints}
     if config.kind == "try_on":
         casting = cast(config.seed, index, held_out=False)
         outfit, person, pose = casting.worn, casting.person, casting.pose

@@ -14,9 +14,8 @@ from atelier.models.parsing.losses import class_weights, parsing_loss
 from atelier.models.parsing.networks import STEM, ParsingNet
 from atelier.weights import write_folder
 from training.steps.base import Batch, Moment, Player, StepConfig, StepLoss, TrainStep
+from training.steps.initial import load_initial
 
-_COARSE_UNTIL = 0.6
-"""Share of the run on maps of the logits' own size, which saves a third of a CPU step; sharp edges come after."""
 _DICE = 0.3
 
 
@@ -26,22 +25,29 @@ class ParserStepConfig(StepConfig):
 
     Args:
         pixel_shares: of the 20 labels in the data, for the weights; None weighs all labels alike.
+        coarse_until: share of the run on maps of the logits' own size, which saves a third of a CPU step; sharp edges
+            come after.
+        initial: weights to start from: an earlier run, a shipped name or a folder; None starts from nothing.
     """
 
     model: ParsingNetConfig
     learning_rate: float = 2e-3
     pixel_shares: tuple[float, ...] | None = None
+    coarse_until: float = 0.6
+    initial: str | None = None
 
     def build(self, runs: Path) -> ParserStep:
-        return ParserStep(self)
+        return ParserStep(self, runs)
 
 
 class ParserStep(TrainStep):
     """Reads `person`, `parse`."""
 
-    def __init__(self, config: ParserStepConfig) -> None:
+    def __init__(self, config: ParserStepConfig, runs: Path) -> None:
         self.config = config
         self.network = ParsingNet(config.model)
+        if config.initial is not None:
+            load_initial(self.network, STEM, config.initial, runs)
         self.networks = nn.ModuleDict({STEM: self.network})
         self.players = (Player(name="parser", networks=(STEM,), learning_rate=config.learning_rate, weight_decay=1e-4),)
         shares = config.pixel_shares
@@ -49,7 +55,7 @@ class ParserStep(TrainStep):
 
     def loss(self, player: str, batch: Batch, moment: Moment) -> StepLoss:
         parse = batch["parse"]
-        if moment.progress < _COARSE_UNTIL:
+        if moment.progress < self.config.coarse_until:
             parse = parse[:, ::2, ::2].contiguous()
         logits = self.network(picture_from_bytes(batch["person"])).float()
         total = parsing_loss(logits, parse, class_weights=self._class_weights, dice_weight=_DICE)

@@ -14,25 +14,33 @@ from atelier.models.pose.losses import pose_loss
 from atelier.models.pose.networks import STEM, PoseMaps, PoseNet
 from atelier.weights import write_folder
 from training.steps.base import Batch, Moment, Player, StepConfig, StepLoss, TrainStep
+from training.steps.initial import load_initial
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoseStepConfig(StepConfig):
-    """Heatmap divergence and presence."""
+    """Heatmap divergence and presence.
+
+    Args:
+        initial: weights to start from: an earlier run, a shipped name or a folder; None starts from nothing.
+    """
 
     model: PoseNetConfig
     learning_rate: float = 2e-3
+    initial: str | None = None
 
     def build(self, runs: Path) -> PoseStep:
-        return PoseStep(self)
+        return PoseStep(self, runs)
 
 
 class PoseStep(TrainStep):
     """Reads `person`, `keypoints`."""
 
-    def __init__(self, config: PoseStepConfig) -> None:
+    def __init__(self, config: PoseStepConfig, runs: Path) -> None:
         self.config = config
         self.network = PoseNet(config.model)
+        if config.initial is not None:
+            load_initial(self.network, STEM, config.initial, runs)
         self.networks = nn.ModuleDict({STEM: self.network})
         self.players = (Player(name="pose", networks=(STEM,), learning_rate=config.learning_rate, weight_decay=1e-4),)
 
