@@ -215,7 +215,7 @@ def _backdrop(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 
 
 def _lay(picture: np.ndarray, rng: np.random.Generator, garment: int, place: tuple[float, float], scale: float) -> None:
-    """Lays a flat garment and its shadow on the picture, turned a little, its middle at `place` (shares of the sides)."""
+    """Lays a flat garment and its shadow on the picture, turned a little, its middle at `place` (of the sides)."""
     height, width = picture.shape[:2]
     flat = draw_flat(garment=garment, size=(height, width))
     angle = between(rng, -12, 12)
