@@ -18,7 +18,7 @@ from training.averages import WeightAverage
 from training.checkpoint import Checkpoint
 from training.data.batches import Batches
 from training.run import TrainRun
-from training.schedule import warmup_cosine
+from training.schedule import learning_rate_factor
 from training.steps.base import Moment, Player, StepLoss, TrainStep
 
 LOG_NAME = "log.jsonl"
@@ -75,7 +75,7 @@ class TrainLoop:
         """
         end = self.run.num_steps if num_steps is None else min(num_steps, self.run.num_steps)
         self.folder.mkdir(parents=True, exist_ok=True)
-        kept_at = logged_at = time.monotonic()
+        logged_at = time.monotonic()
         logged_step = self.num_steps_done
         while self.num_steps_done < end and not self._stopping:
             losses = self._make_step(self.num_steps_done)
@@ -85,9 +85,8 @@ class TrainLoop:
                 rate = (self.num_steps_done - logged_step) * self.run.batch_size / (now - logged_at)
                 self._log(losses, rate)
                 logged_at, logged_step = now, self.num_steps_done
-            if now - kept_at >= self.run.checkpoint_every_s:
+            if self.num_steps_done % self.run.checkpoint_every_steps == 0:
                 self.keep()
-                kept_at = now
         self.keep()
 
     def keep(self) -> None:
@@ -107,10 +106,16 @@ class TrainLoop:
         first = step * self.run.batch_size
         seeds = tuple(_seed(self.run.seed, "row", index) for index in range(first, first + self.run.batch_size))
         moment = Moment(progress=step / self.run.num_steps, seeds=seeds)
-        factor = warmup_cosine(step, self.run.num_steps, self.run.num_warmup_steps)
+        factor = learning_rate_factor(
+            step,
+            self.run.num_steps,
+            num_warmup_steps=self.run.num_warmup_steps,
+            decay=self.run.decay,
+            floor=self.run.decay_floor,
+        )
         losses = {}
         for player in self.step.players:
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.run.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.run.precision == "bfloat16"):
                 loss = self.step.loss(player.name, batch, moment)
             if not math.isfinite(value := float(loss.total.detach())):
                 raise ArithmeticError(f"{self.run.name}: step {step}: the loss of {player.name} is {value}")

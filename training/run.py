@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from atelier.errors import ConfigError
 from training.data.batches import Batches, Columns
 from training.data.closet_pool import ClosetPool, PoolConfig
 from training.data.order import SampleOrder
+from training.schedule import Decay
 from training.steps.base import StepConfig
 
 
@@ -30,9 +33,23 @@ class TrainRun:
     """Everything that decides which weights come out.
 
     Args:
+        batch_size: samples of one optimizer step, over all workers and all accumulated parts.
+        num_accumulated: parts that each worker's share of a batch is cut into, one after the other, so that less of it
+            is in memory at once. Two workers with one part and one worker with two make the same step.
+        decay: of the learning rate after the warm-up, down to `decay_floor` of it.
         average_decay: of the exported weight average.
-        bfloat16: autocast of the networks; losses and weights stay float32.
-        checkpoint_every_s: seconds between checkpoints; they change no weight.
+        max_gradient_norm: over all of a player's weights, wherever they lie.
+        precision: `bfloat16` computes the networks in it by autocast; weights, losses and averages stay float32.
+        sharding: `replicated` keeps all weights on every worker (DDP); `sharded` keeps a part of weights, averages
+            and optimizer states on each (FSDP2) and gathers them block by block.
+        activation_checkpointing: computes the step's blocks again in the backward pass: less memory, a third more time.
+        compile: by torch.compile, block by block where the step names blocks.
+        channels_last: pictures as [B, H, W, C] in memory, which convolutions on accelerators prefer.
+        checkpoint_every_steps: a run that goes on after a loss has lost these steps at most, and those made while the
+            last checkpoint was on its way.
+        keep_last, keep_best: checkpoints that stay, by age and by the validated metric.
+        validate_every_steps: 0 never validates.
+        loader_workers: processes a worker that make rows ahead of the step; 0 makes them in the step's own process.
     """
 
     name: str
@@ -40,10 +57,26 @@ class TrainRun:
     step: StepConfig
     batch_size: int
     num_steps: int
-    num_warmup_steps: int = 200
     seed: int = 0
+    num_accumulated: int = 1
+    num_warmup_steps: int = 200
+    decay: Decay = "cosine"
+    decay_floor: float = 0.02
     average_decay: float = 0.998
     max_gradient_norm: float = 10.0
-    bfloat16: bool = True
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    sharding: Literal["replicated", "sharded"] = "replicated"
+    activation_checkpointing: bool = False
+    compile: bool = False
+    channels_last: bool = False
     log_every_steps: int = 50
-    checkpoint_every_s: float = 120.0
+    checkpoint_every_steps: int = 500
+    keep_last: int = 2
+    keep_best: int = 0
+    validate_every_steps: int = 0
+    loader_workers: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "num_steps", "num_accumulated", "log_every_steps", "checkpoint_every_steps"):
+            if (value := getattr(self, name)) < 1:
+                raise ConfigError(f"run {self.name}: {name}: is {value}, must be at least 1")

@@ -112,7 +112,7 @@ def _run(name: str, data: ClosetData, step: StepConfig) -> TrainRun:
         num_steps=12,
         num_warmup_steps=2,
         log_every_steps=1,
-        bfloat16=False,
+        precision="float32",
     )
 
 

@@ -18,7 +18,7 @@ from atelier.models.viton_hd import VitonHD
 from training.loop import LOG_NAME, TrainLoop
 from training.run import TrainRun
 from training.runs import RUNS, named
-from training.schedule import warmup_cosine
+from training.schedule import learning_rate_factor
 
 NUM_LEARNING_STEPS = 24
 
@@ -124,7 +124,7 @@ def test_every_named_run_is_whole() -> None:
 
 
 def test_learning_rate_warms_up_and_decays() -> None:
-    factors = [warmup_cosine(step, 100, 10) for step in range(100)]
+    factors = [learning_rate_factor(step, 100, num_warmup_steps=10) for step in range(100)]
     assert factors[0] == pytest.approx(0.1) and max(factors) == pytest.approx(1.0)
     assert factors.index(max(factors)) in (9, 10)
     assert factors[-1] == pytest.approx(0.02, abs=2e-3)

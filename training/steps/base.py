@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,8 @@ class Player:
         networks: names in `TrainStep.networks`.
         learning_rate: after the warm-up.
         average: keep an exponential moving average of the weights, to be exported.
+        partly_used: some of the weights take no part in some steps' loss (a branch that is dropped now and then).
+            Looking for them costs a walk over the graph each step, so it must be asked for.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Player:
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
     average: bool = True
+    partly_used: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +86,28 @@ class StepLoss:
 class TrainStep(ABC):
     """The step of one network or of a pair that plays against each other.
 
-    `networks` are trained and kept in checkpoints; what a step only reads (frozen networks) is no part of it.
+    `networks` are trained and kept in checkpoints; what a step only reads (frozen networks) is no part of it. While a
+    player moves, the other players' networks are frozen: a step need not do so.
+
+    Attributes:
+        blocks: the layer classes that repeat inside the networks: the unit that is sharded, compiled, and computed
+            again in the backward pass where memory is short. Empty: each network is one unit.
+        methods: by network, the methods besides `forward` that `loss` calls: a sharded network must know them, to
+            gather its weights before they run.
     """
 
     networks: nn.ModuleDict
     players: tuple[Player, ...]
+    blocks: ClassVar[tuple[type[nn.Module], ...]] = ()
+    methods: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    def to(self, device: torch.device, memory_format: torch.memory_format = torch.preserve_format) -> None:
+        """Moves all that the step holds, what it only reads included: every module and tensor among its attributes."""
+        for name, value in vars(self).items():
+            if isinstance(value, nn.Module):
+                value.to(device, memory_format=memory_format)
+            elif isinstance(value, Tensor):
+                setattr(self, name, value.to(device))
 
     @abstractmethod
     def loss(self, player: str, batch: Batch, moment: Moment) -> StepLoss:

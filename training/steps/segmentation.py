@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +40,8 @@ class SegmentationStepConfig(StepConfig):
 
 class SegmentationStep(TrainStep):
     """Reads `garment`, `garment_mask`, `agnostic_parse`, `pose_image`, `classes`."""
+
+    methods: ClassVar[Mapping[str, tuple[str, ...]]] = {"segmentation": ("logits",)}
 
     def __init__(self, config: SegmentationStepConfig) -> None:
         self.config = config
