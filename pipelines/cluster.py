@@ -21,8 +21,10 @@ _FEWEST_LOCAL_CPUS = 4
 
 
 @contextmanager
-def connected(job: CatalogJob, partitions: Sequence[Partition]) -> Iterator[list[Placement]]:
-    """Ray ready for a job, and a placement that fits for each partition; a Ray that was started here ends here.
+def connected(job: CatalogJob, partitions: Sequence[Partition]) -> Iterator[tuple[list[Placement], Machine]]:
+    """Ray ready for a job: a placement that fits for each partition, and what there is to place on.
+
+    A Ray that was started here ends here.
 
     A cluster's nodes need this very code: from the image, or from the `working_dir` of `ray job submit`.
 
@@ -30,7 +32,8 @@ def connected(job: CatalogJob, partitions: Sequence[Partition]) -> Iterator[list
         ConfigError: a partition's pools don't fit, found before anything starts where Ray would be local.
     """
     if ray.is_initialized():
-        yield _placements(job, partitions, _cluster())
+        machine = _cluster()
+        yield _placements(job, partitions, machine), machine
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Ray's C++ side writes to the driver's stderr what every actor pool of Ray Data brings about and nobody can mend.
@@ -40,17 +43,19 @@ def connected(job: CatalogJob, partitions: Sequence[Partition]) -> Iterator[list
     if os.environ.get("RAY_ADDRESS"):
         with _held_back():
             ray.init(**quiet)
-        placements = _placements(job, partitions, _cluster())
+        machine = _cluster()
+        placements = _placements(job, partitions, machine)
     else:
         here = _this_computer(job)
         placements = [place(part.recipe, job, here, num_units=part.num_units) for part in partitions]
         cpus = job.num_cpus or max(_FEWEST_LOCAL_CPUS, *(placement.num_cpus for placement in placements))
+        machine = Machine(num_cpus=cpus, num_gpus=here.num_gpus)
         for placement in placements:
-            placement.check(Machine(num_cpus=cpus, num_gpus=here.num_gpus))
+            placement.check(machine)
         with _held_back():
             ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
     try:
-        yield placements
+        yield placements, machine
     finally:
         ray.shutdown()
 

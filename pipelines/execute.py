@@ -6,6 +6,7 @@ execution has dropped is simply not among the outcomes that it yields.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 
@@ -21,6 +22,7 @@ from pipelines.units import read_units
 
 _STALL_S = 300.0
 """Beyond the pools' own deadline: how long nothing may move, for stalls outside the workers."""
+_STARTING = threading.Lock()
 
 
 class RunStopped(AtelierError):
@@ -47,7 +49,8 @@ def execute(
         RunStopped: a worker met an error that no row is to blame for.
         ExecutionBroken: Ray Data ended early.
     """
-    with DataContext.current(_context(works)), warnings.catch_warnings():
+    # The current context is the process's: executions that start at the same moment take turns.
+    with _STARTING, DataContext.current(_context(works)), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dataset = read_units(files, rows_per_block=rows_per_block)
         for work in works:
@@ -59,7 +62,13 @@ def execute(
                 batch_size=1 if alone else work.facts.batch_size,
                 # Zero-copy arrays are read-only maps of the object store: a stage that writes in place would crash.
                 zero_copy_batch=False,
-                compute=ActorPoolStrategy(size=pool.num_workers, max_tasks_in_flight_per_actor=1 if alone else 2),
+                # Two calls overlap in a worker, its stages never: a block is taken apart and its results are handed
+                # over while the next one computes (without, an accelerator stood idle for 50 ms between blocks).
+                compute=ActorPoolStrategy(
+                    size=pool.num_workers,
+                    max_tasks_in_flight_per_actor=1 if alone else 3,
+                    max_concurrent_calls_per_actor=1 if alone else 2,
+                ),
                 num_cpus=None if pool.num_gpus else 1,
                 num_gpus=pool.num_gpus or None,
                 # Ray Data's default is to try for ever. With none, it drops what it hands to a worker that restarts.

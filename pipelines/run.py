@@ -1,4 +1,4 @@
-"""A run: the plan, its partitions one after another, the ledger, the published catalog, the report."""
+"""A run: the plan, its partitions (at once where they fit), the ledger, the published catalog, the report."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
 from rich.console import Console
 
@@ -28,6 +29,7 @@ from pipelines.report import write_report
 from pipelines.runs import RunRecord, State, discard_plans, new_run_id, plan_folder, write_record
 from pipelines.sink import Sink
 from pipelines.summary import summarize
+from pipelines.together import merged, waves
 
 
 def run(
@@ -91,18 +93,23 @@ class _Run:
         from pipelines.metrics import RunMetrics
 
         progress = RunProgress(plan.counts.to_make, console=self._console)
-        with connected(self._job, plan.partitions) as placements, progress, LedgerWriter(self._ledger) as writer:
+        with (
+            connected(self._job, plan.partitions) as (placements, machine),
+            progress,
+            LedgerWriter(self._ledger) as writer,
+        ):
             metrics = RunMetrics()
-            for partition, placement in zip(plan.partitions, placements, strict=True):
-                self._placements[partition.recipe.name] = placement.describe()
-                self._tell("started", f"{partition.recipe.name}: {placement.describe()}")
-                for outcomes in self._outcomes(partition, placement):
+            for wave in waves(placements, machine):
+                sources = [partial(self._outcomes, plan.partitions[index], placements[index]) for index in wave]
+                for outcomes in merged(sources):
                     writer.add(outcomes)
                     progress.ended(outcomes)
                     metrics.ended(outcomes)
                 writer.flush()
 
     def _outcomes(self, partition: Partition, placement: Placement) -> Iterator[list[Outcome]]:
+        self._placements[partition.recipe.name] = placement.describe()
+        self._tell("started", f"{partition.recipe.name}: {placement.describe()}")
         from pipelines.rounds import Rounds
 
         facts = Facts.of(partition.recipe, self._run_id)
@@ -127,7 +134,7 @@ class _Run:
                 for pool in placement.pools
             ]
 
-        return Rounds(partition, self._job, works, f"{self._folder}/{partition.recipe.name}").outcomes()
+        yield from Rounds(partition, self._job, works, f"{self._folder}/{partition.recipe.name}").outcomes()
 
     def _record(self, plan: Plan, state: State) -> None:
         record = RunRecord(

@@ -162,7 +162,8 @@ def _as_storage_error(address: str, error: ClientError | BotoCoreError) -> Stora
     if code == "NoSuchBucket":
         return NotFound(address, "there is no such bucket")
     if code in _MISSING:
-        return NotFound(address, "nothing lies there")
+        # A reply to HEAD has no body that could tell a missing bucket from a missing object.
+        return NotFound(address, "nothing lies there" if code == "NoSuchKey" else "nothing lies there, or no such bucket")
     if code in _DENIED:
         return AccessDenied(address, f"the store refused the credentials ({code})")
     return StorageError(address, str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from pipelines.outcomes import from_table
 from pipelines.run import run
 from pipelines.runs import current_run
 from pipelines.summary import summarize
-from tests.pipelines.toys import draw_picture, draw_toy, toy_job, toy_recipe
+from tests.pipelines.toys import Meet, draw_picture, draw_toy, toy_job, toy_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
@@ -160,6 +161,23 @@ def test_fused_split_and_a_direct_call_give_the_same_pictures(first: Path, tmp_p
     fused, split = pictures(first), pictures(output)
     assert fused == split
     assert direct(first, GOOD) == fused
+
+
+def test_two_recipes_run_at_once_where_they_fit(cluster: None, tmp_path: Path) -> None:
+    tasks = ("try_on", "pose_transfer")
+    toy = toy_recipe()
+    recipes = []
+    for task in tasks:
+        meeting = Meet(folder=str(tmp_path), me=task, guests=tasks)
+        stages = (*toy.stages[:3], meeting, *toy.stages[3:])
+        recipes.append(dataclasses.replace(toy, name=f"toy_{task}", task=task, stages=stages))
+    catalog = draw_toy(tmp_path / "catalog", ["item-0", "item-1"])
+    head, first, second = catalog.read_text().splitlines()
+    catalog.write_text("\n".join([head, first, second.replace("try_on", "pose_transfer")]) + "\n")
+
+    job = CatalogJob(name="both", recipes=tuple(recipes))
+    assert run(job, str(catalog), str(tmp_path / "output")) is Exit.DONE
+    assert {o.recipe: o.status for o in outcomes(tmp_path).values()} == {"toy_try_on": "ok", "toy_pose_transfer": "ok"}
 
 
 def test_beyond_the_failure_budget_is_status_3(world: Path) -> None:

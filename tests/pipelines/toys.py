@@ -103,6 +103,45 @@ class GrainStage(TensorStage):
         return {"image": ((columns["person"].long() + torch.stack(noise)) // 2).to(torch.uint8)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Meet(StageConfig):
+    """A `pose` that waits until the stages of all its `guests`, in processes of their own, have come to `folder`."""
+
+    name = "pose"
+
+    folder: str = field(metadata={"identity": False})
+    me: str = field(metadata={"identity": False})
+    guests: tuple[str, ...] = field(metadata={"identity": False})
+
+    def columns(self) -> Columns:
+        return Columns.of(MeetStage)
+
+    def build(self, device: torch.device) -> MeetStage:
+        return MeetStage(self)
+
+
+class MeetStage(RowStage):
+    name = "pose"
+    reads = ("person",)
+    writes = ()
+
+    def __init__(self, config: Meet) -> None:
+        self._config = config
+
+    def blank(self) -> dict[str, Any]:
+        return {}
+
+    def run_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        folder = Path(self._config.folder)
+        folder.joinpath(self._config.me).touch()
+        until = time.monotonic() + 60
+        while not all(folder.joinpath(guest).exists() for guest in self._config.guests):
+            if time.monotonic() > until:
+                raise TimeoutError("the others never came")
+            time.sleep(0.05)
+        return {}
+
+
 def toy_recipe(*, seconds: float = 0.0, log: str = "", quality: int = 90) -> Recipe:
     """A try-on that is none, in milliseconds a row."""
     return Recipe(
