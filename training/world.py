@@ -41,18 +41,18 @@ class World:
         return self.rank == 0
 
     def rows(self, batch_size: int) -> range:
-        """The rows of a global batch that this worker takes: a contiguous part, parts in rank order.
+        """The rows of a global batch that this worker takes: contiguous parts in rank order.
+
+        Shares differ by one row at most, so that a cluster of any size goes on with the same batches.
 
         Raises:
-            ConfigError: the batch does not divide by the number of workers.
+            ConfigError: fewer rows than workers.
         """
-        if batch_size % self.num_workers:
+        if batch_size < self.num_workers:
             raise ConfigError(
-                f"batch_size: {batch_size} rows do not divide among {self.num_workers} workers; "
-                "every worker takes equally many"
+                f"batch_size: {batch_size} rows are too few for {self.num_workers} workers; each must take one at least"
             )
-        share = batch_size // self.num_workers
-        return range(self.rank * share, (self.rank + 1) * share)
+        return range(self.rank * batch_size // self.num_workers, (self.rank + 1) * batch_size // self.num_workers)
 
     def barrier(self) -> None:
         """Returns when every worker has come here."""
