@@ -9,24 +9,34 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from atelier.errors import ConfigError
 from atelier.models.geometry.tps import warp
 from atelier.models.layers.pixels import mask_from_bytes, picture_from_bytes
 from atelier.models.viton_hd import VitonHD, VitonHDConfig
 from atelier.models.viton_hd.layout import LAYOUT_OF_AGNOSTIC, layout_from_ids, layout_ids, misalignment
-from atelier.models.viton_hd.losses import AliasWeights, alias_objective
-from atelier.weights import load_into, read_state, write_folder
+from atelier.models.viton_hd.losses import AliasWeights, alias_objective, hinge_critic
+from atelier.models.viton_hd.networks_discriminators import DiscriminatorConfig, MultiscaleDiscriminator
+from atelier.models.viton_hd.networks_perceptual import VGG19Features
+from atelier.weights import write_folder
 from training.steps.base import Batch, Moment, Player, StepConfig, StepLoss, TrainStep
+from training.steps.critics import Scores, split_scores
+from training.steps.initial import load_initial
 from training.steps.segmentation import segmentation_inputs
 from training.steps.structure import structural_dissimilarity
+
+STEM = "alias"
+CRITIC = "critic"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AliasStepConfig(StepConfig):
-    """Pixels, and their structure in place of the perceptual loss where no VGG weights are at hand.
+    """Hinge GAN with feature matching, perceptual, pixel and structure losses, as far as each is asked for.
 
     Args:
-        segmentation, matching: earlier runs whose exported weights lay out and bend.
+        segmentation, matching: whose weights lay out and bend: earlier runs, shipped names or folders.
+        initial: weights to start from, named alike; None starts from nothing.
+        critic: scores layout and picture together; None trains without.
+        vgg: file of an ImageNet VGG-19, for the perceptual loss; None leaves it out.
+        structure_weight: of one minus SSIM, which punishes blur where no VGG weights are at hand.
         half_size_until: share of the run that is painted at half the size, a quarter of the work; the generator has no
             size of its own.
         predicted_from: share of the run after which half of the rows are painted on predicted layouts, as in use.
@@ -36,7 +46,12 @@ class AliasStepConfig(StepConfig):
     model: VitonHDConfig
     segmentation: str
     matching: str
+    initial: str | None = None
     learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.5, 0.99)
+    critic: DiscriminatorConfig | None = None
+    critic_learning_rate: float = 4e-4
+    vgg: str | None = None
     weights: AliasWeights = field(default_factory=lambda: AliasWeights(pixels=10.0))
     structure_weight: float = 1.0
     hidden_weight: float = 3.0
@@ -51,22 +66,34 @@ class AliasStep(TrainStep):
     """Reads all that `try_on_columns` writes.
 
     Raises:
-        ConfigError: an earlier run's weights are not exported to `<run>/weights`.
+        ConfigError: weights that are not there, or an earlier run whose own are not exported to `<run>/weights`.
+        WeightsError: another model's weights.
     """
 
     def __init__(self, config: AliasStepConfig, runs: Path) -> None:
         self.config = config
         self.model = VitonHD(config.model)
-        for stem, run in (("segmentation", config.segmentation), ("matching", config.matching)):
-            folder = runs / run / "weights"
-            if not folder.is_dir():
-                raise ConfigError(f"{folder}: is missing; export {run} there first")
-            load_into(self.model.get_submodule(stem), read_state(folder, stem), folder)
+        for stem, name in (("segmentation", config.segmentation), ("matching", config.matching)):
+            load_initial(self.model.get_submodule(stem), stem, name, runs)
+        if config.initial is not None:
+            load_initial(self.model.alias, STEM, config.initial, runs)
         self.model.eval()
-        self.networks = nn.ModuleDict({"alias": self.model.alias})
-        self.players = (
-            Player(name="alias", networks=("alias",), learning_rate=config.learning_rate, betas=(0.5, 0.99)),
-        )
+        self.networks = nn.ModuleDict({STEM: self.model.alias})
+        self.players = (Player(name=STEM, networks=(STEM,), learning_rate=config.learning_rate, betas=config.betas),)
+        self.critic: MultiscaleDiscriminator | None = None
+        if config.critic is not None:
+            self.critic = MultiscaleDiscriminator(config.critic)
+            self.networks[CRITIC] = self.critic
+            self.players += (
+                Player(
+                    name=CRITIC,
+                    networks=(CRITIC,),
+                    learning_rate=config.critic_learning_rate,
+                    betas=config.betas,
+                    average=False,
+                ),
+            )
+        self.features = None if config.vgg is None else VGG19Features.from_file(config.vgg)
 
     def loss(self, player: str, batch: Batch, moment: Moment) -> StepLoss:
         height, width = batch["classes"].shape[1:]
@@ -88,8 +115,14 @@ class AliasStep(TrainStep):
             )
             agnostic, pose, warped, warped_mask, person, hidden = shrunk.split([3, 3, 3, 1, 3, 1], 1)
             layout = layout[:, :, ::2, ::2].contiguous()
+        if player == CRITIC:
+            with torch.no_grad():
+                image = self._paint(agnostic, pose, warped, warped_mask, layout, moment)
+            on_made, on_true = self._scores(layout, image, person)
+            total = hinge_critic(on_made, on_true)
+            return StepLoss(total=total, terms={"scores": total})
         image = self._paint(agnostic, pose, warped, warped_mask, layout, moment)
-        return self._objective(image, person, hidden)
+        return self._objective(image, person, hidden, layout)
 
     def _layout(self, batch: Batch, moment: Moment) -> Tensor:
         """Layout ids of the true classes, or of the segmentation generator's in every other row late in the run."""
@@ -123,14 +156,22 @@ class AliasStep(TrainStep):
         noise = [block.to(inputs.device) for block in drawn]
         return self.model.alias(inputs, layout, divided, misaligned, noise).float()
 
-    def _objective(self, image: Tensor, person: Tensor, hidden: Tensor) -> StepLoss:
+    def _scores(self, layout: Tensor, image: Tensor, person: Tensor) -> tuple[Scores, Scores]:
+        """The critic's outputs on what was painted and on the true picture, in one pass."""
+        assert self.critic is not None
+        both = torch.cat([torch.cat([layout, image], 1), torch.cat([layout, person], 1)])
+        return split_scores(self.critic(both))
+
+    def _objective(self, image: Tensor, person: Tensor, hidden: Tensor, layout: Tensor) -> StepLoss:
+        on_made, on_true = (None, None) if self.critic is None else self._scores(layout, image, person)
         weight = 1 + self.config.hidden_weight * hidden
         weight = weight / weight.mean()
-        # The paper's objective on what counts more where more is hidden: L1 is linear in such a weight.
-        objective = alias_objective(image * weight, person * weight, weights=self.config.weights)
-        structure = self.config.structure_weight * structural_dissimilarity(image, person, weight)
-        terms = {**objective.terms, "structure": structure}
-        return StepLoss(total=objective.total + structure, terms=terms, left_out=objective.left_out)
+        objective = alias_objective(image, person, on_made, on_true, self.features, self.config.weights, weight)
+        total, terms = objective.total, dict(objective.terms)
+        if self.config.structure_weight:
+            terms["structure"] = self.config.structure_weight * structural_dissimilarity(image, person, weight)
+            total = total + terms["structure"]
+        return StepLoss(total=total, terms=terms, left_out=objective.left_out)
 
     def export(self, networks: nn.ModuleDict, folder: Path, dtype: torch.dtype | None) -> str:
         states = {

@@ -16,6 +16,9 @@ from atelier.models.viton_hd.losses import MatchingWeights, matching_objective
 from atelier.models.viton_hd.networks_matching import GMM
 from atelier.weights import write_folder
 from training.steps.base import Batch, Moment, Player, StepConfig, StepLoss, TrainStep
+from training.steps.initial import load_initial
+
+STEM = "matching"
 
 UPPER_CLASS = 3
 """The garment among the 13 classes."""
@@ -28,28 +31,33 @@ class MatchingStepConfig(StepConfig):
     Args:
         halvings: of the pictures that are bent and compared; one makes a CPU step half as long, and the grid still
             moves by fractions of a pixel.
+        initial: weights to start from: an earlier run, a shipped name or a folder; None starts from nothing.
     """
 
     model: VitonHDConfig
     learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.99)
     weights: MatchingWeights = field(default_factory=MatchingWeights)
     halvings: int = 0
+    initial: str | None = None
 
     def build(self, runs: Path) -> MatchingStep:
-        return MatchingStep(self)
+        return MatchingStep(self, runs)
 
 
 class MatchingStep(TrainStep):
     """Reads `garment`, `garment_mask`, `agnostic_person`, `pose_image`, `classes`, `person`."""
 
-    def __init__(self, config: MatchingStepConfig) -> None:
+    def __init__(self, config: MatchingStepConfig, runs: Path) -> None:
         self.config = config
         self.module = GMM(config.model)
         # From zero offsets: the tanh behind a default start bends the garment past what the losses can find back.
         nn.init.normal_(self.module.regression.linear.weight, std=1e-3)
         nn.init.zeros_(self.module.regression.linear.bias)
-        self.networks = nn.ModuleDict({"matching": self.module})
-        self.players = (Player(name="matching", networks=("matching",), learning_rate=config.learning_rate),)
+        if config.initial is not None:
+            load_initial(self.module, STEM, config.initial, runs)
+        self.networks = nn.ModuleDict({STEM: self.module})
+        self.players = (Player(name=STEM, networks=(STEM,), learning_rate=config.learning_rate, betas=config.betas),)
 
     def loss(self, player: str, batch: Batch, moment: Moment) -> StepLoss:
         worn_mask = mask_from_bytes((batch["classes"] == UPPER_CLASS).to(torch.uint8))

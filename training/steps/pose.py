@@ -49,7 +49,7 @@ class PoseStep(TrainStep):
         maps = self.network(picture_from_bytes(batch["person"]))
         maps = PoseMaps(maps.heatmaps.float(), maps.presence.float())
         loss = pose_loss(maps, batch["keypoints"], (height, width))
-        return StepLoss(total=loss.total, terms={"heatmap": loss.heatmap, "presence": loss.presence})
+        return StepLoss(total=loss.total, terms={"heatmap": loss.heatmap, "presence": loss.total - loss.heatmap})
 
     def export(self, networks: nn.ModuleDict, folder: Path, dtype: torch.dtype | None) -> str:
         return write_folder(folder, self.config.model.to_json(), {STEM: networks[STEM].state_dict()}, dtype=dtype)

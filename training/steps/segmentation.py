@@ -14,28 +14,44 @@ from torch import Tensor, nn
 from atelier.models.layers.pixels import mask_from_bytes, one_hot, picture_from_bytes
 from atelier.models.viton_hd import VitonHDConfig
 from atelier.models.viton_hd.layout import NUM_AGNOSTIC_CLASSES
+from atelier.models.viton_hd.losses import least_squares_critic, least_squares_generator
+from atelier.models.viton_hd.networks_discriminators import DiscriminatorConfig, MultiscaleDiscriminator
 from atelier.models.viton_hd.networks_segmentation import SegGenerator
 from atelier.weights import write_folder
 from training.steps.base import Batch, Moment, Player, StepConfig, StepLoss, TrainStep
+from training.steps.critics import split_scores
+from training.steps.initial import load_initial
+
+STEM = "segmentation"
+CRITIC = "critic"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationStepConfig(StepConfig):
-    """Cross entropy, plus the same per class: inference reads each class's own sigmoid, which the softmax of cross
-    entropy leaves free to drift by a common offset.
+    """Cross entropy and, against a critic, the least-squares GAN loss.
 
     Args:
+        per_class_weight: of binary cross entropy beside the other: inference reads each class's own sigmoid, which the
+            softmax of cross entropy leaves free to drift by a common offset. A critic, which sees the sigmoids, holds
+            them too.
         dropout: in the two deepest levels; the published 0.5 starves a network as narrow as the closet's.
+        critic: scores what the generator reads together with a segmentation; None trains without.
+        initial: weights to start from: an earlier run, a shipped name or a folder; None starts from nothing.
     """
 
     model: VitonHDConfig
     learning_rate: float = 2e-3
+    betas: tuple[float, float] = (0.9, 0.99)
     cross_entropy_weight: float = 10.0
     per_class_weight: float = 10.0
+    adversarial_weight: float = 1.0
     dropout: float = 0.5
+    critic: DiscriminatorConfig | None = None
+    critic_learning_rate: float = 4e-4
+    initial: str | None = None
 
     def build(self, runs: Path) -> SegmentationStep:
-        return SegmentationStep(self)
+        return SegmentationStep(self, runs)
 
 
 class SegmentationStep(TrainStep):
@@ -43,25 +59,57 @@ class SegmentationStep(TrainStep):
 
     methods: ClassVar[Mapping[str, tuple[str, ...]]] = {"segmentation": ("logits",)}
 
-    def __init__(self, config: SegmentationStepConfig) -> None:
+    def __init__(self, config: SegmentationStepConfig, runs: Path) -> None:
         self.config = config
         self.generator = SegGenerator(config.model)
         self.generator.dropout.p = config.dropout
-        self.networks = nn.ModuleDict({"segmentation": self.generator})
-        self.players = (Player(name="segmentation", networks=("segmentation",), learning_rate=config.learning_rate),)
+        if config.initial is not None:
+            load_initial(self.generator, STEM, config.initial, runs)
+        self.networks = nn.ModuleDict({STEM: self.generator})
+        self.players = (Player(name=STEM, networks=(STEM,), learning_rate=config.learning_rate, betas=config.betas),)
+        self.critic: MultiscaleDiscriminator | None = None
+        if config.critic is not None:
+            self.critic = MultiscaleDiscriminator(config.critic)
+            self.networks[CRITIC] = self.critic
+            self.players += (
+                Player(
+                    name=CRITIC,
+                    networks=(CRITIC,),
+                    learning_rate=config.critic_learning_rate,
+                    betas=config.betas,
+                    average=False,
+                ),
+            )
 
     def loss(self, player: str, batch: Batch, moment: Moment) -> StepLoss:
         size = self.config.model.segmentation_size
         inputs = segmentation_inputs(batch, size, moment)
-        logits = self.generator.logits(inputs).float()
         # Shares of each class in a cell, not its nearest pixel: the boundary survives the smaller map.
         target = F.interpolate(one_hot(batch["classes"], NUM_AGNOSTIC_CLASSES), size=size, mode="area")
-        terms = {
-            "cross_entropy": self.config.cross_entropy_weight * F.cross_entropy(logits, target),
-            "per_class": self.config.per_class_weight * F.binary_cross_entropy_with_logits(logits, target),
-        }
-        total = torch.stack(list(terms.values())).sum()
-        return StepLoss(total=total, terms=terms, left_out={"adversarial": "trained without a critic"})
+        if player == CRITIC:
+            return self._critic_loss(inputs, target)
+        logits = self.generator.logits(inputs).float()
+        terms = {"cross_entropy": self.config.cross_entropy_weight * F.cross_entropy(logits, target)}
+        left_out = {}
+        if self.config.per_class_weight:
+            per_class = F.binary_cross_entropy_with_logits(logits, target)
+            terms["per_class"] = self.config.per_class_weight * per_class
+        if self.critic is None:
+            left_out["adversarial"] = "trained without a critic"
+        else:
+            scores = self.critic(torch.cat([inputs, logits.sigmoid()], 1))
+            terms["adversarial"] = self.config.adversarial_weight * least_squares_generator(scores)
+        return StepLoss(total=torch.stack(list(terms.values())).sum(), terms=terms, left_out=left_out)
+
+    def _critic_loss(self, inputs: Tensor, target: Tensor) -> StepLoss:
+        assert self.critic is not None
+        with torch.no_grad():
+            made = self.generator.logits(inputs).float().sigmoid()
+        # One pass for both: spectral norm's power iteration then moves once, for the same weights.
+        scores = self.critic(torch.cat([torch.cat([inputs, made], 1), torch.cat([inputs, target], 1)]))
+        on_made, on_true = split_scores(scores)
+        total = least_squares_critic(on_made, on_true)
+        return StepLoss(total=total, terms={"scores": total})
 
     def export(self, networks: nn.ModuleDict, folder: Path, dtype: torch.dtype | None) -> str:
         states = {"segmentation": networks["segmentation"].state_dict()}

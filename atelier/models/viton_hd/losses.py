@@ -113,6 +113,7 @@ def alias_objective(
     critic_on_real: Scores | None = None,
     features: FeatureMaps | None = None,
     weights: AliasWeights = AliasWeights(),
+    pixel_weight: Mask | None = None,
 ) -> Objective:
     """Hinge GAN, feature matching, perceptual and pixel loss; what cannot be computed is named in `left_out`.
 
@@ -120,6 +121,7 @@ def alias_objective(
         critic_on_fake: the discriminator on the layout and `image`; without it there is no GAN and no feature matching.
         critic_on_real: the discriminator on the layout and `target`.
         features: VGG feature maps; without them there is no perceptual loss.
+        pixel_weight: how much each pixel counts in the pixel loss; None counts all alike.
     """
     terms, left_out = {}, {}
     if critic_on_fake is None:
@@ -135,7 +137,9 @@ def alias_objective(
     else:
         terms["perceptual"] = weights.perceptual * perceptual_distance(features, image, target)
     if weights.pixels:
-        terms["pixels"] = weights.pixels * F.l1_loss(image, target)
+        difference = (image - target).abs()
+        counted = difference if pixel_weight is None else pixel_weight * difference
+        terms["pixels"] = weights.pixels * counted.mean()
     return _objective(terms, **left_out)
 
 
