@@ -1,0 +1,73 @@
+"""The checkpoints below an address: which are whole, which are torn, and how one is taken away."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+
+from atelier import storage
+from training.checkpoints.info import CheckpointInfo
+from training.checkpoints.manifest import MANIFEST_NAME, DamagedCheckpoint, Manifest, read_manifest
+
+_NAME = re.compile(r"step-(\d{8,})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What lies below an address: whole checkpoints by step, and for each other folder what is wrong with it."""
+
+    whole: tuple[CheckpointInfo, ...]
+    torn: tuple[DamagedCheckpoint, ...]
+
+
+def folder_of(address: str, num_steps_done: int) -> str:
+    """Where the checkpoint of a step lies."""
+    return storage.join(f"{address}/", f"step-{num_steps_done:08d}")
+
+
+def find(address: str) -> Found:
+    """The checkpoints below an address. Sizes are held against the manifests; contents are not read.
+
+    Raises:
+        StorageError: the store does not answer.
+    """
+    sizes: dict[str, dict[str, int]] = {}
+    for entry in storage.list(address):
+        folder, _, name = entry.address.removeprefix(f"{address}/").partition("/")
+        if name and _NAME.fullmatch(folder):
+            sizes.setdefault(folder, {})[name] = entry.size
+    whole, torn = [], []
+    for name in sorted(sizes, key=lambda name: int(name.removeprefix("step-"))):
+        folder = storage.join(f"{address}/", name)
+        try:
+            whole.append(_checked(folder, sizes[name]).info)
+        except DamagedCheckpoint as damage:
+            torn.append(DamagedCheckpoint(folder, damage.reason))
+    return Found(whole=tuple(whole), torn=tuple(torn))
+
+
+def remove(folder: str) -> None:
+    """Takes a checkpoint away, its manifest first: what a kill leaves of it is torn, never half of a whole one.
+
+    Raises:
+        StorageError: the store does not answer, or refuses.
+    """
+    storage.delete(storage.join(f"{folder}/", MANIFEST_NAME))
+    for entry in storage.list(folder):
+        storage.delete(entry.address)
+    if not storage.is_s3(folder):
+        # Besides the folder itself: the halves of files that a killed writer left, which no listing shows.
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _checked(folder: str, sizes: dict[str, int]) -> Manifest:
+    if MANIFEST_NAME not in sizes:
+        raise DamagedCheckpoint(folder, f"has no {MANIFEST_NAME}: it was never finished")
+    manifest = read_manifest(folder)
+    for file in manifest.files:
+        if file.name not in sizes:
+            raise DamagedCheckpoint(folder, f"{file.name} is missing")
+        if sizes[file.name] != file.size:
+            raise DamagedCheckpoint(folder, f"{file.name} holds {sizes[file.name]} bytes, must hold {file.size}")
+    return manifest
