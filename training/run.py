@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from atelier.errors import ConfigError
-from training.data.batches import Batches, Columns
-from training.data.closet_pool import ClosetPool, PoolConfig
-from training.data.order import SampleOrder
+from training.data.config import DataConfig
 from training.schedule import Decay
 from training.steps.base import StepConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClosetData:
-    """Closet pictures and how a step's columns come of them."""
-
-    pool: PoolConfig
-    columns: Columns
-
-    def batches(self, cache: Path, *, seed: int, batch_size: int) -> Batches:
-        """The batches of a run; pictures are kept under `cache`."""
-        pool = ClosetPool(self.pool, cache)
-        order = SampleOrder(seed, len(pool))
-        return Batches(pool=pool, columns=self.columns, order=order, batch_size=batch_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +36,7 @@ class TrainRun:
     """
 
     name: str
-    data: ClosetData
+    data: DataConfig
     step: StepConfig
     batch_size: int
     num_steps: int

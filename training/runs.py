@@ -8,19 +8,22 @@ from atelier.errors import ConfigError
 from atelier.models.parsing.config import parser_closet as parser_closet_config
 from atelier.models.pose.config import pose_closet as pose_closet_config
 from atelier.models.viton_hd import viton_hd_closet as viton_hd_closet_config
-from training.data.closet_pool import PoolConfig
-from training.data.look import look_columns
-from training.data.try_on import try_on_columns
-from training.run import ClosetData, TrainRun
+from training.data.closet_source import ClosetConfig
+from training.data.config import DataConfig
+from training.data.look import LookColumns
+from training.data.try_on import TryOnColumns
+from training.run import TrainRun
 from training.steps.alias import AliasStepConfig
 from training.steps.matching import MatchingStepConfig
 from training.steps.parser import ParserStepConfig
 from training.steps.pose import PoseStepConfig
 from training.steps.segmentation import SegmentationStepConfig
 
-TRY_ONS = ClosetData(pool=PoolConfig(kind="try_on", num_samples=3000), columns=try_on_columns)
-LOOKS = ClosetData(pool=PoolConfig(kind="looks", num_samples=2000), columns=look_columns)
-LOOKS_AND_NEGATIVES = ClosetData(pool=PoolConfig(kind="looks_and_negatives", num_samples=4000), columns=look_columns)
+TRY_ONS = DataConfig(closet=ClosetConfig(kind="try_on", num_samples=3000), columns=TryOnColumns())
+LOOKS = DataConfig(closet=ClosetConfig(kind="looks", num_samples=2000), columns=LookColumns())
+LOOKS_AND_NEGATIVES = DataConfig(
+    closet=ClosetConfig(kind="looks_and_negatives", num_samples=4000), columns=LookColumns()
+)
 
 LABEL_SHARES = (
     *(0.6811, 0.0027, 0.0207, 0.0, 0.0005, 0.1102, 0.0322, 0.0268, 0.0006, 0.0443),

@@ -11,10 +11,11 @@ import torch
 from atelier.models.parsing.config import ParsingNetConfig
 from atelier.models.pose.config import PoseNetConfig
 from atelier.models.viton_hd import VitonHDConfig
-from training.data.closet_pool import PoolConfig
-from training.data.look import look_columns
-from training.data.try_on import try_on_columns
-from training.run import ClosetData, TrainRun
+from training.data.closet_source import ClosetConfig
+from training.data.config import DataConfig
+from training.data.look import LookColumns
+from training.data.try_on import TryOnColumns
+from training.run import TrainRun
 from training.steps.alias import AliasStepConfig
 from training.steps.base import StepConfig
 from training.steps.matching import MatchingStepConfig
@@ -23,8 +24,8 @@ from training.steps.pose import PoseStepConfig
 from training.steps.segmentation import SegmentationStepConfig
 
 SIZE = (64, 64)
-TRY_ONS = ClosetData(pool=PoolConfig(kind="try_on", num_samples=4, size=SIZE), columns=try_on_columns)
-LOOKS = ClosetData(pool=PoolConfig(kind="looks", num_samples=4, size=SIZE), columns=look_columns)
+TRY_ONS = DataConfig(closet=ClosetConfig(kind="try_on", num_samples=4, size=SIZE), columns=TryOnColumns())
+LOOKS = DataConfig(closet=ClosetConfig(kind="looks", num_samples=4, size=SIZE), columns=LookColumns())
 VITON_HD = VitonHDConfig(
     working_size=SIZE,
     segmentation_size=(32, 32),
@@ -54,7 +55,7 @@ def pose() -> TrainRun:
 
 
 @pytest.fixture
-def try_ons() -> ClosetData:
+def try_ons() -> DataConfig:
     """Tiny try-on samples."""
     return TRY_ONS
 
@@ -103,7 +104,7 @@ def alias_run() -> TrainRun:
     return _run("alias", TRY_ONS, step)
 
 
-def _run(name: str, data: ClosetData, step: StepConfig) -> TrainRun:
+def _run(name: str, data: DataConfig, step: StepConfig) -> TrainRun:
     return TrainRun(
         name=name,
         data=data,

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from training.data.closet_pool import ClosetPool, Sample
+from training.data.dataset import Columns, Dataset
 from training.data.order import SampleOrder
-
-Columns = Callable[[Sample, np.random.Generator], Sample]
-"""A sample and its turn's random numbers to the columns that a step reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +21,7 @@ class Batches:
         columns: augments one sample and draws what is conditioned on.
     """
 
-    pool: ClosetPool
+    pool: Dataset
     columns: Columns
     order: SampleOrder
     batch_size: int

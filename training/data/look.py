@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.data.closet_pool import Sample
+from training.data.dataset import Columns, Sample
 from training.data.mirror import maybe_mirrored
 
 _ZOOM = (0.85, 1.15)
@@ -16,20 +18,29 @@ _SHIFT = 0.06
 _BRIGHTNESS, _CONTRAST, _TINT = 0.18, 0.25, 0.06
 
 
-def look_columns(sample: Sample, rng: np.random.Generator) -> Sample:
+@dataclass(frozen=True, kw_only=True)
+class LookColumns(Columns):
     """`person` uint8 RGB, `parse` uint8 CIHP ids and `keypoints` float32 [25, 3], zoomed, shifted and tinted a little.
 
     What a zoom brings in from beyond the border repeats the border, and is background in the map.
     """
-    sample = maybe_mirrored(sample, rng)
-    zoom = rng.uniform(*_ZOOM)
-    shift = rng.uniform(-_SHIFT, _SHIFT, 2)
-    person, parse = _moved(sample["person"], sample["parse"], zoom, shift)
-    return {
-        "person": _tinted(person, rng),
-        "parse": parse,
-        "keypoints": _moved_keypoints(sample["keypoints"], parse.shape, zoom, shift),
-    }
+
+    reads = ("person", "parse", "keypoints")
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        return self.reads
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        sample = maybe_mirrored(sample, rng)
+        zoom = rng.uniform(*_ZOOM)
+        shift = rng.uniform(-_SHIFT, _SHIFT, 2)
+        person, parse = _moved(sample["person"], sample["parse"], zoom, shift)
+        return {
+            "person": _tinted(person, rng),
+            "parse": parse,
+            "keypoints": _moved_keypoints(sample["keypoints"], parse.shape, zoom, shift),
+        }
 
 
 def _moved(person: np.ndarray, parse: np.ndarray, zoom: float, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import torch
 
 from atelier.models.parsing.labels import mirrored_parse
 from atelier.models.pose.joints import mirrored_keypoints
-from training.data.closet_pool import Sample
+from training.data.dataset import Sample
 
 
 def mirrored(sample: Sample) -> Sample:

@@ -63,7 +63,7 @@ class AliasStepConfig(StepConfig):
 
 
 class AliasStep(TrainStep):
-    """Reads all that `try_on_columns` writes.
+    """Reads all that `TryOnColumns` writes.
 
     Raises:
         ConfigError: weights that are not there, or an earlier run whose own are not exported to `<run>/weights`.

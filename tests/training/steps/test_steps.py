@@ -22,9 +22,9 @@ from atelier.models.viton_hd.networks_discriminators import (
 )
 from atelier.models.viton_hd.networks_perceptual import VGG19Features
 from atelier.weights import write_folder
-from training.data.closet_pool import PoolConfig, draw_sample
-from training.data.look import look_columns
-from training.data.try_on import try_on_columns
+from training.data.closet_source import ClosetConfig, draw_sample
+from training.data.look import LookColumns
+from training.data.try_on import TryOnColumns
 from training.steps.alias import AliasStepConfig
 from training.steps.base import Moment, StepConfig, TrainStep
 from training.steps.matching import MatchingStepConfig
@@ -85,8 +85,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def batches() -> Mapping[str, Mapping[str, Tensor]]:
     """Two rows of each kind of data."""
     made = {}
-    for kind, columns in (("try_on", try_on_columns), ("looks_and_negatives", look_columns)):
-        config = PoolConfig(kind=kind, num_samples=4, size=SIZE)
+    for kind, columns in (("try_on", TryOnColumns()), ("looks_and_negatives", LookColumns())):
+        config = ClosetConfig(kind=kind, num_samples=4, size=SIZE)
         rows = [columns(draw_sample(config, index), np.random.default_rng(index)) for index in (0, 3)]
         made[kind] = {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
     return made
