@@ -1,4 +1,4 @@
-"""`python -m atelier evaluate try_on`: how good the small weights are, on people and garments they never saw."""
+"""`python -m atelier evaluate TASK`: how good the small weights are, on people and garments they never saw."""
 
 from __future__ import annotations
 
@@ -17,13 +17,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     try_on.add_argument("--parser", default="parser_closet", help="a shipped name or a folder")
     try_on.add_argument("--pose", default="pose_closet", help="a shipped name or a folder")
     try_on.add_argument("--out", type=Path, required=True, help="folder for eval.json, tables.md and sheet.jpg")
+    refusals = tasks.add_parser("refusals", help="how many pictures without a person are refused, and how many with")
+    refusals.add_argument("--items", type=int, default=500, help="held-out people of either kind, default 500")
+    refusals.add_argument("--others", type=int, default=200, help="of each kind of other pictures, default 200")
+    refusals.add_argument("--parser", default="parser_closet", help="a shipped name or a folder")
+    refusals.add_argument("--pose", default="pose_closet", help="a shipped name or a folder")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Judges, writes, and prints the tables."""
-    if arguments.items < 1:
-        sys.stderr.write("--items must be at least 1\n")
+    if arguments.items < 1 or getattr(arguments, "others", 1) < 1:
+        sys.stderr.write("--items and --others must be at least 1\n")
         return 2
+    return _refusals(arguments) if arguments.task == "refusals" else _try_on(arguments)
+
+
+def _try_on(arguments: argparse.Namespace) -> int:
     from atelier.evaluation.record import evaluate_try_on
 
     tables = evaluate_try_on(
@@ -35,4 +44,18 @@ def run(arguments: argparse.Namespace) -> int:
         out=arguments.out,
     )
     sys.stdout.write(f"{tables}\n{arguments.out}/eval.json, tables.md, sheet.jpg\n")
+    return 0
+
+
+def _refusals(arguments: argparse.Namespace) -> int:
+    from atelier.evaluation.refusals import judge_refusals, refusals_table
+
+    judged = judge_refusals(
+        parser=arguments.parser,
+        pose=arguments.pose,
+        num_people=arguments.items,
+        num_others=arguments.others,
+        size=(256, 192),
+    )
+    sys.stdout.write(refusals_table(judged))
     return 0

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from atelier.errors import RowError
+from atelier.geometry.faces import count_faces
 from atelier.models import registry
 from atelier.models.parsing.labels import BACKGROUND, BODY
 from atelier.models.parsing.parser import HumanParser
@@ -54,7 +55,8 @@ class Parse(StageConfig):
 class ParseStage(TensorStage):
     """Writes `parse`: uint8 CIHP ids 0..19. A given map goes through untouched; where all are given no model runs.
 
-    Errors: `no_person` where the map shows too little of one, `parse_needed` where there is neither map nor model.
+    Errors: `no_person` where the map shows too little of one, `several_people` where the model finds faces of more than
+    one (a given map is the catalog's word and is not asked), `parse_needed` where there is neither map nor model.
     """
 
     name = "parse"
@@ -94,4 +96,9 @@ class ParseStage(TensorStage):
                 found = f"shows a person on {person[row]:.1%} of the picture; at least {self._min_share:.0%} is needed"
             else:
                 found = "shows clothes but hardly any face, hair or skin; a picture of a person is needed"
+            if not has_parse[row]:
+                found += " (is it a product picture, or are person and garment swapped?)"
             faults.add(row, RowError("no_person", f"{field_name}: {found}"))
+        for row in torch.nonzero(~missing & ~has_parse).flatten().tolist():
+            if (faces := count_faces(parse[row].cpu().numpy())) > 1:
+                faults.add(row, RowError("several_people", f"person: shows {faces} people; a picture of one is needed"))
