@@ -25,6 +25,7 @@ class RunFacts:
         device: as torch writes it, e.g. `cuda:0`.
         precision: `float32` or `bfloat16`, of the networks' arithmetic.
         flops_per_step: floating-point operations of one worker's share of a step; None where they were not counted.
+            A report's own count goes before it.
         num_parameters: trained parameters by network.
         settings: all of the run's, as plain values that JSON can hold.
     """
@@ -53,6 +54,7 @@ class StepReport:
         step_s: mean seconds a step since the report before.
         waited_s: of them, the mean seconds that the loop waited for data.
         learning_rates, gradient_norms: by player; norms are those before clipping.
+        flops_per_step: where a step does not always do the same work, e.g. at half the size at first.
         ids: the step's row ids of this worker.
     """
 
@@ -65,6 +67,7 @@ class StepReport:
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     gradient_norms: Mapping[str, float] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
+    flops_per_step: float | None = None
     ids: Sequence[str] = ()
 
 

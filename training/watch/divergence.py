@@ -1,0 +1,204 @@
+"""When a loss has run away, and which rows were in the batch. Stated as a rule, so that a stop can be argued with."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import statistics
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from atelier.errors import AtelierError
+from training.steps.base import StepLoss
+
+FILE_NAME = "divergence.json"
+TOTAL, GRADIENT_NORM = "total", "gradient_norm"
+_NUM_NAMED = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class DivergenceRule:
+    """A run has diverged where a loss or a gradient norm is no finite number, or where a player's total lies far above
+    what it was, `patience` steps on end.
+
+    Far above: by more than `times` the scale of the `window` steps before; that scale is the largest of the median's
+    magnitude, the median deviation from it, and `floor`. Steps that lie far above do not enter the window, and nothing
+    is far above until it is full.
+    """
+
+    window: int = 200
+    times: float = 10.0
+    patience: int = 50
+    floor: float = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Divergence:
+    """Where it happened: the step (counted from 1), whose loss, which term, and the rows of that worker's batch.
+
+    Args:
+        limit: what the value should have stayed below; None where it is no finite number.
+        totals: the player's totals of the steps before, oldest first.
+    """
+
+    step: int
+    player: str
+    term: str
+    value: float
+    limit: float | None
+    ids: tuple[str, ...]
+    totals: tuple[float, ...]
+
+    def __str__(self) -> str:
+        named = ", ".join(self.ids[:_NUM_NAMED])
+        more = f" and {len(self.ids) - _NUM_NAMED} more" if len(self.ids) > _NUM_NAMED else ""
+        what = f"step {self.step}: {self.term} of {self.player} is {self.value:.6g}"
+        if self.limit is None:
+            return f"{what}, no finite number; rows {named}{more}"
+        return f"{what} and has been above {self.limit:.6g} for too many steps; rows of the last {named}{more}"
+
+
+class DivergedError(AtelierError):
+    """The run was stopped; its last checkpoint is from before."""
+
+    def __init__(self, run: str, divergence: Divergence) -> None:
+        super().__init__(f"{run}: {divergence}")
+        self.run, self.divergence = run, divergence
+
+    def __reduce__(self) -> tuple[type[DivergedError], tuple[str, Divergence]]:
+        return type(self), (self.run, self.divergence)  # it crosses from a worker to the driver
+
+
+def record_divergence(folder: Path, divergence: Divergence) -> Path:
+    """Writes `divergence.json` into the run's log folder and gives its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE_NAME
+    record = {name: _plain(value) for name, value in dataclasses.asdict(divergence).items()}
+    path.write_text(json.dumps({"message": str(divergence), **record}, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """Numbers of the newest step, and the first divergence among the steps that were read."""
+
+    losses: Mapping[str, Mapping[str, float]]
+    gradient_norms: Mapping[str, float]
+    divergence: Divergence | None
+
+
+class _Noted(NamedTuple):
+    step: int
+    ids: tuple[str, ...]
+    names: tuple[tuple[str, str], ...]
+    """(player, term), as `values` has them."""
+    values: Tensor
+
+
+class DivergenceGuard:
+    """Takes every step's losses as they lie on the device and reads them together, now and then.
+
+    A step's loss is a few numbers on the accelerator, and to read one at once would stop it at every step. So a run
+    that diverged is stopped up to one reading late, which costs nothing: no checkpoint is written before a reading.
+    """
+
+    def __init__(self, rule: DivergenceRule | None = None) -> None:
+        self._rule = rule or DivergenceRule()
+        self._pending: list[_Noted] = []
+        self._totals: dict[str, deque[float]] = {}
+        self._num_above: dict[str, int] = {}
+
+    def note(
+        self,
+        step: int,
+        ids: Sequence[str],
+        losses: Mapping[str, StepLoss],
+        gradient_norms: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Takes a step in; reads nothing from the device.
+
+        Args:
+            step: steps done with it. ids: the rows of this worker's batch.
+            gradient_norms: by player, before clipping.
+        """
+        numbers: dict[tuple[str, str], Tensor] = {}
+        for player, loss in losses.items():
+            numbers |= {(player, term): value for term, value in loss.terms.items()}
+            numbers[player, TOTAL] = loss.total
+        numbers |= {(player, GRADIENT_NORM): value for player, value in (gradient_norms or {}).items()}
+        values = torch.stack([value.detach().float().reshape(()) for value in numbers.values()])
+        self._pending.append(_Noted(step, tuple(ids), tuple(numbers), values))
+
+    def judge(self) -> Judged:
+        """Reads all steps noted since the last call, in one transfer, and holds them to the rule.
+
+        Raises:
+            ValueError: no step was noted.
+        """
+        if not self._pending:
+            raise ValueError("no step was noted since the last judgement; there is nothing to judge")
+        read = torch.cat([noted.values for noted in self._pending]).tolist()
+        ends = [0]
+        for noted in self._pending:
+            ends.append(ends[-1] + len(noted.names))
+        divergence, newest = None, {}
+        for noted, (start, end) in zip(self._pending, pairwise(ends), strict=True):
+            newest = dict(zip(noted.names, read[start:end], strict=True))
+            divergence = divergence or self._held(noted, newest)
+        self._pending.clear()
+        losses: dict[str, dict[str, float]] = {}
+        norms: dict[str, float] = {}
+        for (player, term), value in newest.items():
+            if term == GRADIENT_NORM:
+                norms[player] = value
+            else:
+                losses.setdefault(player, {})[term] = value
+        return Judged(losses=losses, gradient_norms=norms, divergence=divergence)
+
+    def _held(self, noted: _Noted, values: Mapping[tuple[str, str], float]) -> Divergence | None:
+        for (player, term), value in values.items():
+            if not math.isfinite(value):
+                return self._divergence(noted, player, term, value, None)
+        for (player, term), value in values.items():
+            if term == TOTAL and (limit := self._broken_limit(player, value)) is not None:
+                return self._divergence(noted, player, term, value, limit)
+        return None
+
+    def _broken_limit(self, player: str, total: float) -> float | None:
+        """The limit that a total has been above for too long; takes the total in."""
+        rule = self._rule
+        window = self._totals.setdefault(player, deque(maxlen=rule.window))
+        if len(window) == rule.window:
+            median = statistics.median(window)
+            deviation = statistics.median(abs(value - median) for value in window)
+            limit = median + rule.times * max(abs(median), deviation, rule.floor)
+            if total > limit:
+                self._num_above[player] = self._num_above.get(player, 0) + 1
+                return limit if self._num_above[player] >= rule.patience else None
+        self._num_above[player] = 0
+        window.append(total)
+        return None
+
+    def _divergence(self, noted: _Noted, player: str, term: str, value: float, limit: float | None) -> Divergence:
+        return Divergence(
+            step=noted.step,
+            player=player,
+            term=term,
+            value=value,
+            limit=limit,
+            ids=noted.ids,
+            totals=tuple(self._totals.get(player, ())),
+        )
+
+
+def _plain(value: object) -> object:
+    """JSON knows no NaN."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
