@@ -70,14 +70,15 @@ class Comparison:
     Args:
         ratios: marginal cost of the job over B1's, round by round.
         fixed_s: the job's fixed cost beyond B1's.
-        steady_ratio: likewise, by the seconds a row between the device's first batch and its last.
+        steady_ratio: likewise, by the seconds a row between the device's first batch and its last; None where no
+            stand-in said when it was busy.
         others: share of the machine that others took, median over the trials.
     """
 
     series: str
     ratios: tuple[float, ...]
     fixed_s: float
-    steady_ratio: float
+    steady_ratio: float | None
     others: float
 
     @property
@@ -110,9 +111,15 @@ def compare(runs: Sequence[Run], series: str) -> Comparison | None:
         series=series,
         ratios=tuple(job.marginal_s / loop.marginal_s for job, loop in lines),
         fixed_s=statistics.median(job.fixed_s - loop.fixed_s for job, loop in lines),
-        steady_ratio=steady_s(runs, series, "job") / steady_s(runs, series, "prefetching"),
+        steady_ratio=_steady_ratio(runs, series),
         others=statistics.median(run.footprint.others for run in runs if run.series == series),
     )
+
+
+def _steady_ratio(runs: Sequence[Run], series: str) -> float | None:
+    if not any(run.measured.busy_s for run in runs if run.series == series):
+        return None
+    return steady_s(runs, series, "job") / steady_s(runs, series, "prefetching")
 
 
 def steady_s(runs: Sequence[Run], series: str, system: System) -> float:
@@ -192,7 +199,7 @@ def _comparisons(comparisons: Sequence[Comparison]) -> Table:
             f"{found.ratio - 1:+.1%}",
             f"{min(found.ratios) - 1:+.1%} to {max(found.ratios) - 1:+.1%}",
             f"{aim:.0%}: {found.verdict(found.ratio - 1, aim)}" if aim else "",
-            f"{found.steady_ratio - 1:+.1%}",
+            "" if found.steady_ratio is None else f"{found.steady_ratio - 1:+.1%}",
             f"{found.fixed_s:.1f} s",
             f"{FIXED_AIM_S:g} s: {found.verdict(found.fixed_s, FIXED_AIM_S)}" if aim else "",
         )

@@ -17,6 +17,7 @@ from ray.exceptions import RayError
 from atelier.errors import AtelierError
 from atelier.rows import Outcome
 from pipelines.outcomes import from_table
+from pipelines.placement import Pool
 from pipelines.pools import FATAL, Work, worker_class
 from pipelines.units import read_units
 
@@ -62,13 +63,7 @@ def execute(
                 batch_size=1 if alone else work.facts.batch_size,
                 # Zero-copy arrays are read-only maps of the object store: a stage that writes in place would crash.
                 zero_copy_batch=False,
-                # Two calls overlap in a worker, its stages never: a block is taken apart and its results are handed
-                # over while the next one computes (without, an accelerator stood idle for 50 ms between blocks).
-                compute=ActorPoolStrategy(
-                    size=pool.num_workers,
-                    max_tasks_in_flight_per_actor=1 if alone else 3,
-                    max_concurrent_calls_per_actor=1 if alone else 2,
-                ),
+                compute=_workers(pool, alone=alone),
                 num_cpus=None if pool.num_gpus else 1,
                 num_gpus=pool.num_gpus or None,
                 # Ray Data's default is to try for ever. With none, it drops what it hands to a worker that restarts.
@@ -84,6 +79,17 @@ def execute(
             yield outcomes
     except (RayError, ExecutionTimeoutError) as error:
         raise ExecutionBroken(f"{type(error).__name__}: {error}") from error
+
+
+def _workers(pool: Pool, *, alone: bool) -> ActorPoolStrategy:
+    # On an accelerator two calls overlap in a worker, its stages never: a block is taken apart and its results handed
+    # over while the next one computes (without, the accelerator stood idle for 50 ms between blocks).
+    overlapping = bool(pool.num_gpus) and not alone
+    return ActorPoolStrategy(
+        size=pool.num_workers,
+        max_tasks_in_flight_per_actor=1 if alone else 3 if overlapping else 2,
+        max_concurrent_calls_per_actor=2 if overlapping else 1,
+    )
 
 
 def _context(works: Sequence[Work]) -> DataContext:

@@ -27,6 +27,7 @@ from pipelines.publish import publish
 from pipelines.records import Facts, software_versions
 from pipelines.report import write_report
 from pipelines.runs import RunRecord, State, discard_plans, new_run_id, plan_folder, write_record
+from pipelines.signals import terminated_as_interrupted
 from pipelines.sink import Sink
 from pipelines.summary import summarize
 from pipelines.together import merged, waves
@@ -49,7 +50,7 @@ def run(
 
     Raises:
         AtelierError: the run stopped; what is done is in the ledger.
-        KeyboardInterrupt: likewise.
+        KeyboardInterrupt: likewise; by Ctrl-C, or by SIGTERM once Ray is up.
     """
     return _Run(job, storage.resolve(catalog), storage.resolve(output), limit, console).go()
 
@@ -95,6 +96,7 @@ class _Run:
         progress = RunProgress(plan.counts.to_make, console=self._console)
         with (
             connected(self._job, plan.partitions) as (placements, machine),
+            terminated_as_interrupted(),
             progress,
             LedgerWriter(self._ledger) as writer,
         ):

@@ -98,11 +98,11 @@ def test_a_killed_driver_goes_on_where_its_ledger_ends(tmp_path: Path) -> None:
     assert len(sampled) <= (96 - len(held)) / 4 + 1
 
 
-def test_an_interrupted_driver_writes_down_what_has_ended(tmp_path: Path) -> None:
+def test_a_terminated_driver_writes_down_what_has_ended(tmp_path: Path) -> None:
     world = World(tmp_path, items(40))
     driver = world.start(seconds=3.0)
     wait_for(lambda: len(list(world.output.glob("pictures/*/*"))) >= 20, driver)
-    driver.send_signal(signal.SIGINT)
+    driver.send_signal(signal.SIGTERM)
     assert driver.wait(PATIENCE_S) == Exit.INTERRUPTED
     held = world.outcomes()
     assert 0 < len(held) < 40
