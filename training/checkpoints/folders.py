@@ -23,7 +23,7 @@ class Found:
 
 def folder_of(address: str, num_steps_done: int) -> str:
     """Where the checkpoint of a step lies."""
-    return storage.join(f"{address}/", f"step-{num_steps_done:08d}")
+    return storage.join(address, f"step-{num_steps_done:08d}")
 
 
 def find(address: str) -> Found:
@@ -39,7 +39,7 @@ def find(address: str) -> Found:
             sizes.setdefault(folder, {})[name] = entry.size
     whole, torn = [], []
     for name in sorted(sizes, key=lambda name: int(name.removeprefix("step-"))):
-        folder = storage.join(f"{address}/", name)
+        folder = storage.join(address, name)
         try:
             whole.append(_checked(folder, sizes[name]).info)
         except DamagedCheckpoint as damage:
@@ -53,7 +53,7 @@ def remove(folder: str) -> None:
     Raises:
         StorageError: the store does not answer, or refuses.
     """
-    storage.delete(storage.join(f"{folder}/", MANIFEST_NAME))
+    storage.delete(storage.join(folder, MANIFEST_NAME))
     for entry in storage.list(folder):
         storage.delete(entry.address)
     if not storage.is_s3(folder):

@@ -77,7 +77,11 @@ class Index:
 
     def to_bytes(self) -> bytes:
         """As JSON."""
-        tensors = {name: dataclasses.asdict(tensor) for name, tensor in self.tensors.items()}
+        # Piece by piece: dataclasses.asdict copies deeply, and took longer than to write the tensors.
+        tensors = {
+            name: {"dtype": tensor.dtype, "shape": tensor.shape, "pieces": [vars(piece) for piece in tensor.pieces]}
+            for name, tensor in self.tensors.items()
+        }
         return json.dumps({"tensors": tensors, "values": dict(self.values)}, sort_keys=True).encode()
 
     @classmethod
@@ -139,7 +143,7 @@ def read_manifest(folder: str) -> Manifest:
     Raises:
         DamagedCheckpoint: there is none, or it is not as it was written.
     """
-    address = storage.join(f"{folder}/", MANIFEST_NAME)
+    address = storage.join(folder, MANIFEST_NAME)
     try:
         content = json.loads(storage.get(address))
         if content["format"] != FORMAT:
@@ -164,7 +168,7 @@ def read_file(folder: str, file: StoredFile) -> bytes:
         DamagedCheckpoint: it is missing or holds other bytes.
         StorageError: the store does not answer.
     """
-    address = storage.join(f"{folder}/", file.name)
+    address = storage.join(folder, file.name)
     try:
         data = storage.get(address)
     except NotFound as error:
@@ -183,5 +187,5 @@ def write_file(folder: str, name: str, data: bytes) -> StoredFile:
     Raises:
         StorageError: the disk is full, the store refuses.
     """
-    storage.put(storage.join(f"{folder}/", name), data)
+    storage.put(storage.join(folder, name), data)
     return StoredFile(name=name, size=len(data), sha256=hashlib.sha256(data).hexdigest())

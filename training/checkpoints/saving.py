@@ -9,11 +9,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import cast
 
-import torch
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
-from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
-from torch.distributed.checkpoint.staging import AsyncStager, DefaultStager, StagingOptions
+from torch.distributed.checkpoint.metadata import STATE_DICT_TYPE, Metadata, StorageMeta, TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from atelier import storage
@@ -28,8 +26,11 @@ from training.checkpoints.manifest import (
     write_file,
 )
 from training.checkpoints.ranks import Ranks
+from training.checkpoints.staging import Stager
 from training.checkpoints.state import TrainState
 from training.checkpoints.writer import FolderWriter
+
+_STATE = "state"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,18 +54,13 @@ class Saved:
     error: str = ""
 
 
-def stager_for(device: torch.device) -> DefaultStager:
-    """What copies a state into memory of its own, which it keeps from one save to the next.
+class _Planner(DefaultSavePlanner):
+    """Plans the tensors of a state that is handed over as one element: DCP writes a log record for each it is given."""
 
-    The copy is made before `Save` returns, since the next step overwrites what is copied. Pinned memory lets an
-    accelerator copy at the speed of its bus.
-    """
-    cuda = device.type == "cuda"
-    return DefaultStager(
-        StagingOptions(
-            use_pinned_memory=cuda, use_shared_memory=False, use_async_staging=False, use_non_blocking_copy=cuda
-        )
-    )
+    def set_up_planner(
+        self, state_dict: STATE_DICT_TYPE, storage_meta: StorageMeta | None = None, is_coordinator: bool = False
+    ) -> None:
+        super().set_up_planner(state_dict[_STATE], storage_meta, is_coordinator)
 
 
 class Save:
@@ -74,7 +70,7 @@ class Save:
         folder: of this checkpoint.
         state, info: what is saved.
         ranks: all of which make one of these.
-        stager: from `stager_for`; the save before must have ended.
+        stager: copies the state; the save before must have ended.
         started: the clock's reading (`time.monotonic`) when the step was first held up.
         after: called on the first rank, in the thread that saves, once the checkpoint is whole.
     """
@@ -85,7 +81,7 @@ class Save:
         state: TrainState,
         info: CheckpointInfo,
         ranks: Ranks,
-        stager: AsyncStager,
+        stager: Stager,
         *,
         started: float,
         after: Callable[[], None],
@@ -97,13 +93,13 @@ class Save:
         def publish(tensors: dict[str, StoredTensor], files: Sequence[StoredFile]) -> None:
             index = write_file(folder, INDEX_NAME, Index(tensors=tensors, values=values).to_bytes())
             manifest = Manifest(info=info, files=(*files, index))
-            storage.put(storage.join(f"{folder}/", MANIFEST_NAME), manifest.to_bytes())
+            storage.put(storage.join(folder, MANIFEST_NAME), manifest.to_bytes())
             after()
 
         future = async_save(
-            dict(state.owned(ranks.world.rank, ranks.world.num_workers)),
+            {_STATE: state.owned(ranks.world.rank, ranks.world.num_workers)},
             storage_writer=FolderWriter(folder, publish, ranks.world.rank),
-            planner=DefaultSavePlanner(flatten_state_dict=False, flatten_sharded_tensors=False),
+            planner=_Planner(flatten_state_dict=False, flatten_sharded_tensors=False),
             process_group=ranks.group,
             async_stager=stager,
             no_dist=ranks.group is None,

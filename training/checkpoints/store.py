@@ -6,8 +6,6 @@ import logging
 import time
 from collections.abc import Collection, Sequence
 
-from torch.distributed.checkpoint.staging import DefaultStager
-
 from atelier import storage
 from atelier.errors import ConfigError, StorageError
 from training.checkpoints import folders
@@ -16,7 +14,8 @@ from training.checkpoints.loading import load_checkpoint
 from training.checkpoints.manifest import DamagedCheckpoint, read_manifest
 from training.checkpoints.ranks import Ranks
 from training.checkpoints.retention import Retention
-from training.checkpoints.saving import Save, Saved, stager_for
+from training.checkpoints.saving import Save, Saved
+from training.checkpoints.staging import Stager
 from training.checkpoints.state import TrainState
 from training.world import World
 
@@ -52,7 +51,7 @@ class CheckpointStore:
         self._ranks = Ranks(world or World.alone())
         self._keep = keep or Retention()
         self._max_failed_saves = max_failed_saves
-        self._stager: DefaultStager | None = None
+        self._stager: Stager | None = None
         self._save: Save | None = None
         self._num_failed = 0
         found = self._ranks.agreed(lambda: folders.find(self.address))
@@ -159,7 +158,7 @@ class CheckpointStore:
             )
         if all(info.num_steps_done != kept.num_steps_done for kept in self._kept):
             kept = self.kept
-            self._stager = self._stager or stager_for(self._ranks.world.device)
+            self._stager = self._stager or Stager(self._ranks.world.device)
             self._save = Save(
                 self._folder(info),
                 state,
