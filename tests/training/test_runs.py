@@ -1,0 +1,44 @@
+"""The named runs are whole, and say what is published where they claim it."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from pathlib import Path
+
+import pytest
+
+from atelier.errors import ConfigError
+from atelier.models import registry
+from training.runs import RUNS, named
+from training.steps.alias import AliasStepConfig
+from training.steps.segmentation import SegmentationStepConfig
+
+
+def test_every_run_goes_by_its_functions_name_and_crosses_to_a_worker() -> None:
+    for name in RUNS:
+        run = named(name)
+        assert run.name == name and (RUNS[name].__doc__ or "").strip()
+        assert pickle.loads(pickle.dumps(run)) == run  # noqa: S301  ours, as Ray sends it
+    with pytest.raises(ConfigError, match="there is none of that name"):
+        named("viton_hd_everything")
+
+
+def test_published_runs_keep_to_what_is_published() -> None:
+    segmentation, matching, alias = (named(f"viton_hd_{part}") for part in ("segmentation", "matching", "alias"))
+    assert [run.num_steps for run in (segmentation, matching, alias)] == [200_000, 50_000, 200_000]
+    assert [run.batch_size for run in (segmentation, matching, alias)] == [8, 8, 4]
+    for run in (segmentation, matching, alias):
+        assert run.data.closet.size == (1024, 768) and run.average_decay == 0 and run.max_gradient_norm == math.inf
+    assert isinstance(segmentation.step, SegmentationStepConfig) and isinstance(alias.step, AliasStepConfig)
+    assert segmentation.step.critic is not None and segmentation.step.critic.in_channels == 34
+    assert alias.step.critic is not None and alias.step.critic.in_channels == 10
+    assert (alias.step.learning_rate, alias.step.critic_learning_rate) == (1e-4, 4e-4)
+    assert alias.step.segmentation == segmentation.name and alias.step.matching == matching.name
+
+
+def test_the_demo_starts_from_what_is_shipped(tmp_path: Path) -> None:
+    run = named("viton_hd_alias_demo")
+    assert isinstance(run.step, AliasStepConfig) and run.batch_size % 2 == 0
+    assert run.step.initial in registry.names()
+    assert [player.name for player in run.step.build(tmp_path).players] == ["alias"]

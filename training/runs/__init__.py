@@ -1,0 +1,44 @@
+"""The runs by name: each a function that gives the whole of its settings. A variant changes two fields of another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from atelier.errors import ConfigError
+from training.run import TrainRun
+from training.runs.closet import (
+    viton_hd_alias_closet,
+    viton_hd_alias_demo,
+    viton_hd_matching_closet,
+    viton_hd_segmentation_closet,
+)
+from training.runs.perception import parser_closet, parser_closet_negatives, pose_closet, pose_closet_negatives
+from training.runs.viton_hd import viton_hd_alias, viton_hd_matching, viton_hd_segmentation
+
+RUNS: Mapping[str, Callable[[], TrainRun]] = {
+    run.__name__: run
+    for run in (
+        viton_hd_segmentation,
+        viton_hd_matching,
+        viton_hd_alias,
+        viton_hd_segmentation_closet,
+        viton_hd_matching_closet,
+        viton_hd_alias_closet,
+        viton_hd_alias_demo,
+        parser_closet,
+        parser_closet_negatives,
+        pose_closet,
+        pose_closet_negatives,
+    )
+}
+
+
+def named(name: str) -> TrainRun:
+    """The run of a name.
+
+    Raises:
+        ConfigError: no such run; lists those there are.
+    """
+    if name not in RUNS:
+        raise ConfigError(f"run {name!r}: there is none of that name; there are {sorted(RUNS)}")
+    return RUNS[name]()
