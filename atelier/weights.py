@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from atelier.errors import WeightsError
 
 CONFIG_NAME = "config.json"
 SUFFIX = ".safetensors"
+
+_UNKNOWN_OBJECT = re.compile(r"Unsupported (?:global|class|operand)[^\n]*?GLOBAL ([\w.]+)")
+"""In the safe reader's message: the object that it will not make."""
 
 
 def write_folder(
@@ -88,6 +92,29 @@ def read_state(folder: str | Path, stem: str) -> dict[str, Tensor]:
         raise WeightsError(str(path), reason=f"is not a safetensors file: {error}") from error
 
 
+def read_file(path: str | Path) -> dict[str, Tensor]:
+    """The state dict in a single file, `.safetensors` or, as `read_foreign` reads it, a `.pth`.
+
+    Raises:
+        WeightsError: no such file, or no state dict in it.
+    """
+    path = Path(path)
+    return read_state(path.parent, path.stem) if path.suffix == SUFFIX else read_foreign(path)
+
+
+def file_digest(path: str | Path) -> str:
+    """The sha256 (hex) of one weight file.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(str(path), reason=f"cannot be read: {error.strerror}") from error
+
+
 def folder_digest(folder: str | Path) -> str:
     """The sha256 (hex) of a weight folder: of its config and its `.safetensors`, whatever else lies beside them.
 
@@ -100,9 +127,7 @@ def folder_digest(folder: str | Path) -> str:
     read_config(folder)
     total = hashlib.sha256()
     for path in [folder / CONFIG_NAME, *sorted(folder.glob(f"*{SUFFIX}"))]:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{path.name} {digest}\n".encode())
+        total.update(f"{path.name} {file_digest(path)}\n".encode())
     return total.hexdigest()
 
 
@@ -134,8 +159,12 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str | Path
     module.load_state_dict(dict(state), strict=True)
 
 
-def read_foreign(path: str | Path) -> dict[str, Tensor]:
+def read_foreign(path: str | Path, part: str | None = None) -> dict[str, Tensor]:
     """The state dict in a published `.pth`, read with `weights_only=True`: nothing in the file is executed.
+
+    Args:
+        path: of the file.
+        part: the entry that holds the state dict, where the file holds more than one; None is a plain state dict.
 
     Raises:
         WeightsError: no such file, not a checkpoint, one that holds other objects than tensors, or no flat state dict.
@@ -147,7 +176,11 @@ def read_foreign(path: str | Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # Torch's own words advise to switch the safe reading off: they are not repeated.
-        reason = "holds more than tensors, or is no checkpoint; only a plain state dict of tensors is read"
+        stranger = _UNKNOWN_OBJECT.search(str(error))
+        held = (
+            f"holds more than tensors ({stranger[1]})" if stranger else "holds more than tensors, or is no checkpoint"
+        )
+        reason = f"{held}; only a plain state dict of tensors is read"
         raise WeightsError(str(path), reason=reason) from error
     except (RuntimeError, EOFError, OSError) as error:
         raise WeightsError(str(path), reason=f"is not a PyTorch checkpoint ({_first_line(error)})") from error
@@ -156,6 +189,11 @@ def read_foreign(path: str | Path) -> dict[str, Tensor]:
         raise WeightsError(str(path), reason="is not a PyTorch checkpoint") from error
     if not isinstance(content, Mapping):
         raise WeightsError(str(path), reason=f"must hold a state dict, holds a {type(content).__name__}")
+    if part is not None:
+        if not isinstance(content.get(part), Mapping):
+            reason = f"must hold a state dict under {part!r}, has {', '.join(sorted(map(str, content))[:8])}"
+            raise WeightsError(str(path), reason=reason)
+        content = content[part]
     strangers = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
     if strangers:
         reason = f"must hold tensors only, also holds {', '.join(sorted(strangers))}; give the state dict inside it"

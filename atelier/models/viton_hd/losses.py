@@ -19,7 +19,7 @@ from atelier.models.tensors import ControlPoints, Mask, Picture, SegmentationMap
 Scores = Sequence[Sequence[Tensor]]
 """What a `MultiscaleDiscriminator` gives: layer outputs per scale, scores last."""
 FeatureMaps = Callable[[Tensor], Sequence[Tensor]]
-"""Feature maps of a picture, finest first; `VGG19Features` is one."""
+"""Feature maps of a picture, finest first; what `perceptual_features` gives is one."""
 
 PERCEPTUAL_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 """Of the five VGG feature maps, finest first (pix2pixHD)."""

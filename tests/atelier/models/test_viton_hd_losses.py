@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from atelier.errors import WeightsError
+from atelier.models.layers.vgg import VGG
 from atelier.models.viton_hd import VitonHD, losses, viton_hd_closet
 from atelier.models.viton_hd.networks_discriminators import DiscriminatorConfig, MultiscaleDiscriminator
-from atelier.models.viton_hd.networks_perceptual import VGG19Features
+from atelier.models.viton_hd.networks_perceptual import perceptual_features
 
 TINY = dataclasses.replace(
     viton_hd_closet(),
@@ -75,21 +76,25 @@ def test_critic_pyramid_and_feature_matching() -> None:
 
 
 def test_vgg_from_a_checkpoint_with_all_its_layers(tmp_path: Path) -> None:
-    state = VGG19Features().state_dict()
+    state = VGG(19, (1, 1, 1, 1, 1)).state_dict()
     later = {
         "features.30.weight": torch.zeros(1),
         "features.34.bias": torch.zeros(1),
         "classifier.0.weight": torch.ones(1),
     }
     torch.save({**state, **later}, tmp_path / "vgg19.pth")
-    features = VGG19Features.from_file(tmp_path / "vgg19.pth")
+    features = perceptual_features(tmp_path / "vgg19.pth")
+    assert features.depth == 19
     assert [feature.shape[1] for feature in features(_random(1, 3, 32, 32))] == [64, 128, 256, 512, 512]
     picture, target = _random(1, 3, 32, 32).requires_grad_(), _random(1, 3, 32, 32, seed=1)
     losses.alias_objective(picture, target, features=features).total.backward()
     assert picture.grad is not None and picture.grad.abs().sum() > 0
-    torch.save({"features.0.weight": torch.zeros(1), "strange": torch.zeros(1)}, tmp_path / "other.pth")
+    torch.save({**state, "strange": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(WeightsError, match=r"unexpected \(1\): strange"):
-        VGG19Features.from_file(tmp_path / "other.pth")
+        perceptual_features(tmp_path / "other.pth")
+    torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "small.pth")
+    with pytest.raises(WeightsError, match="no VGG-16 or VGG-19"):
+        perceptual_features(tmp_path / "small.pth")
 
 
 def test_every_network_learns_one_batch() -> None:
