@@ -11,7 +11,7 @@ from atelier.geometry.pose_image import pose_image
 from training.data.dataset import Columns, Sample
 from training.data.mirror import maybe_mirrored
 
-_CLASS_OF_CIHP = np.array([0, 1, 1, 12, 2, 3, 3, 3, 11, 4, 0, 12, 4, 2, 5, 6, 7, 8, 9, 10], dtype=np.uint8)
+CLASS_OF_CIHP = np.array([0, 1, 1, 12, 2, 3, 3, 3, 11, 4, 0, 12, 4, 2, 5, 6, 7, 8, 9, 10], dtype=np.uint8)
 """VITON-HD's 13 classes with the clothes in; the neck counts as background, as in the published grouping."""
 _BOTTOM = 4
 
@@ -51,7 +51,7 @@ class TryOnColumns(Columns):
             "agnostic_person": agnostic,
             "agnostic_parse": agnostic_classes,
             "pose_image": pose_image(keypoints, parse.shape),
-            "classes": _CLASS_OF_CIHP[parse],
+            "classes": CLASS_OF_CIHP[parse],
         }
 
 
