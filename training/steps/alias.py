@@ -15,7 +15,7 @@ from atelier.models.viton_hd import VitonHD, VitonHDConfig
 from atelier.models.viton_hd.layout import LAYOUT_OF_AGNOSTIC, layout_from_ids, layout_ids, misalignment
 from atelier.models.viton_hd.losses import AliasWeights, alias_objective, hinge_critic
 from atelier.models.viton_hd.networks_discriminators import DiscriminatorConfig, MultiscaleDiscriminator
-from atelier.models.viton_hd.networks_perceptual import VGG19Features
+from atelier.models.viton_hd.networks_perceptual import perceptual_features
 from atelier.weights import write_folder
 from training.steps.base import Batch, Moment, Player, StepConfig, StepLoss, TrainStep
 from training.steps.critics import Scores, split_scores
@@ -35,7 +35,7 @@ class AliasStepConfig(StepConfig):
         segmentation, matching: whose weights lay out and bend: earlier runs, shipped names or folders.
         initial: weights to start from, named alike; None starts from nothing.
         critic: scores layout and picture together; None trains without.
-        vgg: file of an ImageNet VGG-19, for the perceptual loss; None leaves it out.
+        vgg: an ImageNet VGG's weights for the perceptual loss, as `perceptual_features` takes them; None leaves it out.
         structure_weight: of one minus SSIM, which punishes blur where no VGG weights are at hand.
         half_size_until: share of the run that is painted at half the size, a quarter of the work; the generator has no
             size of its own.
@@ -93,7 +93,7 @@ class AliasStep(TrainStep):
                     average=False,
                 ),
             )
-        self.features = None if config.vgg is None else VGG19Features.from_file(config.vgg)
+        self.features = None if config.vgg is None else perceptual_features(config.vgg)
 
     def loss(self, player: str, batch: Batch, moment: Moment) -> StepLoss:
         height, width = batch["classes"].shape[1:]

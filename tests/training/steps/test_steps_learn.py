@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from atelier.errors import ConfigError, WeightsError
+from atelier.models.layers.vgg import VGG
 from atelier.models.parsing.config import ParsingNetConfig
 from atelier.models.pose.config import PoseNetConfig
 from atelier.models.viton_hd import VitonHD, VitonHDConfig
@@ -20,7 +21,6 @@ from atelier.models.viton_hd.networks_discriminators import (
     SEGMENTATION_CRITIC_INPUTS,
     DiscriminatorConfig,
 )
-from atelier.models.viton_hd.networks_perceptual import VGG19Features
 from atelier.weights import write_folder
 from training.data.closet_source import ClosetConfig, draw_sample
 from training.data.look import LookColumns
@@ -150,7 +150,7 @@ def test_the_perceptual_loss_needs_a_file_of_vgg(
     runs: Path, batches: Mapping[str, Mapping[str, Tensor]], tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    torch.save(VGG19Features().state_dict(), tmp_path / "vgg19.pth")
+    torch.save(VGG(19, (1, 1, 1, 1, 1)).state_dict(), tmp_path / "vgg19.pth")
     config = AliasStepConfig(
         model=VITON_HD,
         segmentation="viton",
