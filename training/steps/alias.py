@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from atelier.models.layers.pixels import mask_from_bytes, picture_from_bytes
 from atelier.models.viton_hd import VitonHD, VitonHDConfig
 from atelier.models.viton_hd.layout import LAYOUT_OF_AGNOSTIC, layout_from_ids, layout_ids, misalignment
 from atelier.models.viton_hd.losses import AliasWeights, alias_objective, hinge_critic
+from atelier.models.viton_hd.networks_alias import AliasBlock
 from atelier.models.viton_hd.networks_discriminators import DiscriminatorConfig, MultiscaleDiscriminator
 from atelier.models.viton_hd.networks_perceptual import perceptual_features
 from atelier.weights import write_folder
@@ -69,6 +71,8 @@ class AliasStep(TrainStep):
         ConfigError: weights that are not there, or an earlier run whose own are not exported to `<run>/weights`.
         WeightsError: another model's weights.
     """
+
+    blocks: ClassVar[tuple[type[nn.Module], ...]] = (AliasBlock, nn.Sequential)
 
     def __init__(self, config: AliasStepConfig, runs: Path) -> None:
         self.config = config

@@ -57,6 +57,7 @@ class SegmentationStepConfig(StepConfig):
 class SegmentationStep(TrainStep):
     """Reads `garment`, `garment_mask`, `agnostic_parse`, `pose_image`, `classes`."""
 
+    blocks: ClassVar[tuple[type[nn.Module], ...]] = (nn.Sequential,)
     methods: ClassVar[Mapping[str, tuple[str, ...]]] = {"segmentation": ("logits",)}
 
     def __init__(self, config: SegmentationStepConfig, runs: Path) -> None:
