@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ def _flatten_all(name: str, values: Mapping[str, Any], flat: dict[str, Plain]) -
 def _plain(name: str, value: Any) -> Plain:
     if isinstance(value, enum.Enum):
         return str(value.value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no such number
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     if isinstance(value, (Path, torch.dtype, torch.device)):

@@ -45,8 +45,8 @@ class Tiny:
         self.width = width
         self.state = TrainState(networks=self.networks, averages=self.averages, optimizers=self.optimizers)
 
-    def step(self, number: int) -> None:
-        torch.manual_seed(number)
+    def step(self, number: int, rank: int = 0) -> None:
+        torch.manual_seed(100 * number + rank)
         picture, vector = torch.randn(2, 3, 6, 6), torch.randn(2, self.width)
         loss = self.networks["painter"](picture).square().sum() + self.networks["critic"](vector).square().sum()
         loss.backward()
