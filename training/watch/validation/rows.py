@@ -1,0 +1,88 @@
+"""Held-out rows, drawn once and kept for every later validation of the process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from atelier.closet import Look, Outfit, bottom_seed, draw_look, outfit_for
+from atelier.closet.casting import HELD_OUT, cast
+from atelier.closet.catalog import draw_item
+from atelier.evaluation.held_out import HeldOutTryOn, held_out_try_ons
+from atelier.seeds import unit_seed
+from atelier.stages.base import Batch, alive
+from atelier.stages.chain import StageChain, new_batch
+
+Size = tuple[int, int]
+_INPUTS = ("person", "garment", "garment_mask", "parse", "keypoints")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TryOnRow:
+    """A row of a closet catalog: the item that the judge sees, and the files that the stages get, by input."""
+
+    item_id: str
+    item: HeldOutTryOn
+    files: Mapping[str, bytes]
+
+
+@lru_cache(maxsize=4)
+def try_on_rows(num_rows: int, seed: int, size: Size, all_described: bool) -> tuple[TryOnRow, ...]:
+    """The first rows of `python -m atelier closet catalog --seed SEED`, file for file, under that catalog's ids.
+
+    Args:
+        all_described: every row brings its parse and keypoints, and not every second one only.
+    """
+    rows = []
+    for index, item in enumerate(held_out_try_ons(num_rows, seed=seed, size=size)):
+        described = all_described or index % 2 == 0
+        drawn = draw_item(
+            cast(seed, index, held_out=True), f"item-{index:05d}", size=size, described=described
+        )  # its files are JPEG as a catalog's are, the judge's pictures are not
+        given = {name: drawn.files[path] if (path := drawn.row[name]) else b"" for name in _INPUTS}
+        rows.append(TryOnRow(item_id=drawn.row["item_id"], item=item, files=given))
+    return tuple(rows)
+
+
+@lru_cache(maxsize=4)
+def held_out_looks(num_rows: int, seed: int, size: Size) -> tuple[Look, ...]:
+    """People in all that the closet has, from held-out seeds alone."""
+    looks = []
+    for index in range(num_rows):
+        rng = np.random.default_rng([seed, index])
+        person, pose, clothes, bottom = (HELD_OUT + int(rng.integers(HELD_OUT // 10)) for _ in range(4))
+        outfit = outfit_for(clothes)
+        if outfit.bottom is not None:
+            outfit = Outfit(top=outfit.top, outer=outfit.outer, bottom=bottom_seed(bottom))
+        looks.append(draw_look(person=person, outfit=outfit, pose=pose, size=size))
+    return tuple(looks)
+
+
+def run_rows(chain: StageChain, ids: Sequence[str], columns: Mapping[str, Sequence[Any]]) -> Batch:
+    """All rows through a chain, in batches of its size, each with the seed that a catalog's row of that id has."""
+    batches = []
+    for start in range(0, len(ids), chain.batch_size):
+        part = slice(start, start + chain.batch_size)
+        rows = {
+            "item_id": list(ids[part]),
+            "variant": [np.int32(0) for _ in ids[part]],
+            "task": ["try_on" for _ in ids[part]],
+            "seed": [np.int64(unit_seed(item_id, 0, job_seed=0)) for item_id in ids[part]],
+        }
+        batches.append(chain.run(new_batch(rows | {name: list(values[part]) for name, values in columns.items()})))
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def num_failed(batch: Batch) -> int:
+    """Rows that a stage gave up."""
+    return int((~alive(batch)).sum())
+
+
+def failure(batch: Batch, row: int) -> str:
+    """What to say of a row that a stage gave up; empty for a fine one."""
+    code = str(batch["error_code"][row])
+    return f"failed in {batch['error_stage'][row]}: {code}" if code else ""
