@@ -1,151 +1,266 @@
-"""The training loop. It knows steps, batches and optimizers, and no launcher."""
+"""The training loop. It knows steps, batches and checkpoints, and no launcher."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import time
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
-from atelier.errors import ConfigError
-from training.averages import WeightAverage
-from training.checkpoint import Checkpoint
-from training.data.batches import Batches
+from training.checkpoints import CheckpointInfo, CheckpointStore, Saved, settings_of
+from training.data.loader import LoadedBatch, Loader
+from training.layout import Layout
+from training.moves import Moved, Part
+from training.parallel import average_buffers
+from training.randomness import row_seeds
 from training.run import TrainRun
 from training.schedule import learning_rate_factor
-from training.steps.base import Moment, Player, StepLoss, TrainStep
+from training.steps.base import Moment
+from training.supervisor import Supervisor
+from training.watch.divergence import DivergedError, DivergenceGuard, record_divergence
+from training.watch.memory import Memory
+from training.watch.observer import Observer, RunFacts, StepReport, ValidationReport
+from training.wishes import Agreement, Wish
+from training.world import World
 
-LOG_NAME = "log.jsonl"
+DONE = "done"
+
+Validate = Callable[[int, nn.ModuleDict], ValidationReport]
+"""Steps done and the whole averaged networks to a report; called on the first worker only."""
+
+
+@dataclass(kw_only=True)
+class _Since:
+    """What has passed since the last report."""
+
+    step: int
+    time: float = field(default_factory=time.monotonic)
+    waited_s: float = 0.0
 
 
 class TrainLoop:
-    """One run in this process.
+    """One run on one worker, in step with the others.
 
     Args:
-        run: all of its settings.
-        folder: of this run: log and checkpoint; earlier runs lie beside it.
-        cache: where drawn data is kept.
+        layout: of the run's step over the workers.
+        loader: this worker's rows.
+        store: of this run's checkpoints. info: what they are of.
+        supervisor: whoever launched it.
+        observers: told on the first worker only.
+        validate: draws held-out rows; None never does.
+        log_folder: where a divergence is recorded.
+        flops_per_step: as `RunFacts` has it.
     """
 
-    def __init__(self, run: TrainRun, folder: Path, cache: Path) -> None:
-        self.run, self.folder, self.cache = run, folder, cache
-        torch.manual_seed(_seed(run.seed, "weights", 0))
-        self.step: TrainStep = run.step.build(folder.parent)
-        self.step.networks.train()
-        self.average = WeightAverage(self.step.networks, run.average_decay)
-        self.optimizers = {player.name: self._optimizer(player) for player in self.step.players}
+    def __init__(
+        self,
+        run: TrainRun,
+        world: World,
+        layout: Layout,
+        *,
+        loader: Loader,
+        store: CheckpointStore,
+        info: CheckpointInfo,
+        supervisor: Supervisor | None = None,
+        observers: Observer | None = None,
+        validate: Validate | None = None,
+        log_folder: Path | None = None,
+        flops_per_step: float | None = None,
+    ) -> None:
+        self.run, self.world, self.layout = run, world, layout
         self.num_steps_done = 0
-        self._stopping = False
+        self.store = store
+        self._loader, self._info = loader, info
+        self._supervisor = supervisor or Supervisor()
+        self._observers = (observers if world.is_first else None) or Observer()
+        self._validate, self._log_folder, self._flops_per_step = validate, log_folder, flops_per_step
+        self._agreement = Agreement(world)
+        self._guard = DivergenceGuard()
+        self._judged_at = 0
+        self._losses: Mapping[str, Mapping[str, float]] = {}
+        self._gradient_norms: Mapping[str, float] = {}
+        self._whole, self._told_of = (0, ""), 0
 
-    @cached_property
-    def batches(self) -> Batches:
-        """The run's data, opened when the first step asks for it: to export weights takes none."""
-        return self.run.data.batches(self.cache, seed=self.run.seed, batch_size=self.run.batch_size)
+    def fit(self, num_steps: int | None = None) -> str:
+        """Takes up the newest checkpoint, then steps until `num_steps` are done in all (None: the whole run).
 
-    def resume(self) -> None:
-        """Takes up the folder's checkpoint.
-
-        Raises:
-            ConfigError: there is none, or it is another run's.
-        """
-        checkpoint = Checkpoint.read(self.folder)
-        if checkpoint.run != self.run.name:
-            raise ConfigError(f"{self.folder}: holds a checkpoint of {checkpoint.run}, not of {self.run.name}")
-        self.step.networks.load_state_dict(checkpoint.networks)
-        self.average.networks.load_state_dict(checkpoint.averages)
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(checkpoint.optimizers[name])
-        self.num_steps_done = checkpoint.num_steps_done
-
-    def stop(self) -> None:
-        """Ends `fit` after the step that is under way, with a checkpoint; safe in a signal handler."""
-        self._stopping = True
-
-    def fit(self, num_steps: int | None = None) -> None:
-        """Steps until `num_steps` are done in all (None: the whole run), with a checkpoint now and then and at the end.
+        Returns:
+            `done`, or who asked to stop; a checkpoint of the last step is whole either way.
 
         Raises:
-            ArithmeticError: a loss that is no finite number; the last checkpoint is from before it.
+            DivergedError: a loss ran away or is no finite number; the last checkpoint is from before it.
+            ConfigError: the checkpoint there is another run's.
         """
         end = self.run.num_steps if num_steps is None else min(num_steps, self.run.num_steps)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        logged_at = time.monotonic()
-        logged_step = self.num_steps_done
-        while self.num_steps_done < end and not self._stopping:
-            losses = self._make_step(self.num_steps_done)
+        if (found := self.store.resume(self.layout.state, self._info)) is not None:
+            self.num_steps_done, self._info = found.num_steps_done, self._info.at(found.num_steps_done, found.metrics)
+        self._judged_at = self._told_of = self.num_steps_done
+        self._observers.started(self._facts())
+        try:
+            reason = self._step_until(end)
+            self._keep(whole_now=True)
+        except BaseException as error:
+            self._observers.stopped(self.num_steps_done, f"{type(error).__name__}: {error}")
+            raise
+        self._observers.stopped(self.num_steps_done, reason)
+        return reason
+
+    def close(self) -> None:
+        """Ends the loading processes, the save under way and the workers' agreement; to be called on every worker."""
+        self._loader.close()
+        self.store.close()
+        self._agreement.close()
+
+    def _step_until(self, end: int) -> str:
+        batches = self._loader.iterate(self.num_steps_done)
+        since = _Since(step=self.num_steps_done)
+        while self.num_steps_done < end:
+            self._agreement.cast(self._supervisor.wish())
+            asked = time.monotonic()
+            batch = next(batches)
+            since.waited_s += time.monotonic() - asked
+            moved = self._make_step(batch)
             self.num_steps_done += 1
-            now = time.monotonic()
-            if self.num_steps_done % self.run.log_every_steps == 0 or self.num_steps_done == end:
-                rate = (self.num_steps_done - logged_step) * self.run.batch_size / (now - logged_at)
-                self._log(losses, rate)
-                logged_at, logged_step = now, self.num_steps_done
-            if self.num_steps_done % self.run.checkpoint_every_steps == 0:
-                self.keep()
-        self.keep()
+            self._note(batch, moved)
+            if self._is_turn(self.run.log_every_steps, end):
+                since = self._report(moved, batch, since)
+            if self.run.validate_every_steps and self._is_turn(self.run.validate_every_steps, end):
+                self._draw_validation()
+            wish = self._agreement.read()
+            if wish is Wish.LOOK:
+                wish = self._supervisor.look()
+            if wish is Wish.STOP:
+                return next(filter(None, self.world.gather(self._supervisor.reason)), "stopped")
+            if wish is Wish.KEEP or self._is_turn(self.run.checkpoint_every_steps, end):
+                self._keep(whole_now=wish is Wish.KEEP)
+        return DONE
 
-    def keep(self) -> None:
-        """Writes the checkpoint."""
-        Checkpoint(
-            run=self.run.name,
-            num_steps_done=self.num_steps_done,
-            networks=self.step.networks.state_dict(),
-            averages=self.average.networks.state_dict(),
-            optimizers={name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-        ).write(self.folder)
+    def _is_turn(self, every: int, end: int) -> bool:
+        return self.num_steps_done % every == 0 or self.num_steps_done == end
 
-    def _make_step(self, step: int) -> Mapping[str, StepLoss]:
-        batch = self.batches.at(step)
-        # Dropout draws from the global generator; noise is the rows' own. All are functions of the step.
-        torch.manual_seed(_seed(self.run.seed, "dropout", step))
-        first = step * self.run.batch_size
-        seeds = tuple(_seed(self.run.seed, "row", index) for index in range(first, first + self.run.batch_size))
-        moment = Moment(progress=step / self.run.num_steps, seeds=seeds)
+    def _make_step(self, batch: LoadedBatch) -> Mapping[str, Moved]:
+        step, run = self.num_steps_done, self.run
         factor = learning_rate_factor(
-            step,
-            self.run.num_steps,
-            num_warmup_steps=self.run.num_warmup_steps,
-            decay=self.run.decay,
-            floor=self.run.decay_floor,
+            step, run.num_steps, num_warmup_steps=run.num_warmup_steps, decay=run.decay, floor=run.decay_floor
         )
-        losses = {}
-        for player in self.step.players:
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.run.precision == "bfloat16"):
-                loss = self.step.loss(player.name, batch, moment)
-            if not math.isfinite(value := float(loss.total.detach())):
-                raise ArithmeticError(f"{self.run.name}: step {step}: the loss of {player.name} is {value}")
-            optimizer = self.optimizers[player.name]
-            optimizer.zero_grad(set_to_none=True)
-            loss.total.backward()
-            for group in optimizer.param_groups:
-                group["lr"] = player.learning_rate * factor
-                nn.utils.clip_grad_norm_(group["params"], self.run.max_gradient_norm)
-            optimizer.step()
-            losses[player.name] = loss
-        self.average.update(self.step.networks, step)
-        return losses
+        parts = list(self._parts(batch))
+        moved = {moves.player.name: moves.make(parts, factor) for moves in self.layout.moves}
+        average_buffers(self.layout.step.networks, self.world)
+        self.layout.average.update(self.layout.step.networks, step)
+        return moved
 
-    def _optimizer(self, player: Player) -> torch.optim.AdamW:
-        parameters = [p for name in player.networks for p in self.step.networks[name].parameters()]
-        return torch.optim.AdamW(
-            parameters, lr=player.learning_rate, betas=player.betas, weight_decay=player.weight_decay, eps=1e-7
+    def _parts(self, batch: LoadedBatch) -> Iterator[Part]:
+        """This worker's rows, cut as they would be among `num_accumulated` times as many workers."""
+        columns = {
+            name: column.to(self.world.device, non_blocking=True, copy=False) for name, column in batch.columns.items()
+        }
+        num_rows, num_workers = len(batch.global_indexes), self.world.num_workers
+        # As many on every worker, though one may have a row more: each part's backward pass takes all of them.
+        num_parts = min(self.run.num_accumulated, self.run.batch_size // num_workers)
+        seeds = row_seeds(self.run.seed, batch.global_indexes)
+        for number in range(num_parts):
+            rows = slice(number * num_rows // num_parts, (number + 1) * num_rows // num_parts)
+            yield Part(
+                batch={name: column[rows] for name, column in columns.items()},
+                moment=Moment(progress=self.num_steps_done / self.run.num_steps, seeds=seeds[rows]),
+                weight=(rows.stop - rows.start) * num_workers / self.run.batch_size,
+                dropout_row=batch.global_indexes[rows.start],
+            )
+
+    def _note(self, batch: LoadedBatch, moved: Mapping[str, Moved]) -> None:
+        losses = {player: move.loss for player, move in moved.items()}
+        norms: dict[str, Tensor] = {player: move.gradient_norm for player, move in moved.items()}
+        self._guard.note(self.num_steps_done, batch.ids, losses, norms)
+
+    def _report(self, moved: Mapping[str, Moved], batch: LoadedBatch, since: _Since) -> _Since:
+        self._judge()
+        self._hear_of(self.store.poll())
+        now = time.monotonic()
+        num_steps = self.num_steps_done - since.step
+        seconds = (now - since.time) / num_steps
+        self._observers.stepped(
+            StepReport(
+                step=self.num_steps_done,
+                losses=self._losses,
+                samples_per_s=self.run.batch_size / seconds,
+                step_s=seconds,
+                waited_s=since.waited_s / num_steps,
+                left_out={player: move.loss.left_out for player, move in moved.items() if move.loss.left_out},
+                learning_rates={
+                    moves.player.name: float(moves.optimizer.param_groups[0]["lr"]) for moves in self.layout.moves
+                },
+                gradient_norms=self._gradient_norms,
+                memory=Memory.now(self.world.device),
+                ids=batch.ids,
+            )
+        )
+        return _Since(step=self.num_steps_done, time=now)
+
+    def _judge(self) -> None:
+        """Reads all numbers since the last time, and ends the run on every worker where one worker's are bad."""
+        if self._judged_at == self.num_steps_done:
+            return
+        self._judged_at = self.num_steps_done
+        judged = self._guard.judge()
+        gathered = self.world.gather((judged.divergence, judged.losses))
+        for divergence in [divergence for divergence, _ in gathered if divergence is not None][:1]:
+            if self._log_folder is not None and self.world.is_first:
+                record_divergence(self._log_folder, divergence)
+            raise DivergedError(self.run.name, divergence)
+        self._losses, self._gradient_norms = _mean([losses for _, losses in gathered]), judged.gradient_norms
+
+    def _keep(self, *, whole_now: bool) -> None:
+        """Begins a checkpoint of this step; `whole_now` waits for it."""
+        # Spoilt weights must never replace good ones.
+        self._judge()
+        self._hear_of(self.store.save(self.layout.state, self._info.at(self.num_steps_done)))
+        if whole_now:
+            self._hear_of(self.store.wait())
+        # A save ends on each worker in its own time; the launcher is told when all know.
+        step, address = min(self.world.gather(self._whole))
+        if step > self._told_of:
+            self._told_of = step
+            self._supervisor.kept(step, address)
+
+    def _hear_of(self, saved: Saved | None) -> None:
+        if saved is not None and not saved.error:
+            self._whole = saved.info.num_steps_done, saved.address
+            self._observers.kept(*self._whole)
+
+    def _draw_validation(self) -> None:
+        networks = self.layout.averaged_networks()
+        if self._validate is None:
+            return
+        metrics: Mapping[str, float] | None = None
+        if networks is not None:
+            report = self._validate(self.num_steps_done, networks)
+            self._observers.validated(report)
+            metrics = report.metrics
+        self._info = self._info.at(self.num_steps_done, self.world.share(metrics))
+
+    def _facts(self) -> RunFacts:
+        return RunFacts(
+            run=self.run.name,
+            first_step=self.num_steps_done,
+            num_steps=self.run.num_steps,
+            batch_size=self.run.batch_size,
+            num_workers=self.world.num_workers,
+            device=str(self.world.device),
+            precision=self.run.precision,
+            flops_per_step=self._flops_per_step,
+            num_parameters={
+                name: sum(parameter.numel() for parameter in network.parameters())
+                for name, network in self.layout.step.networks.items()
+            },
+            settings=settings_of(self.run),
         )
 
-    def _log(self, losses: Mapping[str, StepLoss], samples_per_s: float) -> None:
-        entry = {"step": self.num_steps_done, "samples_per_s": round(samples_per_s, 2)}
-        for name, loss in losses.items():
-            entry[name] = {key: round(float(term.detach()), 5) for key, term in loss.terms.items()}
-            if loss.left_out:
-                entry[f"{name}_left_out"] = dict(loss.left_out)
-        with (self.folder / LOG_NAME).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
 
-
-def _seed(seed: int, purpose: str, step: int) -> int:
-    digest = hashlib.sha256(f"{seed}:{purpose}:{step}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+def _mean(losses: Sequence[Mapping[str, Mapping[str, float]]]) -> Mapping[str, Mapping[str, float]]:
+    """Of all workers' losses, term by term: each worker's is weighted by its rows already."""
+    return {
+        player: {term: sum(loss[player][term] for loss in losses) / len(losses) for term in terms}
+        for player, terms in losses[0].items()
+    }

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from atelier.errors import ConfigError
+from training.checkpoints.retention import Retention
 from training.data.config import DataConfig
 from training.schedule import Decay
 from training.steps.base import StepConfig
+
+NO_IDENTITY: Mapping[str, Any] = {"identity": False}
+"""Marks a field that says how a run is computed, not which: a run goes on with another value of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +35,7 @@ class TrainRun:
         channels_last: pictures as [B, H, W, C] in memory, which convolutions on accelerators prefer.
         checkpoint_every_steps: a run that goes on after a loss has lost these steps at most, and those made while the
             last checkpoint was on its way.
-        keep_last, keep_best: checkpoints that stay, by age and by the validated metric.
+        keep: which checkpoints stay.
         validate_every_steps: 0 never validates.
         loader_workers: processes a worker that make rows ahead of the step; 0 makes them in the step's own process.
     """
@@ -41,23 +46,22 @@ class TrainRun:
     batch_size: int
     num_steps: int
     seed: int = 0
-    num_accumulated: int = 1
     num_warmup_steps: int = 200
     decay: Decay = "cosine"
     decay_floor: float = 0.02
     average_decay: float = 0.998
     max_gradient_norm: float = 10.0
     precision: Literal["float32", "bfloat16"] = "bfloat16"
-    sharding: Literal["replicated", "sharded"] = "replicated"
-    activation_checkpointing: bool = False
-    compile: bool = False
-    channels_last: bool = False
-    log_every_steps: int = 50
-    checkpoint_every_steps: int = 500
-    keep_last: int = 2
-    keep_best: int = 0
-    validate_every_steps: int = 0
-    loader_workers: int = 0
+    num_accumulated: int = field(default=1, metadata=NO_IDENTITY)
+    sharding: Literal["replicated", "sharded"] = field(default="replicated", metadata=NO_IDENTITY)
+    activation_checkpointing: bool = field(default=False, metadata=NO_IDENTITY)
+    compile: bool = field(default=False, metadata=NO_IDENTITY)
+    channels_last: bool = field(default=False, metadata=NO_IDENTITY)
+    log_every_steps: int = field(default=50, metadata=NO_IDENTITY)
+    checkpoint_every_steps: int = field(default=500, metadata=NO_IDENTITY)
+    keep: Retention = field(default_factory=Retention, metadata=NO_IDENTITY)
+    validate_every_steps: int = field(default=0, metadata=NO_IDENTITY)
+    loader_workers: int = field(default=0, metadata=NO_IDENTITY)
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "num_steps", "num_accumulated", "log_every_steps", "checkpoint_every_steps"):

@@ -1,0 +1,76 @@
+"""A run that was stopped anywhere goes on as if it had not been."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from atelier.errors import ConfigError
+from tests.training.loop.tiny_runs import losses_of, request_for, weights_of
+from training.launch.in_process import train_in_process
+from training.launch.train import open_loop, train
+from training.supervisor import Supervisor
+from training.watch.divergence import DivergedError
+from training.wishes import Wish
+from training.world import World
+
+
+class Interruption(Supervisor):
+    """Asks to stop while a step is under way."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self._left = after
+
+    def wish(self) -> Wish:
+        self._left -= 1
+        if self._left < 0:
+            self.stop("SIGTERM")
+        return super().wish()
+
+
+@pytest.mark.parametrize(("name", "stops"), [("pose", [1, 2, 4]), ("duel", [3])])
+def test_resumed_equals_undisturbed_bit_for_bit(name: str, stops: list[int], tmp_path: Path, cache: Path) -> None:
+    undisturbed = request_for(name, tmp_path / "undisturbed", cache)
+    assert train_in_process(undisturbed, "cpu").is_done
+    stopped = request_for(name, tmp_path / "stopped", cache, resume=True)
+    for before, after in zip([0, *stops], stops, strict=False):
+        outcome = train(stopped, World.alone(), Interruption(after - before - 1))
+        assert (outcome.reason, outcome.num_steps_done) == ("SIGTERM", after)
+    assert train_in_process(stopped, "cpu").is_done
+
+    assert losses_of(stopped) == losses_of(undisturbed)
+    assert len(losses_of(stopped)) == undisturbed.resolved().num_steps
+    mine, theirs = weights_of(stopped), weights_of(undisturbed)
+    assert mine.keys() == theirs.keys() and len(mine) > 20
+    for key, value in theirs.items():
+        assert torch.equal(mine[key], value), key
+
+
+def test_a_run_never_overwrites_another_unasked(tmp_path: Path, cache: Path) -> None:
+    request = request_for("pose", tmp_path, cache, num_steps=1)
+    train_in_process(request, "cpu")
+    with pytest.raises(ConfigError, match="holds checkpoints up to step 1; add --resume"):
+        train_in_process(request, "cpu")
+    with pytest.raises(ConfigError, match="num_steps: the checkpoint has 1, this run 6"):
+        train_in_process(request_for("pose", tmp_path, cache, resume=True), "cpu")
+    with pytest.raises(ConfigError, match=r"learning_rate.*no such field"):
+        train_in_process(request_for("pose", tmp_path, cache, learning_rate=1.0), "cpu")
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_names_its_rows(tmp_path: Path, cache: Path) -> None:
+    request = request_for("pose", tmp_path, cache, log_every_steps=6)
+    loop = open_loop(request, World.alone())
+    poisoned = dataclasses.replace(request, resume=True)
+    loop.fit(num_steps=2)
+    loop = open_loop(poisoned, World.alone())
+    parameter = next(loop.layout.step.networks.parameters())
+    parameter.register_hook(lambda gradient: gradient * torch.nan)
+    # Told of before the checkpoint of step 4, though it was step 3 and numbers are read with step 6 only.
+    with pytest.raises(DivergedError, match=r"step 3: gradient_norm of pose is nan, no finite number; rows "):
+        loop.fit()
+    assert [info.num_steps_done for info in loop.store.kept] == [2]
+    assert (tmp_path / "pose/log/divergence.json").is_file()

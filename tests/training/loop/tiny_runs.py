@@ -1,0 +1,107 @@
+"""Whole runs of seconds, by names that a launcher's workers can import: `tests.training.loop.tiny_runs:pose`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from atelier.models.pose.config import PoseNetConfig
+from atelier.models.viton_hd import VitonHDConfig
+from atelier.models.viton_hd.networks_discriminators import SEGMENTATION_CRITIC_INPUTS, DiscriminatorConfig
+from training.checkpoints import Retention
+from training.checkpoints.manifest import INDEX_NAME, Index
+from training.data.closet_source import ClosetConfig
+from training.data.config import DataConfig
+from training.data.look import LookColumns
+from training.data.try_on import TryOnColumns
+from training.launch.request import TrainRequest
+from training.run import TrainRun
+from training.steps.pose import PoseStepConfig
+from training.steps.segmentation import SegmentationStepConfig
+from training.watch.settings import WatchSettings
+from training.watch.step_log import read_steps
+
+SIZE = (64, 64)
+
+
+def pose() -> TrainRun:
+    """One player, running statistics, three epochs of six looks."""
+    model = PoseNetConfig(input_size=SIZE, widths=(8, 8, 12, 12, 12), decoder_widths=(12, 8, 8))
+    return TrainRun(
+        name="pose",
+        data=DataConfig(closet=ClosetConfig(kind="looks", num_samples=6, size=SIZE), columns=LookColumns()),
+        step=PoseStepConfig(model=model),
+        batch_size=4,
+        num_steps=6,
+        num_warmup_steps=2,
+        log_every_steps=1,
+        checkpoint_every_steps=2,
+        precision="float32",
+        keep=Retention(num_last=2),
+    )
+
+
+def duel() -> TrainRun:
+    """Two players, noise and dropout: the segmentation generator against its critic."""
+    model = VitonHDConfig(
+        working_size=SIZE,
+        segmentation_size=(32, 32),
+        segmentation_widths=(8, 12, 16),
+        blur_kernel=3,
+        blur_sigma=0.8,
+        matching_size=SIZE,
+        matching_widths=(8, 8, 12, 12),
+        regression_widths=(12, 12, 8, 12),
+        alias_widths=(12, 8, 8, 12),
+        alias_hidden=4,
+        alias_injected=4,
+        num_misaligned_blocks=2,
+    )
+    critic = DiscriminatorConfig(in_channels=SEGMENTATION_CRITIC_INPUTS, width=4, num_layers=2)
+    return TrainRun(
+        name="duel",
+        data=DataConfig(closet=ClosetConfig(kind="try_on", num_samples=6, size=SIZE), columns=TryOnColumns()),
+        step=SegmentationStepConfig(model=model, critic=critic, dropout=0.3),
+        batch_size=4,
+        num_steps=6,
+        num_warmup_steps=2,
+        log_every_steps=1,
+        checkpoint_every_steps=2,
+        precision="float32",
+        keep=Retention(num_last=2),
+    )
+
+
+def request_for(name: str, output: Path, cache: Path, *, resume: bool = False, **overrides: Any) -> TrainRequest:
+    """One of these runs, asked for by the name that any process can import."""
+    return TrainRequest(
+        run=f"{__name__}:{name}",
+        output=str(output),
+        cache=cache,
+        overrides=overrides,
+        resume=resume,
+        watch=WatchSettings(quiet=True),
+    )
+
+
+def losses_of(request: TrainRequest) -> list[Any]:
+    """The losses of every step by player and term, as logged."""
+    return [entry["losses"] for entry in read_steps(Path(request.address("log")))]
+
+
+def weights_of(request: TrainRequest) -> dict[str, Tensor]:
+    """Every tensor of the newest checkpoint: networks, averages and optimizers."""
+    [*_, folder] = sorted(Path(request.address("checkpoints")).iterdir())
+    index = Index.from_bytes((folder / INDEX_NAME).read_bytes())
+    tensors = {}
+    for name, stored in index.tensors.items():
+        whole = torch.empty(stored.shape, dtype=getattr(torch, stored.dtype))
+        for piece in stored.pieces:
+            box = tuple(slice(at, at + size) for at, size in zip(piece.offsets, piece.sizes, strict=True))
+            whole[box] = load_file(folder / piece.file)[piece.key]
+        tensors[name] = whole
+    return tensors

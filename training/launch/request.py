@@ -1,0 +1,101 @@
+"""What is asked of a launcher: small and picklable, so that it crosses to any worker."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from atelier import storage
+from atelier.errors import ConfigError
+from training.checkpoints import CheckpointStore
+from training.run import TrainRun
+from training.watch.settings import WatchSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRequest:
+    """A run, from where and to where.
+
+    Args:
+        run: one of `training.runs`, or `package.module:function` of another that gives a `TrainRun`.
+        output: folder of runs, local or `s3://`; this one's lies in `output/name`.
+        data: address of its data; None draws what the run names.
+        cache: folder of each machine for drawn and fetched data.
+        overrides: fields of the run with other values than its own.
+        resume: may go on from checkpoints that are there; else they refuse the run.
+        command: that was typed, for the model card.
+    """
+
+    run: str
+    output: str
+    data: str | None = None
+    cache: Path = Path("~/.cache/atelier")
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    resume: bool = False
+    watch: WatchSettings = field(default_factory=WatchSettings)
+    command: str = ""
+
+    def resolved(self) -> TrainRun:
+        """The run, its overrides in place.
+
+        Raises:
+            ConfigError: no such run, or no such field.
+        """
+        run = _named(self.run)
+        names = {field.name for field in dataclasses.fields(run)}
+        if unknown := sorted(set(self.overrides) - names):
+            raise ConfigError(f"run {run.name}: overrides {unknown}: a run has no such field; it has {sorted(names)}")
+        return dataclasses.replace(run, **self.overrides)
+
+    @property
+    def runs_folder(self) -> Path:
+        """Where earlier runs' exported weights lie on this machine."""
+        return self.cache_folder / "runs" if storage.is_s3(self.output) else Path(self.output)
+
+    @property
+    def cache_folder(self) -> Path:
+        """`cache`, with the home folder of whoever reads it."""
+        return self.cache.expanduser()
+
+    def address(self, name: str) -> str:
+        """Of something in the run's own folder."""
+        return storage.join(storage.join(self.output, self.resolved().name), name)
+
+    def refuse_overwriting(self) -> None:
+        """Looks, before any worker starts, for checkpoints that nobody asked to go on from.
+
+        Workers themselves always take up the newest checkpoint: that is how a run goes on when one of them was lost.
+
+        Raises:
+            ConfigError: there are some, and `resume` was not asked for.
+        """
+        if not self.resume and (info := CheckpointStore(self.address("checkpoints")).latest()) is not None:
+            raise ConfigError(
+                f"{self.address('checkpoints')}: holds checkpoints up to step {info.num_steps_done}; "
+                "add --resume to go on from there, or name another output"
+            )
+
+    def to_bytes(self) -> bytes:
+        """For the worker's side of a launcher that starts processes of its own."""
+        return pickle.dumps(self)
+
+
+def _named(name: str) -> TrainRun:
+    module_name, _, function = name.partition(":")
+    if not function:
+        # Here, since every run imports every network: a driver that only starts workers never needs them.
+        from training.runs import named
+
+        return named(name)
+    try:
+        run = getattr(importlib.import_module(module_name), function)()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"run {name!r}: cannot be imported: {error}") from error
+    if not isinstance(run, TrainRun):
+        raise ConfigError(f"run {name!r}: gives a {type(run).__name__}, must give a TrainRun")
+    return run

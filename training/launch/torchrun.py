@@ -1,0 +1,83 @@
+"""A run under torchrun: one process a worker, on this machine or on many, started again when one of them is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from types import FrameType
+
+import psutil
+import torch
+import torch.distributed as dist
+
+from training.launch.request import TrainRequest
+from training.launch.train import TrainOutcome, train
+from training.supervisor import Supervisor, stopping_on_signals
+from training.world import World
+
+COLLECTIVE_TIMEOUT = timedelta(hours=1)
+"""The first worker validates while the others wait for it in a collective; torch's 10 minutes can be too few."""
+
+
+def is_torchrun_worker() -> bool:
+    """Whether torchrun started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def backend_for(device: torch.device) -> str:
+    """The process group's: gloo besides an accelerator's own, for objects and for asynchronous checkpoints."""
+    return "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+
+
+def train_under_torchrun(request: TrainRequest) -> TrainOutcome:
+    """Trains as the worker that torchrun's environment says; a SIGTERM to any worker ends all with a checkpoint.
+
+    Raises:
+        AtelierError: as `train`; or checkpoints are there at the first start, and nobody asked to go on from them.
+    """
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        request.refuse_overwriting()
+    rank, num_workers, local_rank = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    device = torch.device("cpu")
+    if torch.cuda.is_available():
+        device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(device)
+    world = World(rank=rank, num_workers=num_workers, local_rank=local_rank, device=device)
+    supervisor = Supervisor()
+    with stopping_on_signals(supervisor):
+        dist.init_process_group(backend_for(device), timeout=COLLECTIVE_TIMEOUT)
+        outcome = train(request, world, supervisor)
+        # Not in a `finally`: with a worker lost, this would wait for it.
+        dist.destroy_process_group()
+    return outcome
+
+
+def start_torchrun(arguments: Sequence[str], *, num_workers: int, max_restarts: int) -> int:
+    """Starts `python -m training` with these arguments on so many workers of this machine; gives its exit status.
+
+    SIGTERM and SIGINT reach each worker once: sent to torchrun, it would kill those that take long to write.
+    """
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_workers)]
+    command += ["--max-restarts", str(max_restarts), "-m", "training", *arguments]
+    # A session of its own: a Ctrl-C would otherwise reach torchrun and the workers besides.
+    agent = subprocess.Popen(command, start_new_session=True)
+    stopped = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopped
+        if stopped:
+            agent.send_signal(number)
+        stopped = True
+        for worker in psutil.Process(agent.pid).children():
+            worker.terminate()
+
+    before = {int(number): signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        return agent.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
