@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from atelier import storage
 from atelier.errors import ConfigError
 from training.data.batches import Batches
-from training.data.closet_pool import ClosetPool
 from training.data.closet_source import ClosetConfig
 from training.data.dataset import Columns, Dataset
+from training.data.locks import alone
 from training.data.order import SampleOrder
-
-CLOSET = "closet"
-"""The address of drawn data, which lies nowhere."""
+from training.data.preparing.here import prepare_here
+from training.data.preparing.plan import Preparation, plan
+from training.data.shards import INDEX_NAME, ShardDataset
+from training.data.sources.closet import ClosetSource
+from training.data.sources.finding import CLOSET, LayoutSettings, find_source
+from training.data.sources.source import Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,27 +26,83 @@ class DataConfig:
 
     Args:
         columns: from a sample to what the step reads, augmented.
-        closet: what is drawn where a run is given no other data.
+        closet: what is drawn where a run is given no other data; None where it must be given some.
+        layout: how a folder in a data set's layout is read; None: at the closet's size, with what the folder brings.
     """
 
     columns: Columns
-    closet: ClosetConfig
+    closet: ClosetConfig | None = None
+    layout: LayoutSettings | None = None
+
+    def __post_init__(self) -> None:
+        if self.closet is None and self.layout is None:
+            raise ConfigError("data: closet and layout are both None; one must say the working size")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Working size (H, W) of any data that the run learns from."""
+        settings = self.layout or self.closet
+        assert settings is not None
+        return settings.size
 
     def open(self, address: str | None, cache: Path) -> Dataset:
-        """The samples at an address; None or `closet`: drawn ones.
+        """The samples at an address, prepared first where they are not yet. All processes of a machine may call it.
 
         Args:
-            cache: folder of this machine where drawn and fetched data is kept.
+            address: a folder or `s3://` prefix of prepared data, or of a layout (`deepfashion:/data/fashion` names it,
+                otherwise it is detected); None or `closet`: drawn.
+            cache: folder of this machine where drawn, prepared and fetched data is kept.
 
         Raises:
-            ConfigError: there is no data set at the address that the run could learn from.
+            CatalogError: there is no data set at the address, or one that cannot be read.
+            ConfigError: the data set is not what the run's step can read.
         """
-        if address not in (None, CLOSET):
-            raise ConfigError(f"data: {address!r}: must be {CLOSET!r}")
-        return ClosetPool(self.closet, cache)
+        if address is not None and is_prepared(address):
+            return self._checked(ShardDataset(address, cache), address)
+        preparation = self.preparation(address, cache)
+        with alone(Path(f"{preparation.output}.lock")):
+            prepare_here(preparation)
+        return self._checked(ShardDataset(preparation.output, cache), address or CLOSET)
+
+    def preparation(self, address: str | None, cache: Path) -> Preparation:
+        """What `open` would prepare under `cache`, in a folder that is named for its content."""
+        preparation = plan(self.source(address), str(cache / "prepared"))
+        kind = str(preparation.identity["kind"])
+        return preparation.into(str(cache / "prepared" / f"{kind}-{preparation.fingerprint[:16]}"))
+
+    def source(self, address: str | None) -> Source:
+        """What lies at an address, not yet prepared."""
+        if address is not None and address != CLOSET:
+            return find_source(address, self.layout or LayoutSettings(size=self.size))
+        if self.closet is None:
+            raise ConfigError(
+                f"data: is {address!r}; this run draws none of its own, so it must be a folder or s3:// prefix of "
+                "prepared data or of a data set"
+            )
+        return ClosetSource(config=self.closet)
 
     def batches(self, cache: Path, *, seed: int, batch_size: int) -> Batches:
         """The batches of a run; pictures are kept under `cache`."""
         pool = self.open(None, cache)
         order = SampleOrder(seed, pool.num_samples)
         return Batches(pool=pool, columns=self.columns, order=order, batch_size=batch_size)
+
+    def _checked(self, dataset: ShardDataset, address: str) -> ShardDataset:
+        columns = {column.name: column for column in dataset.index.columns}
+        reader = type(self.columns).__name__
+        if absent := sorted(set(self.columns.reads) - set(columns)):
+            raise ConfigError(f"data {address}: lacks {absent}, which {reader} reads; it has {sorted(columns)}")
+        size = self.size
+        for name in self.columns.reads:
+            shape = columns[name].shape
+            if columns[name].dtype == "uint8" and len(shape) >= 2 and shape[:2] != tuple(size):
+                raise ConfigError(
+                    f"data {address}: column {name!r}: is {shape[0]}x{shape[1]} pixels, the run works at "
+                    f"{size[0]}x{size[1]}; prepare the data at that size"
+                )
+        return dataset
+
+
+def is_prepared(address: str) -> bool:
+    """Whether whole prepared data lies at an address."""
+    return address != CLOSET and storage.exists(storage.join(address, INDEX_NAME))

@@ -22,8 +22,8 @@ from atelier.models.viton_hd.networks_discriminators import (
     SEGMENTATION_CRITIC_INPUTS,
     DiscriminatorConfig,
 )
-from training.data.closet_source import ClosetConfig
 from training.data.config import DataConfig
+from training.data.sources.finding import LayoutSettings
 from training.data.try_on import TryOnColumns
 from training.run import TrainRun
 from training.steps.alias import AliasStepConfig
@@ -32,7 +32,7 @@ from training.steps.matching import MatchingStepConfig
 from training.steps.segmentation import SegmentationStepConfig
 
 PAIRS = DataConfig(
-    closet=ClosetConfig(kind="try_on", num_samples=11_647, size=(1024, 768)),
+    layout=LayoutSettings(size=(1024, 768)),
     columns=TryOnColumns(mirror=False, largest_gap=0.0),  # no source names an augmentation
 )
 

@@ -1,0 +1,63 @@
+"""Preparing on this machine alone, by its own cores: for data that is drawn, or small."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from training.data.preparing.part import Part, PartRecord, make_part
+from training.data.preparing.plan import Preparation
+from training.data.shards.index import ShardIndex
+from training.data.sources.source import Maker, Source
+
+_FEW_ROWS = 64
+"""Up to as many are made in this process: a process more takes seconds to start."""
+
+
+def prepare_here(preparation: Preparation, *, num_processes: int | None = None) -> ShardIndex:
+    """Makes what is still to make, and gives the index.
+
+    Args:
+        num_processes: None: one a core; 1 makes all in this process.
+    """
+    if (index := preparation.finished()) is not None:
+        return index
+    todo, records = preparation.pending()
+    wanted = num_processes or (num_cores() if sum(len(part.rows) for part in todo) > _FEW_ROWS else 1)
+    made = _by_processes if (count := min(wanted, len(todo))) > 1 else _alone
+    return preparation.finish([*records, *made(preparation.source, todo, count)])
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _alone(source: Source, parts: Sequence[Part], count: int) -> Iterator[PartRecord]:
+    if parts:
+        maker = source.build()
+        yield from (make_part(maker, part) for part in parts)
+
+
+def _by_processes(source: Source, parts: Sequence[Part], count: int) -> Iterator[PartRecord]:
+    # Not forked: this process may hold a process group, a Ray connection or an accelerator.
+    with ProcessPoolExecutor(
+        count, mp_context=get_context("spawn"), initializer=_Process.start, initargs=(source,)
+    ) as processes:
+        yield from processes.map(_Process.make, parts)
+
+
+class _Process:
+    """What one of the processes holds: the maker, built once."""
+
+    maker: Maker
+
+    @classmethod
+    def start(cls, source: Source) -> None:
+        cls.maker = source.build()
+
+    @classmethod
+    def make(cls, part: Part) -> PartRecord:
+        return make_part(cls.maker, part)
