@@ -4,6 +4,7 @@ AtelierError
 ├── ConfigError            settings that contradict each other or do not fit the model
 ├── CatalogError           a catalog that cannot be read at all (a bad row is a rejected row, not this)
 ├── LedgerError            an output whose own records are absent or contradict each other
+├── MismatchError          sets of pictures that cannot be held against each other; lists the names
 ├── WeightsError           a checkpoint or weight folder that does not fit; lists every key that is off
 ├── StorageError           an address that cannot be read or written
 │   ├── NotFound           nothing lies at the address
@@ -20,6 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+_SHOWN_NAMES = 10
+
 
 class AtelierError(Exception):
     """The root of every error that Atelier raises on purpose."""
@@ -35,6 +38,24 @@ class CatalogError(AtelierError):
 
 class LedgerError(AtelierError):
     """An output whose own records are absent or contradict each other."""
+
+
+class MismatchError(AtelierError):
+    """Sets of pictures that cannot be held against each other.
+
+    Args:
+        reason: what is wrong with the pictures named.
+        names: of the pictures; the message gives the first ten.
+    """
+
+    def __init__(self, reason: str, names: Sequence[str] = ()) -> None:
+        self.reason, self.names = reason, tuple(names)
+        shown = ", ".join(self.names[:_SHOWN_NAMES])
+        more = f" and {len(self.names) - _SHOWN_NAMES} more" if len(self.names) > _SHOWN_NAMES else ""
+        super().__init__(f"{reason}: {shown}{more}" if names else reason)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.reason, self.names)
 
 
 class StageContractError(AtelierError):
@@ -61,7 +82,7 @@ class WeightsError(AtelierError):
         mis_shaped: Sequence[tuple[str, tuple[int, ...], tuple[int, ...]]] = (),
         reason: str = "",
     ) -> None:
-        self.source = source
+        self.source, self.reason = source, reason
         self.missing, self.unexpected, self.mis_shaped = tuple(missing), tuple(unexpected), tuple(mis_shaped)
         lines = [f"{source}: {reason or 'the weights do not fit the network'}"]
         for title, keys in (("missing", self.missing), ("unexpected", self.unexpected)):

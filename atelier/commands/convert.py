@@ -17,13 +17,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     viton_hd.add_argument("--alias", type=Path, required=True, help="alias_final.pth")
     viton_hd.add_argument("--out", type=Path, required=True, help="the folder to write")
 
+    pidm = papers.add_parser("pidm", help="PIDM: last.pt, or a state dict taken out of it")
+    published = pidm.add_mutually_exclusive_group(required=True)
+    published.add_argument("--checkpoint", type=Path, help="last.pt, whose `ema` entry is taken")
+    published.add_argument("--state-dict", type=Path, help="a file of that entry alone")
+    pidm.add_argument("--size", choices=("256x256", "512x352"), default="256x256", help="what it was trained at (HxW)")
+    pidm.add_argument("--out", type=Path, required=True, help="the folder to write")
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Converts and says where the weights lie and which digest they have."""
+    digest = {"viton_hd": _viton_hd, "pidm": _pidm}[arguments.paper](arguments)
+    sys.stdout.write(f"{arguments.out}: {arguments.paper}, sha256 {digest}\n")
+    return 0
+
+
+def _viton_hd(arguments: argparse.Namespace) -> str:
     from atelier.models.viton_hd.convert import convert
 
-    digest = convert(
+    return convert(
         segmentation=arguments.segmentation, matching=arguments.matching, alias=arguments.alias, out=arguments.out
     )
-    sys.stdout.write(f"{arguments.out}: viton_hd, sha256 {digest}\n")
-    return 0
+
+
+def _pidm(arguments: argparse.Namespace) -> str:
+    from atelier.models.pidm import pidm_256, pidm_512
+    from atelier.models.pidm.convert import convert
+
+    config = {"256x256": pidm_256, "512x352": pidm_512}[arguments.size]()
+    return convert(checkpoint=arguments.checkpoint, state_dict=arguments.state_dict, out=arguments.out, config=config)

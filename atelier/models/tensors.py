@@ -23,6 +23,10 @@ AgnosticParse = Float[Tensor, "batch 13 height width"]  # one-hot of VITON-HD's 
 SegmentationMap = Float[Tensor, "batch 13 map_height map_width"]  # per-class probability (sigmoid) or logit
 SegmentationNoise = Float[Tensor, "batch 1 noise_height noise_width"]  # {0, 1}, P(1) = P(Z > 1) = 0.1587
 
+NoisyPicture = Float[Tensor, "batch 3 height width"]  # RGB under noise, unbounded
+PoseMap = Float[Tensor, "batch 20 height width"]  # [0, 1]: 3 of the skeleton's colours, 17 distances to limbs
+EpsVariance = Float[Tensor, "batch 6 height width"]  # predicted noise, then where between the variance's bounds
+
 Features = Float[Tensor, "batch channels height width"]  # unbounded
 Theta = Float[Tensor, "batch 50"]  # 25 x-offsets, then 25 y-offsets of control points, [-1, 1] of half the picture
 ControlPoints = Float[Tensor, "batch points 2"]  # (x, y) in [-1, 1] of the picture, before any clamp

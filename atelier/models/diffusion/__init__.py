@@ -1,0 +1,1 @@
+"""What diffusion models share: noise schedules, denoisers, guidance and samplers."""

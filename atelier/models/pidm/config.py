@@ -1,0 +1,127 @@
+"""What a PIDM is built from: sizes and widths, published or small, and the noise it is trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from atelier.errors import ConfigError
+
+MODEL_NAME = "pidm"
+POSE_CHANNELS = 20
+"""Of a pose map: 3 of the coloured skeleton, 17 of distances to limbs."""
+Guidance = Literal["none", "released", "disentangled", "nested"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PidmConfig:
+    """Sizes are (height, width) in pixels. The defaults are the published network's at 256x256."""
+
+    working_size: tuple[int, int] = (256, 256)
+    """What the weights are trained for; other sizes run, `check_size` says which."""
+
+    width: int = 128
+    """Channels at full resolution."""
+    multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 4)
+    """Channels of each level in multiples of `width`, fine to coarse; one halving lies between two levels."""
+    num_blocks: int = 2
+    """Residual blocks of a level going down; going up there is one more."""
+    texture_strides: tuple[int, ...] = (8, 16, 32)
+    """Where texture diffusion blocks are: pixels of the picture per position; one down, one up, and one in the middle
+    where the coarsest level is among them."""
+    num_groups: int = 32
+    """Of every group norm; divides the channels of every level."""
+    dropout: float = 0.1
+
+    num_timesteps: int = 1000
+    """Of the linear noise schedule, betas 1e-4 to 2e-2."""
+    guidance: Guidance = "released"
+    """What sampling does unless told otherwise. `disentangled`, the paper's Eq. 6, needs weights that were trained with
+    the pose dropped; the released ones were not."""
+
+    def __post_init__(self) -> None:
+        strides = [2**level for level in range(len(self.multipliers))]
+        if strangers := sorted(set(self.texture_strides) - set(strides)):
+            raise ConfigError(f"texture_strides: {strangers} are none of the levels' strides, which are {strides}")
+        if self.width % 2 or self.num_blocks < 1:
+            raise ConfigError(f"width: is {self.width}, num_blocks: is {self.num_blocks}; must be even and at least 1")
+        for multiplier in self.multipliers:
+            if multiplier * self.width % self.num_groups:
+                raise ConfigError(f"num_groups: {self.num_groups} does not divide {multiplier} x {self.width} channels")
+        if self.guidance not in get_args(Guidance):
+            raise ConfigError(f"guidance: is {self.guidance!r}, must be one of {list(get_args(Guidance))}")
+        self.check_size(self.working_size)
+
+    @property
+    def time_width(self) -> int:
+        """Of the time's vector."""
+        return 4 * self.width
+
+    @property
+    def size_multiple(self) -> int:
+        """Both sides of a picture must be a multiple of this: one halving between two levels."""
+        return 2 ** (len(self.multipliers) - 1)
+
+    def has_texture(self, level: int) -> bool:
+        """Whether a level has texture diffusion blocks; 0 is the finest."""
+        return 2**level in self.texture_strides
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Refuses a picture size whose halvings do not come out even.
+
+        Raises:
+            ConfigError: names the size and the multiple.
+        """
+        height, width = size
+        multiple = self.size_multiple
+        if min(size) < multiple or height % multiple or width % multiple:
+            raise ConfigError(f"working_size: is {height}x{width}, both sides must be multiples of {multiple}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `config.json`, with the model's name."""
+        return {"model": MODEL_NAME, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> PidmConfig:
+        """The config that `to_json` wrote.
+
+        Raises:
+            ConfigError: another model's config, or a field that this one does not have.
+        """
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
+            for name, value in values.items()
+        }
+        model = fields.pop("model", None)
+        if model != MODEL_NAME:
+            raise ConfigError(f"model: is {model!r}, must be {MODEL_NAME!r}")
+        known = {field.name for field in dataclasses.fields(cls)}
+        if strangers := sorted(set(fields) - known):
+            raise ConfigError(f"{', '.join(strangers)}: no such field; PIDM has {', '.join(sorted(known))}")
+        return cls(**fields)
+
+
+def pidm_256() -> PidmConfig:
+    """The published network: 162 M parameters at work, 256x256."""
+    return PidmConfig()
+
+
+def pidm_512() -> PidmConfig:
+    """The published network at the paper's larger size, 512x352."""
+    return PidmConfig(working_size=(512, 352))
+
+
+def pidm_closet() -> PidmConfig:
+    """A small one for 128x96 that trains on a CPU; textures at strides 4, 8 and 16: the published would leave 4x3."""
+    return PidmConfig(
+        working_size=(128, 96),
+        width=24,
+        multipliers=(1, 2, 3, 4, 4),
+        num_blocks=1,
+        texture_strides=(4, 8, 16),
+        num_groups=8,
+        dropout=0.0,
+        guidance="disentangled",
+    )

@@ -1,0 +1,154 @@
+"""PIDM's noise predictor and its texture encoder: a UNet, and the down-going half of the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float, Real
+from torch import Tensor, nn
+
+from atelier.models.pidm.config import POSE_CHANNELS, PidmConfig
+from atelier.models.pidm.networks_blocks import KeysValues, Resample, ResBlock, TextureDiffusionBlock, TimeEmbedding
+from atelier.models.tensors import EpsVariance, NoisyPicture, Picture, PoseMap
+
+Texture = Float[Tensor, "batch _width _height _width_px"]
+"""One of the encoder's feature maps."""
+
+
+class Block(nn.ModuleList):
+    """The layers at one place of a UNet, each given what it takes."""
+
+    def forward(self, features: Tensor, time: Tensor | None, keys_values: Tensor | None) -> Tensor:
+        for layer in self:
+            if isinstance(layer, ResBlock):
+                features = layer(features, time)
+            elif isinstance(layer, TextureDiffusionBlock):
+                features = layer(features, keys_values)
+            else:
+                features = layer(features)
+        return features
+
+
+class TextureEncoder(nn.Module):
+    """The source picture as feature maps: the UNet's down-going half on 3 channels, without time and attention."""
+
+    def __init__(self, config: PidmConfig) -> None:
+        super().__init__()
+        self.input_blocks = _down_blocks(config, num_channels=3, timed=False)
+
+    def forward(self, source: Picture) -> list[Texture]:
+        """One feature map per block, fine to coarse: 18 for the published network."""
+        textures, features = [], source
+        for block in self.input_blocks:
+            features = block(features, None, None)
+            textures.append(features)
+        return textures
+
+
+class UNet(nn.Module):
+    """The noise predictor: noisy picture and pose map concatenated, the source by texture diffusion blocks.
+
+    Down block `k` and up block `k` of N attend to the encoder's maps `k` and `N - 1 - k`, the middle to the last.
+    """
+
+    def __init__(self, config: PidmConfig) -> None:
+        super().__init__()
+        self.time_embed = TimeEmbedding(config.width // 2, config.time_width)
+        self.input_blocks = _down_blocks(config, num_channels=3 + POSE_CHANNELS, timed=True)
+        deepest = config.width * config.multipliers[-1]
+        coarsest = len(config.multipliers) - 1
+        self.middle_block = Block([_res(config, deepest, deepest)])
+        if config.has_texture(coarsest):
+            self.middle_block.append(TextureDiffusionBlock(deepest, config.num_groups))
+        self.middle_block.append(_res(config, deepest, deepest))
+        self.output_blocks = _up_blocks(config)
+        finest = config.width * config.multipliers[0]
+        self.out = nn.Sequential(nn.GroupNorm(config.num_groups, finest), nn.SiLU(), nn.Conv2d(finest, 6, 3, padding=1))
+        for parameter in self.out[-1].parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(
+        self,
+        x_t: NoisyPicture,
+        timestep: Real[Tensor, " batch"],
+        pose_map: PoseMap,
+        keys_values: Sequence[KeysValues],
+    ) -> EpsVariance:
+        """eps in channels 0..2, the learned range's variance in 3..5.
+
+        Args:
+            keys_values: of every texture diffusion block, from `keys_values`.
+        """
+        remaining = iter(keys_values)
+        time = self.time_embed(timestep)
+        features, skips = torch.cat([x_t, pose_map], 1), []
+        for block in self.input_blocks:
+            features = block(features, time, _next_of(block, remaining))
+            skips.append(features)
+        features = self.middle_block(features, time, _next_of(self.middle_block, remaining))
+        for block in self.output_blocks:
+            features = block(torch.cat([features, skips.pop()], 1), time, _next_of(block, remaining))
+        return self.out(features)
+
+    def keys_values(self, textures: Sequence[Texture]) -> list[KeysValues]:
+        """What the texture diffusion blocks take of the source, in the order of the forward pass."""
+        last = len(textures) - 1
+        placed = [*enumerate(self.input_blocks), (last, self.middle_block)]
+        placed += [(last - index, block) for index, block in enumerate(self.output_blocks)]
+        attending = ((index, _texture_block(block)) for index, block in placed)
+        return [block.keys_values(textures[index]) for index, block in attending if block is not None]
+
+
+def _next_of(block: nn.Module, keys_values: Iterator[Tensor]) -> Tensor | None:
+    return None if _texture_block(block) is None else next(keys_values)
+
+
+def _texture_block(block: nn.Module) -> TextureDiffusionBlock | None:
+    return next((layer for layer in block.children() if isinstance(layer, TextureDiffusionBlock)), None)
+
+
+def _res(
+    config: PidmConfig, width_in: int, width_out: int, *, timed: bool = True, resample: Resample = "none"
+) -> ResBlock:
+    return ResBlock(
+        width_in,
+        width_out,
+        time_width=config.time_width if timed else None,
+        num_groups=config.num_groups,
+        dropout=config.dropout,
+        resample=resample,
+    )
+
+
+def _down_blocks(config: PidmConfig, *, num_channels: int, timed: bool) -> nn.ModuleList:
+    """A convolution, then per level its residual blocks, the last with a TDB where the level has one, and a halving."""
+    width = config.width * config.multipliers[0]
+    blocks = [Block([nn.Conv2d(num_channels, width, 3, padding=1)])]
+    for level, multiplier in enumerate(config.multipliers):
+        for _ in range(config.num_blocks):
+            blocks.append(Block([_res(config, width, config.width * multiplier, timed=timed)]))
+            width = config.width * multiplier
+        if timed and config.has_texture(level):
+            blocks[-1].append(TextureDiffusionBlock(width, config.num_groups))
+        if level + 1 < len(config.multipliers):
+            blocks.append(Block([_res(config, width, width, timed=timed, resample="down")]))
+    return nn.ModuleList(blocks)
+
+
+def _up_blocks(config: PidmConfig) -> nn.ModuleList:
+    """Per level one block more than going down, the middle one with a TDB where the level has one, and a doubling."""
+    skips = [config.width * config.multipliers[0]]
+    for level, multiplier in enumerate(config.multipliers):
+        skips += [config.width * multiplier] * (config.num_blocks + (level + 1 < len(config.multipliers)))
+    width, blocks = skips[-1], []
+    for level in reversed(range(len(config.multipliers))):
+        for place in range(config.num_blocks + 1):
+            width_out = config.width * config.multipliers[level]
+            blocks.append(Block([_res(config, width + skips.pop(), width_out)]))
+            width = width_out
+            if place == config.num_blocks // 2 and config.has_texture(level):
+                blocks[-1].append(TextureDiffusionBlock(width, config.num_groups))
+        if level:
+            blocks[-1].append(_res(config, width, width, resample="up"))
+    return nn.ModuleList(blocks)
