@@ -7,8 +7,7 @@ Its authors published no training code. Each figure below has its source beside 
 - (S) the paper's supplement as it is cited; not checked against the text itself, but (R) and (H) agree with it;
 - (ours) nothing published says it.
 
-Its data set (11,647 training pairs, for research only) is a folder of the user's own; without it, drawn pictures of
-the same size and number stand in.
+Its data set (11,647 training pairs, for research only) is a folder of the user's own.
 """
 
 from __future__ import annotations
