@@ -63,7 +63,7 @@ class ShardIndex:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the samples alone: the same wherever, whenever and in how many shards' packing they were made."""
+        """sha256 of the samples alone, in their shards: the same wherever and whenever they were made and packed."""
         contents = [shard.content_sha256 for shard in self.shards]
         identity = [[column.to_json() for column in self.columns], contents]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
