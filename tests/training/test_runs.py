@@ -29,7 +29,8 @@ def test_published_runs_keep_to_what_is_published() -> None:
     assert [run.num_steps for run in (segmentation, matching, alias)] == [200_000, 50_000, 200_000]
     assert [run.batch_size for run in (segmentation, matching, alias)] == [8, 8, 4]
     for run in (segmentation, matching, alias):
-        assert run.data.closet.size == (1024, 768) and run.average_decay == 0 and run.max_gradient_norm == math.inf
+        assert run.data.layout is not None and run.data.layout.size == (1024, 768)
+        assert run.average_decay == 0 and run.max_gradient_norm == math.inf
     assert isinstance(segmentation.step, SegmentationStepConfig) and isinstance(alias.step, AliasStepConfig)
     assert segmentation.step.critic is not None and segmentation.step.critic.in_channels == 34
     assert alias.step.critic is not None and alias.step.critic.in_channels == 10
