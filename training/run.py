@@ -11,6 +11,7 @@ from training.checkpoints.retention import Retention
 from training.data.config import DataConfig
 from training.schedule import Decay
 from training.steps.base import StepConfig
+from training.watch.validation.base import Validation
 
 NO_IDENTITY: Mapping[str, Any] = {"identity": False}
 """Marks a field that says how a run is computed, not which: a run goes on with another value of it."""
@@ -36,7 +37,7 @@ class TrainRun:
         checkpoint_every_steps: a run that goes on after a loss has lost these steps at most, and those made while the
             last checkpoint was on its way.
         keep: which checkpoints stay.
-        validate_every_steps: 0 never validates.
+        validate_every_steps: 0 never validates. validation: which held-out rows are drawn then, and by which stages.
         loader_workers: processes a worker that make rows ahead of the step; 0 makes them in the step's own process.
     """
 
@@ -61,6 +62,7 @@ class TrainRun:
     checkpoint_every_steps: int = field(default=500, metadata=NO_IDENTITY)
     keep: Retention = field(default_factory=Retention, metadata=NO_IDENTITY)
     validate_every_steps: int = field(default=0, metadata=NO_IDENTITY)
+    validation: Validation | None = field(default=None, metadata=NO_IDENTITY)
     loader_workers: int = field(default=0, metadata=NO_IDENTITY)
 
     def __post_init__(self) -> None:

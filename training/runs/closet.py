@@ -10,6 +10,8 @@ from training.run import TrainRun
 from training.steps.alias import AliasStepConfig
 from training.steps.matching import MatchingStepConfig
 from training.steps.segmentation import SegmentationStepConfig
+from training.watch.validation.parts import LayoutValidation, WarpValidation
+from training.watch.validation.try_on import TryOnValidation
 
 TRY_ONS = DataConfig(closet=ClosetConfig(kind="try_on", num_samples=3000), columns=TryOnColumns())
 
@@ -17,13 +19,29 @@ TRY_ONS = DataConfig(closet=ClosetConfig(kind="try_on", num_samples=3000), colum
 def viton_hd_segmentation_closet() -> TrainRun:
     """The segmentation generator of the small VITON-HD."""
     step = SegmentationStepConfig(model=viton_hd_closet(), dropout=0.1)
-    return TrainRun(name="viton_hd_segmentation_closet", data=TRY_ONS, step=step, batch_size=4, num_steps=5500)
+    return TrainRun(
+        name="viton_hd_segmentation_closet",
+        data=TRY_ONS,
+        step=step,
+        batch_size=4,
+        num_steps=5500,
+        validate_every_steps=500,
+        validation=LayoutValidation(),
+    )
 
 
 def viton_hd_matching_closet() -> TrainRun:
     """The geometric matching module of the small VITON-HD."""
     step = MatchingStepConfig(model=viton_hd_closet(), halvings=1)
-    return TrainRun(name="viton_hd_matching_closet", data=TRY_ONS, step=step, batch_size=8, num_steps=4000)
+    return TrainRun(
+        name="viton_hd_matching_closet",
+        data=TRY_ONS,
+        step=step,
+        batch_size=8,
+        num_steps=4000,
+        validate_every_steps=500,
+        validation=WarpValidation(),
+    )
 
 
 def viton_hd_alias_closet() -> TrainRun:
@@ -35,7 +53,15 @@ def viton_hd_alias_closet() -> TrainRun:
         learning_rate=2e-3,
         half_size_until=0.74,
     )
-    return TrainRun(name="viton_hd_alias_closet", data=TRY_ONS, step=step, batch_size=3, num_steps=5600)
+    return TrainRun(
+        name="viton_hd_alias_closet",
+        data=TRY_ONS,
+        step=step,
+        batch_size=3,
+        num_steps=5600,
+        validate_every_steps=400,
+        validation=TryOnValidation(),
+    )
 
 
 def viton_hd_alias_demo() -> TrainRun:
@@ -59,4 +85,6 @@ def viton_hd_alias_demo() -> TrainRun:
         average_decay=0.95,
         log_every_steps=5,
         checkpoint_every_steps=20,
+        validate_every_steps=60,
+        validation=TryOnValidation(),
     )

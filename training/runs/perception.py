@@ -10,6 +10,7 @@ from training.data.look import LookColumns
 from training.run import TrainRun
 from training.steps.parser import ParserStepConfig
 from training.steps.pose import PoseStepConfig
+from training.watch.validation.looks import ParseValidation, PoseValidation
 
 LOOKS = DataConfig(closet=ClosetConfig(kind="looks", num_samples=2000), columns=LookColumns())
 LOOKS_AND_NEGATIVES = DataConfig(
@@ -26,7 +27,15 @@ LABEL_SHARES = (
 def parser_closet() -> TrainRun:
     """The small parser, on people alone."""
     step = ParserStepConfig(model=parsing.parser_closet(), pixel_shares=LABEL_SHARES)
-    return TrainRun(name="parser_closet", data=LOOKS, step=step, batch_size=8, num_steps=2000)
+    return TrainRun(
+        name="parser_closet",
+        data=LOOKS,
+        step=step,
+        batch_size=8,
+        num_steps=2000,
+        validate_every_steps=200,
+        validation=ParseValidation(),
+    )
 
 
 def parser_closet_negatives() -> TrainRun:
@@ -38,16 +47,40 @@ def parser_closet_negatives() -> TrainRun:
         coarse_until=0.3,
         initial=parser_closet.__name__,
     )
-    return TrainRun(name="parser_closet_negatives", data=LOOKS_AND_NEGATIVES, step=step, batch_size=8, num_steps=1400)
+    return TrainRun(
+        name="parser_closet_negatives",
+        data=LOOKS_AND_NEGATIVES,
+        step=step,
+        batch_size=8,
+        num_steps=1400,
+        validate_every_steps=200,
+        validation=ParseValidation(),
+    )
 
 
 def pose_closet() -> TrainRun:
     """The small keypoint network, on people alone."""
     step = PoseStepConfig(model=pose.pose_closet())
-    return TrainRun(name="pose_closet", data=LOOKS, step=step, batch_size=8, num_steps=1000)
+    return TrainRun(
+        name="pose_closet",
+        data=LOOKS,
+        step=step,
+        batch_size=8,
+        num_steps=1000,
+        validate_every_steps=200,
+        validation=PoseValidation(),
+    )
 
 
 def pose_closet_negatives() -> TrainRun:
     """The small keypoint network goes on from `pose_closet`, with pictures that nobody is in among the people."""
     step = PoseStepConfig(model=pose.pose_closet(), learning_rate=1e-3, initial=pose_closet.__name__)
-    return TrainRun(name="pose_closet_negatives", data=LOOKS_AND_NEGATIVES, step=step, batch_size=8, num_steps=1200)
+    return TrainRun(
+        name="pose_closet_negatives",
+        data=LOOKS_AND_NEGATIVES,
+        step=step,
+        batch_size=8,
+        num_steps=1200,
+        validate_every_steps=200,
+        validation=PoseValidation(),
+    )
