@@ -8,14 +8,13 @@ import sys
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from atelier.errors import AtelierError
-from training.checkpoints import CheckpointStore, TrainState
+from training.export import export
 from training.launch.in_process import train_in_process
 from training.launch.request import TrainRequest
 from training.launch.torchrun import is_torchrun_worker, start_torchrun, train_under_torchrun
-from training.runs import RUNS, named
+from training.runs import RUNS
 
 INTERRUPTED = 130
 """Exit status of a run that was asked to stop: its checkpoint is whole, and `--resume` goes on."""
@@ -36,10 +35,16 @@ def main() -> int:
     run.add_argument("--workers", type=int, default=1, help="how many train together")
     run.add_argument("--restarts", type=int, default=3, help="how often lost workers are started again")
     commands.add_parser("list", help="the runs there are")
-    export = commands.add_parser("export", help="a checkpoint's averaged weights as a folder of safetensors")
-    export.add_argument("name", metavar="NAME", help=", ".join(RUNS))
-    export.add_argument("--output", type=Path, required=True, help="folder of runs")
-    export.add_argument("--to", type=Path, required=True, help="the weight folder to write")
+    exporting = commands.add_parser("export", help="a checkpoint as the weight folder that batch and serving load")
+    exporting.add_argument("name", metavar="NAME", help=", ".join(RUNS))
+    exporting.add_argument("--output", required=True, help="folder of runs, local or s3://")
+    exporting.add_argument("--to", type=Path, required=True, help="the weight folder to write")
+    exporting.add_argument("--step", type=int, help="which checkpoint; default: the newest")
+    exporting.add_argument(
+        "--not-averaged", action="store_true", help="the last weights in place of their moving average"
+    )
+    exporting.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="of the stored weights")
+    exporting.add_argument("--licence", default="not stated", help="for the model card")
     arguments = parser.parse_args()
     try:
         return {"run": _run, "list": _list, "export": _export}[arguments.command](arguments)
@@ -79,13 +84,20 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    run = named(arguments.name)
-    step = run.step.build(arguments.output)
-    store = CheckpointStore(str(arguments.output / run.name / "checkpoints"))
-    averaged = [name for player in step.players if player.average for name in player.networks]
-    info = store.load(TrainState(averages=nn.ModuleDict({name: step.networks[name] for name in averaged})))
-    digest = step.export(step.networks, arguments.to, torch.float16)
-    print(f"{arguments.to}: {run.name} after {info.num_steps_done} steps, sha256 {digest}")
+    request = TrainRequest(run=arguments.name, output=arguments.output)
+    made = RUNS.get(arguments.name)
+    exported = export(
+        request.resolved(),
+        request.address("checkpoints"),
+        arguments.to,
+        runs=request.runs_folder,
+        step=arguments.step,
+        averaged=not arguments.not_averaged,
+        dtype=torch.float16 if arguments.dtype == "float16" else None,
+        licence=arguments.licence,
+        about=((made.__doc__ if made else None) or "").partition("\n")[0],
+    )
+    print(f"{arguments.to}: {exported.info.run} after {exported.info.num_steps_done} steps, sha256 {exported.digest}")
     return 0
 
 

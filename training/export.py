@@ -1,0 +1,114 @@
+"""From a checkpoint to the weight folder that batch and serving load by its name or path."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from atelier.errors import ConfigError
+from atelier.weights import CONFIG_NAME, SUFFIX, folder_digest
+from training.card import Card
+from training.checkpoints import CheckpointInfo, CheckpointStore, TrainState
+from training.run import TrainRun
+
+CARD_NAME = "README.md"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What was exported: the checkpoint's facts, and the sha256 of the weight folder."""
+
+    info: CheckpointInfo
+    digest: str
+
+
+def export(
+    run: TrainRun,
+    checkpoints: str,
+    to: Path,
+    *,
+    runs: Path,
+    step: int | None = None,
+    averaged: bool = True,
+    dtype: torch.dtype | None = torch.float16,
+    licence: str = "not stated",
+    about: str = "",
+) -> Exported:
+    """Writes a checkpoint's networks as a weight folder with its card; the checkpoint stays as it is.
+
+    Args:
+        run: whose checkpoint it is; only its step has to be as it was trained.
+        checkpoints: address of the run's checkpoints.
+        to: the weight folder. Earlier weights in it are replaced at the end, and other files beside them are kept.
+        runs: where earlier runs' exported weights lie, for a step that reads them.
+        step: which checkpoint; None is the newest.
+        averaged: the moving average of the weights, or those of the last step.
+        dtype: of the stored tensors; None keeps float32. What a validation grid shows went through float16.
+        licence: for the card.
+        about: a sentence for the card.
+
+    Raises:
+        ConfigError: there is no such checkpoint, it is another step's or model's, or `to` holds something else.
+        WeightsError: a value that `dtype` cannot hold.
+    """
+    if to.exists() and not (to / CONFIG_NAME).is_file() and (not to.is_dir() or any(to.iterdir())):
+        raise ConfigError(f"{to}: holds something else than weights; must be a weight folder, empty or absent")
+    store = CheckpointStore(checkpoints)
+    info = store.at(step)
+    _refuse_other_step(run, info, store.address)
+    built = run.step.build(runs)
+    if averaged:
+        names = [name for player in built.players if player.average for name in player.networks]
+        store.load(TrainState(averages=nn.ModuleDict({name: built.networks[name] for name in names})), step)
+    else:
+        store.load(TrainState(networks=built.networks), step)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}-") as place:
+        made = Path(place)
+        digest = built.export(built.networks, made, dtype)
+        card = Card(
+            about=about,
+            info=info,
+            checkpoint=store.digest(info),
+            averaged=averaged,
+            dtype=str(dtype or torch.float32).removeprefix("torch."),
+            licence=licence,
+            digest=digest,
+            files={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(made.iterdir())},
+            command=_command(run, to, step=step, averaged=averaged),
+        )
+        (made / CARD_NAME).write_text(card.to_markdown(), encoding="utf-8")
+        _replace(made, to)
+    if folder_digest(to) != digest:
+        raise ConfigError(f"{to}: is not as it was exported; somebody else writes there")
+    return Exported(info=info, digest=digest)
+
+
+def _refuse_other_step(run: TrainRun, info: CheckpointInfo, address: str) -> None:
+    """Networks come of the step's settings; how long and on which data it was trained does not matter here."""
+    expected = CheckpointInfo.start(run, data=info.data, num_workers=1)
+    others = {name.partition(".")[0] for name in {*expected.settings, *info.settings}} - {"step"}
+    dataclasses.replace(expected, versions=info.versions).refuse_stranger(address, info, changed=others)
+
+
+def _replace(made: Path, to: Path) -> None:
+    to.mkdir(exist_ok=True)
+    # Without its config a folder is refused as no weights: a kill in between leaves nothing half old, half new.
+    (to / CONFIG_NAME).unlink(missing_ok=True)
+    for stale in to.glob(f"*{SUFFIX}"):
+        stale.unlink()
+    for path in sorted(made.iterdir(), key=lambda path: path.name == CONFIG_NAME):
+        path.replace(to / path.name)
+
+
+def _command(run: TrainRun, to: Path, *, step: int | None, averaged: bool) -> str:
+    words = ["python -m training export", run.name, "--output RUNS", f"--to {to.name}"]
+    words += [f"--step {step}"] if step is not None else []
+    words += [] if averaged else ["--not-averaged"]
+    return " ".join(words)
