@@ -7,11 +7,9 @@ from pathlib import Path
 
 from atelier import storage
 from atelier.errors import ConfigError
-from training.data.batches import Batches
 from training.data.closet_source import ClosetConfig
 from training.data.dataset import Columns, Dataset
 from training.data.locks import alone
-from training.data.order import SampleOrder
 from training.data.preparing.here import prepare_here
 from training.data.preparing.plan import Preparation, plan
 from training.data.shards import INDEX_NAME, ShardDataset
@@ -80,12 +78,6 @@ class DataConfig:
                 "prepared data or of a data set"
             )
         return ClosetSource(config=self.closet)
-
-    def batches(self, cache: Path, *, seed: int, batch_size: int) -> Batches:
-        """The batches of a run; pictures are kept under `cache`."""
-        pool = self.open(None, cache)
-        order = SampleOrder(seed, pool.num_samples)
-        return Batches(pool=pool, columns=self.columns, order=order, batch_size=batch_size)
 
     def _checked(self, dataset: ShardDataset, address: str) -> ShardDataset:
         columns = {column.name: column for column in dataset.index.columns}
