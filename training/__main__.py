@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from atelier.errors import AtelierError
+from training import evaluate
 from training.export import export
 from training.launch.in_process import train_in_process
 from training.launch.request import TrainRequest
@@ -45,9 +46,10 @@ def main() -> int:
     )
     exporting.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="of the stored weights")
     exporting.add_argument("--licence", default="not stated", help="for the model card")
+    evaluate.add_arguments(commands.add_parser("evaluate", help="made pictures against true ones: SSIM, LPIPS, FID, …"))
     arguments = parser.parse_args()
     try:
-        return {"run": _run, "list": _list, "export": _export}[arguments.command](arguments)
+        return {"run": _run, "list": _list, "export": _export, "evaluate": evaluate.run}[arguments.command](arguments)
     except AtelierError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

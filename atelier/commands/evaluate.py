@@ -1,10 +1,12 @@
-"""`python -m atelier evaluate TASK`: how good the small weights are, on people and garments they never saw."""
+"""`python -m atelier evaluate TASK`: how good weights are on what they never saw, and made pictures against true."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+
+from atelier.commands import pictures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,10 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     refusals.add_argument("--others", type=int, default=200, help="of each kind of other pictures, default 200")
     refusals.add_argument("--parser", default="parser_closet", help="a shipped name or a folder")
     refusals.add_argument("--pose", default="pose_closet", help="a shipped name or a folder")
+    sets = tasks.add_parser("pictures", help="SSIM, PSNR, LPIPS, FID and KID of made pictures against true ones")
+    pictures.add_arguments(sets)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Judges, writes, and prints the tables."""
+    if arguments.task == "pictures":
+        return pictures.run(arguments)
     if arguments.items < 1 or getattr(arguments, "others", 1) < 1:
         sys.stderr.write("--items and --others must be at least 1\n")
         return 2

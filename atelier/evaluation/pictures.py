@@ -53,7 +53,7 @@ class Comparison:
 
     def psnr(self, mask: np.ndarray | None = None) -> float:
         """Peak signal-to-noise ratio in dB inside a bool mask, at most `PSNR_CAP`."""
-        return _psnr(float(_of(self.squared_error, np.s_[:] if mask is None else mask).mean()))
+        return decibels(float(_of(self.squared_error, np.s_[:] if mask is None else mask).mean()))
 
 
 def compare(picture: np.ndarray, truth: np.ndarray) -> Comparison:
@@ -93,10 +93,11 @@ def psnr(picture: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> float:
     """
     _check(picture, truth)
     difference = _of(picture, mask).astype(np.float64) - _of(truth, mask)
-    return _psnr(float(np.square(difference).mean()))
+    return decibels(float(np.square(difference).mean()))
 
 
-def _psnr(squared_error: float) -> float:
+def decibels(squared_error: float) -> float:
+    """Peak signal-to-noise ratio of a mean squared error of 0..255, at most `PSNR_CAP`."""
     return PSNR_CAP if squared_error == 0 else min(PSNR_CAP, 10 * math.log10(255**2 / squared_error))
 
 

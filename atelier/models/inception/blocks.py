@@ -72,16 +72,15 @@ class Grid17(nn.Module):
 
     def __init__(self, in_channels: int, width: int) -> None:
         super().__init__()
-        row, column = {"kernel": (1, 7), "padding": (0, 3)}, {"kernel": (7, 1), "padding": (3, 0)}
         self.branch1x1 = Convolution(in_channels, 192)
         self.branch7x7_1 = Convolution(in_channels, width)
-        self.branch7x7_2 = Convolution(width, width, **row)
-        self.branch7x7_3 = Convolution(width, 192, **column)
+        self.branch7x7_2 = _row(width, width)
+        self.branch7x7_3 = _column(width, 192)
         self.branch7x7dbl_1 = Convolution(in_channels, width)
-        self.branch7x7dbl_2 = Convolution(width, width, **column)
-        self.branch7x7dbl_3 = Convolution(width, width, **row)
-        self.branch7x7dbl_4 = Convolution(width, width, **column)
-        self.branch7x7dbl_5 = Convolution(width, 192, **row)
+        self.branch7x7dbl_2 = _column(width, width)
+        self.branch7x7dbl_3 = _row(width, width)
+        self.branch7x7dbl_4 = _column(width, width)
+        self.branch7x7dbl_5 = _row(width, 192)
         self.branch_pool = Convolution(in_channels, 192)
 
     def forward(self, x: Features) -> Features:
@@ -99,8 +98,8 @@ class To8(nn.Module):
         self.branch3x3_1 = Convolution(in_channels, 192)
         self.branch3x3_2 = Convolution(192, 320, 3, stride=2)
         self.branch7x7x3_1 = Convolution(in_channels, 192)
-        self.branch7x7x3_2 = Convolution(192, 192, (1, 7), padding=(0, 3))
-        self.branch7x7x3_3 = Convolution(192, 192, (7, 1), padding=(3, 0))
+        self.branch7x7x3_2 = _row(192, 192)
+        self.branch7x7x3_3 = _column(192, 192)
         self.branch7x7x3_4 = Convolution(192, 192, 3, stride=2)
 
     def forward(self, x: Features) -> Features:
@@ -140,6 +139,14 @@ class Grid8(nn.Module):
         ]
         pooled = F.max_pool2d(x, 3, 1, 1) if self.by_maximum else _average(x)
         return torch.cat([self.branch1x1(x), *forks, self.branch_pool(pooled)], 1)
+
+
+def _row(in_channels: int, out_channels: int) -> Convolution:
+    return Convolution(in_channels, out_channels, (1, 7), padding=(0, 3))
+
+
+def _column(in_channels: int, out_channels: int) -> Convolution:
+    return Convolution(in_channels, out_channels, (7, 1), padding=(3, 0))
 
 
 def _average(x: Tensor) -> Tensor:

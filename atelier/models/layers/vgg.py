@@ -33,7 +33,7 @@ class VGG(nn.Module):
 
     def __init__(self, depth: Depth, taps: Sequence[int]) -> None:
         super().__init__()
-        self.depth = depth
+        self.depth: Depth = depth
         self.taps: list[int] = []
         layers: list[nn.Module] = []
         in_channels = 3
@@ -81,7 +81,8 @@ def depth_of(state: dict[str, Tensor], source: str | Path) -> Depth:
         WeightsError: of neither.
     """
     # features.17 opens stage 4 of VGG-16; in VGG-19 it is a ReLU, and features.19 opens it.
-    for depth, key in ((16, "features.17.weight"), (19, "features.19.weight")):
+    opening: dict[Depth, str] = {16: "features.17.weight", 19: "features.19.weight"}
+    for depth, key in opening.items():
         if key in state and state[key].shape[:2] == (512, 256):
             return depth
     raise WeightsError(str(source), reason="holds no VGG-16 or VGG-19 in torchvision's layout (features.N.weight)")

@@ -19,7 +19,8 @@ MODEL, VERSION = "lpips", "0.1"
 BACKBONE, HEADS = "backbone", "heads"
 """The weight files' names, without their suffix."""
 
-_CHANNELS: dict[Net, tuple[int, ...]] = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}
+CHANNELS: dict[Net, tuple[int, ...]] = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}
+"""Of the five feature maps, finest first."""
 _EPSILON = 1e-10
 
 
@@ -67,7 +68,7 @@ class LPIPS(nn.Module):
         super().__init__()
         self.net: Net = net
         self.backbone = AlexNetFeatures() if net == "alex" else VGG(16, (2, 2, 3, 3, 3))
-        self.heads = nn.ModuleList(nn.Conv2d(channels, 1, 1, bias=False) for channels in _CHANNELS[net])
+        self.heads = nn.ModuleList(nn.Conv2d(channels, 1, 1, bias=False) for channels in CHANNELS[net])
 
     def forward(self, picture: Picture, other: Picture) -> Float[Tensor, " batch"]:
         """The distance of each pair (§3.1): unit features' squared differences, weighed by channel, averaged."""

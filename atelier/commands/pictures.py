@@ -1,0 +1,55 @@
+"""The arguments and the run of an evaluation of picture sets, wherever it is called from."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares two sets, a protocol and the weights to judge by."""
+    parser.add_argument("--made", required=True, metavar="URI", help="folder or s3:// prefix of made pictures")
+    parser.add_argument("--true", required=True, metavar="URI", help="folder or s3:// prefix of true ones")
+    parser.add_argument(
+        "--protocol",
+        default="plain",
+        metavar="NAME",
+        help="plain (as stored), viton_hd_1024, viton_hd_512, viton_hd_256, pidm_256, pidm_512; default plain",
+    )
+    parser.add_argument("--pairs", metavar="URI", help="file of pairs, a line each: MADE TRUE; default: by name")
+    parser.add_argument("--unpaired", action="store_true", help="pictures have no partners: distances alone")
+    parser.add_argument("--training", metavar="URI", help="training pictures, which PIDM's FID is against")
+    parser.add_argument("--lpips", metavar="FOLDER", help="LPIPS weights (python -m atelier convert lpips)")
+    parser.add_argument(
+        "--features",
+        metavar="FILE",
+        help="pt_inception-2015-12-05-6726825d.pth for FID and KID; or LPIPS or parser weights, whose distances are "
+        "called by other names",
+    )
+    parser.add_argument("--device", default="", help="cpu or cuda; default: cuda where there is one")
+    parser.add_argument("--batch-size", type=int, default=8, metavar="B", help="pictures in a network at once")
+    parser.add_argument("--out", required=True, metavar="URI", help="folder or prefix for eval.json and pairs.csv")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Judges, writes, and prints the table."""
+    import torch
+
+    from atelier.evaluation import sets
+
+    job = sets.Job(
+        made=arguments.made,
+        truth=arguments.true,
+        protocol=sets.named(arguments.protocol),
+        paired=not arguments.unpaired,
+        pairs=arguments.pairs,
+        training=arguments.training,
+        lpips=arguments.lpips,
+        features=arguments.features,
+        device=arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        batch_size=arguments.batch_size,
+    )
+    evaluation = sets.evaluate(job)
+    sets.write(evaluation, arguments.out)
+    sys.stdout.write(f"{sets.table(evaluation)}{arguments.out.rstrip('/')}/eval.json\n")
+    return 0

@@ -1,0 +1,147 @@
+"""The evaluation itself: two or three sets in, one record out, a few pictures in memory at a time."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from atelier.errors import MismatchError
+from atelier.evaluation.sets.ahead import ahead
+from atelier.evaluation.sets.instruments import Instruments
+from atelier.evaluation.sets.job import Job
+from atelier.evaluation.sets.listing import PictureSet
+from atelier.evaluation.sets.pairing import Pair, pair_by_file, pair_by_name
+from atelier.evaluation.sets.reading import Problems, ReadPair, ReadPicture, read_pair, read_picture
+from atelier.evaluation.sets.record import Evaluation, PairScores, SetFacts
+
+Row = TypeVar("Row")
+
+
+def evaluate(job: Job) -> Evaluation:
+    """Judges a job's sets, whole or not at all.
+
+    Raises:
+        MismatchError: sets that do not fit each other: missing partners, other sizes, unreadable pictures, too few;
+            lists their names. Nothing is scored then.
+        WeightsError, ConfigError: weights that do not fit the protocol.
+        StorageError: pictures that cannot be fetched.
+    """
+    # TensorFloat-32 would move the third decimal of a distance between one device and another.
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        return _paired(job) if job.paired else _unpaired(job)
+
+
+def _paired(job: Job) -> Evaluation:
+    made, truth = PictureSet.of(job.made), PictureSet.of(job.truth)
+    training = PictureSet.of(job.training) if job.training is not None else None
+    pairs = (
+        pair_by_name(made, truth, job.protocol.pairing) if job.pairs is None else pair_by_file(job.pairs, made, truth)
+    )
+    real = ("truth", len(pairs)) if training is None else ("training", len(training.pictures))
+    instruments = Instruments.of(job, {"made": len(pairs), real[0]: real[1]})
+    size = _size(job, pairs[0].name, pairs[0].made)
+    problems = Problems(size)
+    facts = {"made": SetFacts(made.address), "truth": SetFacts(truth.address)}
+    scores: list[PairScores] = []
+
+    def read(pair: Pair) -> ReadPair:
+        return read_pair(pair, protocol=job.protocol, size=size, scored=not problems)
+
+    for batch in _batches(ahead(read, pairs, num_threads=job.num_threads), job.batch_size):
+        for row in batch:
+            for name, picture in (("made", row.made), ("truth", row.truth)):
+                facts[name].note(picture.name, picture.sha256)
+                problems.note(facts[name].address, picture)
+        if not problems:
+            scores += _scores(batch, instruments, real_truth=training is None)
+    problems.refuse()
+    if training is not None and instruments.distances is not None:
+        facts["training"] = _collect(job, training, instruments, size, real=True)
+    return _evaluation(job, size, facts, instruments, scores)
+
+
+def _unpaired(job: Job) -> Evaluation:
+    made, truth = PictureSet.of(job.made), PictureSet.of(job.truth)
+    instruments = Instruments.of(job, {"made": len(made.pictures), "truth": len(truth.pictures)})
+    size = _size(job, *next(iter(made.pictures.items())))
+    facts = {
+        "made": _collect(job, made, instruments, size, real=False),
+        "truth": _collect(job, truth, instruments, size, real=True),
+    }
+    return _evaluation(job, size, facts, instruments, [])
+
+
+def _scores(batch: Sequence[ReadPair], instruments: Instruments, *, real_truth: bool) -> list[PairScores]:
+    made = np.stack([row.made.picture for row in batch])
+    truth = np.stack([row.truth.picture for row in batch])
+    lpips: Sequence[float | None] = [None] * len(batch)
+    if instruments.lpips is not None:
+        lpips = instruments.lpips.distances(made, truth)
+    if instruments.distances is not None:
+        instruments.distances.add(made, real=False)
+        if real_truth:
+            instruments.distances.add(truth, real=True)
+    return [
+        PairScores(made=row.pair.name, true=row.pair.true_name, ssim=row.ssim, psnr=row.psnr, lpips=distance)
+        for row, distance in zip(batch, lpips, strict=True)
+    ]
+
+
+def _collect(
+    job: Job, pictures: PictureSet, instruments: Instruments, size: tuple[int, int], *, real: bool
+) -> SetFacts:
+    """Takes a whole set into the distances."""
+    facts, problems = SetFacts(pictures.address), Problems(size)
+    resize = job.protocol.truth_resize if real else None
+
+    def read(item: tuple[str, str]) -> ReadPicture:
+        return read_picture(*item, size=size, resize=resize)
+
+    for batch in _batches(ahead(read, pictures.pictures.items(), num_threads=job.num_threads), job.batch_size):
+        for row in batch:
+            facts.note(row.name, row.sha256)
+            problems.note(pictures.address, row)
+        if not problems and instruments.distances is not None:
+            instruments.distances.add(np.stack([row.picture for row in batch]), real=real)
+    problems.refuse()
+    return facts
+
+
+def _size(job: Job, name: str, address: str) -> tuple[int, int]:
+    """What all pictures must be: the protocol's size, or that of the first made one."""
+    size = job.protocol.size
+    if size is None:
+        first = read_picture(name, address, size=None)
+        if first.problem:
+            raise MismatchError(f"{job.made}: a picture cannot be read", [first.problem])
+        size = (first.picture.shape[0], first.picture.shape[1])
+    if job.paired and min(size) < job.protocol.ssim.window:
+        least = job.protocol.ssim.window
+        raise MismatchError(f"{job.made}: pictures are {size[0]}x{size[1]}, must be at least {least} pixels a side")
+    return size
+
+
+def _evaluation(
+    job: Job, size: tuple[int, int], facts: dict[str, SetFacts], instruments: Instruments, scores: list[PairScores]
+) -> Evaluation:
+    return Evaluation(
+        paired=job.paired,
+        protocol=job.protocol,
+        size=size,
+        sets=facts,
+        pairs=tuple(scores),
+        distances=instruments.distances.scores() if instruments.distances is not None else {},
+        weights=instruments.weights(),
+        left_out=instruments.left_out,
+        device=torch.device(job.device).type,
+    )
+
+
+def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    iterator = iter(rows)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch

@@ -1,0 +1,97 @@
+"""Which picture is held against which, and what is refused, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from atelier.errors import MismatchError
+from atelier.evaluation.sets.listing import PictureSet, digest
+from atelier.evaluation.sets.pairing import pair_by_file, pair_by_name
+
+
+def _folder(path: Path, *names: str) -> PictureSet:
+    for name in names:
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(b"")
+    return PictureSet.of(str(path))
+
+
+def test_pictures_pair_by_path_whatever_their_endings(tmp_path: Path) -> None:
+    made = _folder(tmp_path / "made", "b.png", "women/a.JPG", "ledger.json")
+    truth = _folder(tmp_path / "true", "women/a.webp", "b.jpeg")
+    pairs = pair_by_name(made, truth, "name")
+    assert [(pair.name, pair.true_name) for pair in pairs] == [("b", "b"), ("women/a", "women/a")]
+    assert pairs[1].truth.endswith("women/a.webp")
+
+
+def test_viton_hd_names_pair_by_the_person(tmp_path: Path) -> None:
+    made = _folder(tmp_path / "made", "00891_01430_00.jpg", "03615_09933_00.jpg")
+    truth = _folder(tmp_path / "true", "03615_00.jpg", "00891_00.jpg")
+    pairs = pair_by_name(made, truth, "person_id")
+    assert [(pair.name, pair.true_name) for pair in pairs] == [
+        ("00891_01430_00", "00891_00"),
+        ("03615_09933_00", "03615_00"),
+    ]
+    twice = _folder(tmp_path / "made", "00891_09933_00.jpg")
+    with pytest.raises(MismatchError, match="2 made pictures share their partner: 00891_01430_00, 00891_09933_00"):
+        pair_by_name(twice, truth, "person_id")
+
+
+@pytest.mark.parametrize("side", ["made", "true"])
+def test_missing_partners_are_listed_on_either_side(tmp_path: Path, side: str) -> None:
+    _folder(tmp_path / "made", "a.png", "b.png")
+    _folder(tmp_path / "true", "a.png", "b.png")
+    _folder(tmp_path / side, *(f"c{number:02}.png" for number in range(12)))
+    made, truth = PictureSet.of(str(tmp_path / "made")), PictureSet.of(str(tmp_path / "true"))
+    with pytest.raises(MismatchError) as refused:
+        pair_by_name(made, truth, "name")
+    assert f"12 of 14 {side} pictures have no partner" in str(refused.value)
+    assert "c00, c01" in str(refused.value) and "and 2 more" in str(refused.value)
+    assert len(refused.value.names) == 12
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pairs.txt", "x.png a.jpg\n\ny b\n"),
+        ("pairs.csv", "made,true\nx.png,a.jpg\n y , b\n"),
+        ("pairs.tsv", "x.png\ta.jpg\ny\tb\n"),
+    ],
+)
+def test_pairs_file_says_which(tmp_path: Path, file: str, text: str) -> None:
+    made = _folder(tmp_path / "made", "x.png", "y.png", "unlisted.png")
+    truth = _folder(tmp_path / "true", "a.jpg", "b.jpg")
+    (tmp_path / file).write_text(text)
+    pairs = pair_by_file(str(tmp_path / file), made, truth)
+    assert [(pair.name, pair.true_name) for pair in pairs] == [("x", "a"), ("y", "b")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x a\nz c\n", r"2 pictures are not there: z \(.*made\), c \(.*true\)"),
+        ("x a\nx b\n", "1 made pictures are listed more than once: x"),
+        ("x a b\n", "line 1: has 3 names, must have two"),
+        ("\n", "lists no pair"),
+    ],
+)
+def test_pairs_file_that_does_not_fit_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    made, truth = _folder(tmp_path / "made", "x.png"), _folder(tmp_path / "true", "a.png", "b.png")
+    (tmp_path / "pairs.txt").write_text(text)
+    with pytest.raises(MismatchError, match=message):
+        pair_by_file(str(tmp_path / "pairs.txt"), made, truth)
+
+
+def test_folders_without_pictures_or_with_doubles_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(MismatchError, match="holds no picture"):
+        _folder(tmp_path / "empty", "notes.txt")
+    with pytest.raises(MismatchError, match="told apart by their endings only: a"):
+        _folder(tmp_path / "double", "a.png", "a.jpg")
+
+
+def test_set_digest_follows_names_and_contents_and_no_order() -> None:
+    one = digest([("a", "1"), ("b", "2")])
+    assert one == digest([("b", "2"), ("a", "1")])
+    assert one != digest([("a", "2"), ("b", "1")]) != digest([("a", "1")])
