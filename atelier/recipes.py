@@ -21,16 +21,19 @@ from atelier.stages.warp import Warp
 TRY_ON = "try_on"
 
 
-def viton_hd_closet(*, parser: str = "parser_closet", pose: str = "pose_closet") -> Recipe:
+def viton_hd_closet(
+    *, weights: str = "viton_hd_closet", parser: str = "parser_closet", pose: str = "pose_closet"
+) -> Recipe:
     """Try-on at 256x192 with the small weights that come with Atelier, trained on drawn people.
 
     Args:
+        weights: the shipped name, or a folder that `python -m training export viton_hd_alias_closet` wrote.
         parser, pose: shipped names or folders of others, e.g. BlazePose for photographs.
     """
     return try_on(
         name="viton_hd_closet",
         size=(256, 192),
-        weights="viton_hd_closet",
+        weights=weights,
         parser=parser,
         pose=pose,
         repaint=True,

@@ -10,13 +10,16 @@ from atelier.errors import ConfigError
 from pipelines.job import CatalogJob
 
 
-def closet(*, parser: str = "parser_closet", pose: str = "pose_closet") -> CatalogJob:
-    """Every task, made by the small weights that come with Atelier.
+def closet(
+    *, viton_hd: str = "viton_hd_closet", parser: str = "parser_closet", pose: str = "pose_closet"
+) -> CatalogJob:
+    """Every task, made by the small weights that come with Atelier, or by one's own in their place.
 
     Args:
+        viton_hd: shipped name, or a folder that `python -m training export` wrote.
         parser, pose: shipped names or folders of others, for rows that bring no parse or keypoints.
     """
-    return CatalogJob(name="closet", recipes=(recipes.viton_hd_closet(parser=parser, pose=pose),))
+    return CatalogJob(name="closet", recipes=(recipes.viton_hd_closet(weights=viton_hd, parser=parser, pose=pose),))
 
 
 def published(*, viton_hd: str, parser: str, pose: str) -> CatalogJob:
