@@ -62,9 +62,7 @@ class Denoiser:
 
     def __post_init__(self) -> None:
         if missing := sorted(self.guidance.branches - set(self.conditions)):
-            raise ConfigError(
-                f"conditions: {missing} are asked for by the guidance, there are {sorted(self.conditions)}"
-            )
+            raise ConfigError(f"conditions: the guidance asks for {missing}, there are {sorted(self.conditions)}")
 
     def __call__(self, x_t: Noisy, level: Level) -> Estimate:
         """The estimate at a level, in the dtype of `x_t`."""

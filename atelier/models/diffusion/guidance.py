@@ -38,11 +38,12 @@ class Guidance:
     _at_work: Mapping[str, float] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if abs(sum(self.weights.values()) - 1) > 1e-6:
-            raise ConfigError(
-                f"guidance: the weights {dict(self.weights)} add to {sum(self.weights.values())}, must to 1"
-            )
-        object.__setattr__(self, "_at_work", {name: weight for name, weight in self.weights.items() if weight != 0})
+        total = sum(self.weights.values())
+        if abs(total - 1) > 1e-6:
+            raise ConfigError(f"guidance: the weights {dict(self.weights)} add to {total:g}, must add to 1")
+        # 1 - 0.7 - 0.3 is 6e-17 in floats: no weight to run a network for.
+        at_work = {name: weight for name, weight in self.weights.items() if abs(weight) > 1e-9}
+        object.__setattr__(self, "_at_work", at_work)
 
     def at(self, level: Level) -> Mapping[str, float]:
         """The branches to compute at a level, with their weights."""
