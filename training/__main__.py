@@ -32,9 +32,10 @@ def main() -> int:
     run.add_argument("--cache", type=Path, default=TrainRequest.cache, help="where drawn and fetched data is kept")
     run.add_argument("--steps", type=int, help="how long the run is, in place of its own number of steps")
     run.add_argument("--resume", action="store_true", help="go on from OUTPUT/NAME's checkpoint")
-    run.add_argument("--launcher", choices=("in-process", "torchrun"), default="in-process")
-    run.add_argument("--workers", type=int, default=1, help="how many train together")
-    run.add_argument("--restarts", type=int, default=3, help="how often lost workers are started again")
+    run.add_argument("--launcher", choices=("in-process", "torchrun", "ray"), default="in-process")
+    run.add_argument("--workers", type=_workers, default=(1, 1), metavar="N|MIN:MAX", help="how many train together")
+    run.add_argument("--restarts", type=int, default=10, help="how often lost workers are started again")
+    run.add_argument("--quiet", action="store_true", help="tell nothing of the progress")
     commands.add_parser("list", help="the runs there are")
     exporting = commands.add_parser("export", help="a checkpoint as the weight folder that batch and serving load")
     exporting.add_argument("name", metavar="NAME", help=", ".join(RUNS))
@@ -63,10 +64,18 @@ def _run(arguments: argparse.Namespace) -> int:
         cache=arguments.cache,
         overrides={} if arguments.steps is None else {"num_steps": arguments.steps},
         resume=arguments.resume,
+        watch=WatchSettings(quiet=arguments.quiet),
         command=" ".join(["python -m training", *sys.argv[1:]]),
     )
     if arguments.launcher == "in-process":
         outcome = train_in_process(request)
+    elif arguments.launcher == "ray":
+        # Here: to import Ray takes seconds, and the other launchers need none of it.
+        from training.launch.ray_train import RayWorkers, train_on_ray
+
+        fewest, most = arguments.workers
+        workers = RayWorkers(num_workers=most if fewest == most else (fewest, most), max_failures=arguments.restarts)
+        outcome = train_on_ray(request, workers)
     elif is_torchrun_worker():
         outcome = train_under_torchrun(request)
         if int(os.environ["RANK"]) > 0:
@@ -74,9 +83,14 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         request.refuse_overwriting()
         resumed = [*sys.argv[1:], *([] if arguments.resume else ["--resume"])]
-        return start_torchrun(resumed, num_workers=arguments.workers, max_restarts=arguments.restarts)
+        return start_torchrun(resumed, num_workers=arguments.workers[1], max_restarts=arguments.restarts)
     print(f"{outcome.run}: {outcome.reason}: {outcome.num_steps_done} steps done; checkpoint in {outcome.checkpoint}")
     return 0 if outcome.is_done or is_torchrun_worker() else INTERRUPTED
+
+
+def _workers(text: str) -> tuple[int, int]:
+    fewest, _, most = text.partition(":")
+    return int(fewest), int(most or fewest)
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
 
 from training.checkpoints import CheckpointInfo, CheckpointStore
+from training.data.dataset import Dataset
 from training.data.loader import Loader
 from training.data.order import SampleOrder
 from training.launch.request import TrainRequest
 from training.layout import Layout
-from training.loop import DONE, TrainLoop
-from training.randomness import draw_weights_from
+from training.loop import DONE, TrainLoop, Validate
+from training.randomness import draw_weights_from, row_seeds
+from training.run import TrainRun
+from training.steps.base import TrainStep
 from training.supervisor import Supervisor
+from training.watch.flops import StepFlops, count_flops
 from training.watch.log_folder import LogFolder
 from training.watch.settings import watching
+from training.watch.validation.base import validating
 from training.world import World
 
 
@@ -37,15 +47,18 @@ class TrainOutcome:
         return self.reason == DONE
 
 
-def train(request: TrainRequest, world: World, supervisor: Supervisor) -> TrainOutcome:
+def train(request: TrainRequest, world: World, supervisor: Supervisor, console: Console | None = None) -> TrainOutcome:
     """Trains in a world until the run is done or the supervisor asks to stop, from the newest checkpoint on.
+
+    Args:
+        console: where the first worker tells of its progress; None is this process's.
 
     Raises:
         ConfigError: settings, data or weights that do not fit, or another run's checkpoint.
         DivergedError: a loss ran away; the last checkpoint is from before it.
         StorageError: data that cannot be read, or checkpoints that cannot be written.
     """
-    loop = open_loop(request, world, supervisor)
+    loop = open_loop(request, world, supervisor, console)
     reason = loop.fit()
     loop.close()
     latest = loop.store.latest()
@@ -57,7 +70,9 @@ def train(request: TrainRequest, world: World, supervisor: Supervisor) -> TrainO
     )
 
 
-def open_loop(request: TrainRequest, world: World, supervisor: Supervisor | None = None) -> TrainLoop:
+def open_loop(
+    request: TrainRequest, world: World, supervisor: Supervisor | None = None, console: Console | None = None
+) -> TrainLoop:
     """The loop of a request, all of its parts opened; to be called on every worker.
 
     Raises:
@@ -76,6 +91,7 @@ def open_loop(request: TrainRequest, world: World, supervisor: Supervisor | None
         world=world,
         num_workers=run.loader_workers,
     )
+    flops = _counted_flops(run, step, dataset, world) if world.is_first else None
     logs = LogFolder(request.address("log"), request.cache_folder)
     return TrainLoop(
         run,
@@ -85,6 +101,29 @@ def open_loop(request: TrainRequest, world: World, supervisor: Supervisor | None
         store=CheckpointStore(request.address("checkpoints"), world, keep=run.keep),
         info=CheckpointInfo.start(run, data=dataset.digest, num_workers=world.num_workers, command=request.command),
         supervisor=supervisor,
-        observers=watching(request.watch, logs) if world.is_first else None,
+        observers=watching(request.watch, logs, console) if world.is_first else None,
+        validate=_validating(run, step, logs.path, world),
         log_folder=logs.path,
+        flops=flops,
     )
+
+
+_NUM_COUNTED_ROWS = 2
+"""Enough for a step that treats every second row otherwise."""
+
+
+def _counted_flops(run: TrainRun, step: TrainStep, dataset: Dataset, world: World) -> StepFlops:
+    """What a step costs this worker; counted where it will run, or in the host's memory where no device holds it."""
+    device = torch.device("cpu") if run.sharding == "sharded" else world.device
+    step.to(device)
+    order = SampleOrder(run.seed, dataset.num_samples)
+    turns = [order.turn(index) for index in range(_NUM_COUNTED_ROWS)]
+    rows = [run.data.columns(dataset[turn.sample], turn.dice()) for turn in turns]
+    batch = {name: torch.from_numpy(np.stack([row[name] for row in rows])).to(device) for name in rows[0]}
+    return count_flops(step, batch, row_seeds(run.seed, range(len(turns))), num_rows=len(world.rows(run.batch_size)))
+
+
+def _validating(run: TrainRun, step: TrainStep, folder: Path, world: World) -> Validate | None:
+    if run.validation is None:
+        return None
+    return validating(run.validation, step, run=run.name, folder=folder, device=world.device)

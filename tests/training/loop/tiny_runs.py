@@ -45,7 +45,7 @@ def pose() -> TrainRun:
     )
 
 
-def duel() -> TrainRun:
+def duel(*, dropout: float = 0.3) -> TrainRun:
     """Two players, noise and dropout: the segmentation generator against its critic."""
     model = VitonHDConfig(
         working_size=SIZE,
@@ -65,7 +65,7 @@ def duel() -> TrainRun:
     return TrainRun(
         name="duel",
         data=DataConfig(closet=ClosetConfig(kind="try_on", num_samples=6, size=SIZE), columns=TryOnColumns()),
-        step=SegmentationStepConfig(model=model, critic=critic, dropout=0.3),
+        step=SegmentationStepConfig(model=model, critic=critic, dropout=dropout),
         batch_size=4,
         num_steps=6,
         num_warmup_steps=2,
@@ -74,6 +74,11 @@ def duel() -> TrainRun:
         precision="float32",
         keep=Retention(num_last=2),
     )
+
+
+def duel_without_chance() -> TrainRun:
+    """Nothing in it depends on how a batch is cut."""
+    return duel(dropout=0.0)
 
 
 def request_for(name: str, output: Path, cache: Path, *, resume: bool = False, **overrides: Any) -> TrainRequest:

@@ -1,0 +1,240 @@
+"""A run on a Ray cluster, by Ray Train's TorchTrainer: lost workers come back, and the cluster may grow and shrink."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TextIO, cast
+
+import ray
+import ray.train
+import ray.train.torch
+import torch
+from ray.train.v2.api.exceptions import TrainingFailedError
+from rich.console import Console
+
+from atelier.errors import AtelierError, StorageError
+from training.launch.request import TrainRequest
+from training.launch.torchrun import COLLECTIVE_TIMEOUT
+from training.launch.train import TrainOutcome, train
+from training.supervisor import Supervisor, stopping_on_signals
+from training.wishes import Wish
+from training.world import World
+
+_LOOK_EVERY_S = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayWorkers:
+    """How many workers, on what.
+
+    Args:
+        num_workers: exactly so many, or (fewest, most): as many of them as the cluster has room for, again and again.
+        use_gpu: an accelerator for each; None: where the cluster has any.
+        resources: of each worker besides, as Ray names them.
+        max_failures: lost workers that the run survives. Nodes that were taken away with notice don't count.
+        resize_every_s: how often to look whether the cluster has room for more or other workers.
+    """
+
+    num_workers: int | tuple[int, int] = 1
+    use_gpu: bool | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
+    max_failures: int = 10
+    resize_every_s: float = 60.0
+
+
+class Bell:
+    """Between driver and workers: that the run is to stop, why it cannot go on, and what the first worker says."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+        self._reason = ""
+        self._refusal: AtelierError | None = None
+        self._said: list[str] = []
+
+    async def ring(self, reason: str) -> None:
+        """Asks all workers to stop with a checkpoint."""
+        self._reason = reason
+        self._rung.set()
+
+    async def rung(self) -> str:
+        """Returns when somebody has asked to stop: who."""
+        await self._rung.wait()
+        return self._reason
+
+    async def refuse(self, error: AtelierError) -> None:
+        """Keeps an error that workers started anew would meet again."""
+        self._refusal = self._refusal or error
+
+    async def refusal(self) -> AtelierError | None:
+        """The error that was kept."""
+        return self._refusal
+
+    async def say(self, text: str) -> None:
+        """Takes what is for the driver's terminal."""
+        self._said.append(text)
+
+    async def said(self) -> str:
+        """What was said since the last time."""
+        text, self._said = "".join(self._said), []
+        return text
+
+
+class _Terminal(io.TextIOBase):
+    """Writes to the driver's terminal, from wherever the worker is."""
+
+    def __init__(self, bell: Any) -> None:
+        self._bell = bell
+
+    def write(self, text: str, /) -> int:
+        self._bell.say.remote(text)
+        return len(text)
+
+
+class RaySupervisor(Supervisor):
+    """Hears the driver's bell and the cluster's notices that a node is about to go.
+
+    Args:
+        rank: of this worker; the first looks for notices, as often as makes sense, so that all look at the same step.
+    """
+
+    def __init__(self, bell: Any, rank: int) -> None:
+        super().__init__()
+        self._rung = bell.rung.remote()
+        self._rank, self._looked, self._noticed = rank, time.monotonic(), False
+
+    def wish(self) -> Wish:
+        if (now := time.monotonic()) - self._looked < _LOOK_EVERY_S:
+            return super().wish()
+        self._looked = now
+        if not self.reason and ray.wait([self._rung], timeout=0)[0]:
+            self.stop(ray.get(self._rung))
+        if self.reason or self._rank > 0 or self._noticed:
+            return super().wish()
+        return Wish.LOOK
+
+    def look(self) -> Wish:
+        # A call of all workers through an actor: far too slow for every step.
+        if ray.train.get_preemption_info() is None or self._noticed:
+            return Wish.GO_ON
+        # Once: Ray stops the workers when the node goes, and starts them anew on what is left.
+        self._noticed = True
+        return Wish.KEEP
+
+    def kept(self, step: int, address: str) -> None:
+        # At checkpoints only: a report takes up to two seconds where reports follow on each other. Without a
+        # checkpoint of Ray's own, which it would move and delete: ours are whole or absent by themselves.
+        ray.train.report({"step": step, "checkpoint": address})
+
+
+def train_on_ray(request: TrainRequest, workers: RayWorkers) -> TrainOutcome:
+    """Trains on the cluster that Ray is connected to, or on one of this machine; SIGTERM and SIGINT end it kept.
+
+    Worker loss, a node taken away with or without notice, or room for more workers: Ray starts the workers anew, and
+    they go on from the newest whole checkpoint.
+
+    Raises:
+        AtelierError: as `train`; or checkpoints are there, and nobody asked to go on from them.
+        TrainingFailedError: more workers were lost than `max_failures`.
+    """
+    request.refuse_overwriting()
+    if not ray.is_initialized():
+        _connect(workers)
+    use_gpu = ray.cluster_resources().get("GPU", 0) > 0 if workers.use_gpu is None else workers.use_gpu
+    bell = ray.remote(num_cpus=0)(Bell).remote()
+    trainer = ray.train.torch.TorchTrainer(
+        _work,
+        train_loop_config={"request": request, "bell": bell, "width": Console().width},
+        torch_config=ray.train.torch.TorchConfig(
+            backend=backend_for(torch.device("cuda" if use_gpu else "cpu")),
+            timeout_s=int(COLLECTIVE_TIMEOUT.total_seconds()),
+        ),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=workers.num_workers,
+            use_gpu=use_gpu,
+            resources_per_worker=dict(workers.resources) or None,
+            elastic_resize_monitor_interval_s=workers.resize_every_s,
+        ),
+        run_config=ray.train.RunConfig(
+            # Ray's own notes. A new name each time: it would otherwise take up its own idea of where the run stood.
+            name=f"start-{time.strftime('%Y%m%dT%H%M%S')}",
+            storage_path=request.address("ray"),
+            failure_config=ray.train.FailureConfig(max_failures=workers.max_failures),
+        ),
+    )
+    return _fit(trainer, bell)
+
+
+def _connect(workers: RayWorkers) -> None:
+    # What workers print comes through the bell; Ray would add a line a second about its own affairs.
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(**quiet)
+        return
+    most = workers.num_workers if isinstance(workers.num_workers, int) else workers.num_workers[1]
+    needed = math.ceil(most * workers.resources.get("CPU", 1))
+    ray.init(address="local", num_cpus=max(needed, os.cpu_count() or 1), include_dashboard=False, **quiet)
+
+
+def _fit(trainer: ray.train.torch.TorchTrainer, bell: Any) -> TrainOutcome:
+    """Fits in a thread: in the main thread Ray takes SIGINT to abort the workers, without a checkpoint."""
+    ended: list[ray.train.Result | Exception] = []
+
+    def fit() -> None:
+        try:
+            ended.append(trainer.fit())
+        except TrainingFailedError as error:
+            ended.append(error)
+
+    supervisor, rung = Supervisor(), False
+    thread = threading.Thread(target=fit, name="fit", daemon=True)
+    with stopping_on_signals(supervisor):
+        thread.start()
+        while thread.is_alive():
+            thread.join(0.5)
+            sys.stdout.write(ray.get(bell.said.remote()))
+            sys.stdout.flush()
+            if supervisor.reason and not rung:
+                ray.get(bell.ring.remote(supervisor.reason))
+                rung = True
+    [result] = ended
+    if isinstance(result, Exception):
+        refusal: Any = ray.get(bell.refusal.remote())
+        raise result if refusal is None else refusal
+    outcome = result.return_value
+    if isinstance(outcome, AtelierError):
+        raise outcome
+    assert isinstance(outcome, TrainOutcome)
+    return outcome
+
+
+def _work(config: Mapping[str, Any]) -> TrainOutcome | AtelierError:
+    """What each of Ray Train's workers runs. An error that would come again is given back when it does."""
+    request, bell = config["request"], config["bell"]
+    refusal: Any = ray.get(bell.refusal.remote())
+    if refusal is not None:
+        return refusal
+    context = ray.train.get_context()
+    world = World(
+        rank=context.get_world_rank(),
+        num_workers=context.get_world_size(),
+        local_rank=context.get_local_rank(),
+        device=ray.train.torch.get_device(),
+    )
+    try:
+        console = Console(file=cast(TextIO, _Terminal(bell)), width=config["width"])
+        return train(request, world, RaySupervisor(bell, world.rank), console)
+    except StorageError:
+        raise
+    except AtelierError as error:
+        # Raised all the same: the others may wait for this worker, and end only with it.
+        ray.get(bell.refuse.remote(error))
+        raise
