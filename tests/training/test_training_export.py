@@ -1,0 +1,132 @@
+"""An exported checkpoint is a weight folder like any other, and its card says where it comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from atelier.errors import ConfigError
+from atelier.models import registry
+from atelier.models.pose.networks import PoseNet
+from atelier.stages.pose import Pose
+from tests.training.loop.tiny_runs import duel, pose
+from training.checkpoints import CheckpointInfo, CheckpointStore
+from training.export import export
+from training.layout import Layout
+from training.run import TrainRun
+from training.world import World
+
+COMMAND = "python -m training run pose --data s3://looks/shards --output s3://runs"
+
+
+def kept(run: TrainRun, folder: Path) -> Layout:
+    """Checkpoints of steps 3 and 4, whose averages are other than their weights."""
+    layout = Layout(run.step.build(folder), run, World.alone())
+    store = CheckpointStore(str(folder / "checkpoints"))
+    info = CheckpointInfo.start(run, data="d" * 64, num_workers=2, command=COMMAND)
+    for step in (3, 4):
+        for parameter in layout.step.networks.parameters():
+            nn.init.normal_(parameter, std=0.01 * step)
+        store.save(layout.state, info.at(step, {"pose_pck": 0.5}))
+        store.wait()
+    return layout
+
+
+def assert_exported(folder: Path, networks: nn.Module) -> None:
+    loaded = PoseNet.from_pretrained(folder).state_dict()
+    for name, value in networks.state_dict().items():
+        assert torch.equal(loaded[name], value.half().float() if value.is_floating_point() else value), name
+
+
+def test_averages_or_last_weights_come_back_through_float16(tmp_path: Path) -> None:
+    layout = kept(pose(), tmp_path)
+    for averaged, networks in ((True, layout.average.networks), (False, layout.step.networks)):
+        to = tmp_path / f"averaged-{averaged}"
+        export(pose(), str(tmp_path / "checkpoints"), to, runs=tmp_path, averaged=averaged)
+        assert_exported(to, networks["pose"])
+    digests = {registry.digest(str(tmp_path / f"averaged-{averaged}")) for averaged in (True, False)}
+    assert len(digests) == 2
+
+
+def test_the_stage_takes_the_folder_and_the_digest_is_the_registrys(tmp_path: Path) -> None:
+    kept(pose(), tmp_path)
+    exported = export(pose(), str(tmp_path / "checkpoints"), tmp_path / "mine", runs=tmp_path, step=3)
+    assert exported.info.num_steps_done == 3
+    stage = Pose(weights=str(tmp_path / "mine"))
+    assert stage.digests() == {"pose": exported.digest} and registry.digest(str(tmp_path / "mine")) == exported.digest
+    stage.build(torch.device("cpu"))
+
+
+def test_the_card_says_where_the_weights_come_from(tmp_path: Path) -> None:
+    kept(pose(), tmp_path)
+    to = tmp_path / "mine"
+    exported = export(
+        pose(), str(tmp_path / "checkpoints"), to, runs=tmp_path, licence="Apache-2.0", about="Finds joints."
+    )
+    card = (to / "README.md").read_text()
+    info = exported.info
+    for said in (
+        "# pose\n\nFinds joints.\n\nlicence: Apache-2.0 · format: safetensors, float16",
+        "**Data.** `s3://looks/shards`.",
+        "4 steps of 4 samples on 2 workers, moving average of the weights",
+        f"torch {torch.__version__}",
+        COMMAND,
+        "python -m training export pose --output RUNS --to mine",
+        "pose_pck 0.5: of the newest validation",
+        f"| these weights, as outcomes record them | {exported.digest} |",
+        f"| the run's settings | {info.fingerprint} |",
+        f"| the data set | {'d' * 64} |",
+        f"| pose.safetensors | {hashlib.sha256((to / 'pose.safetensors').read_bytes()).hexdigest()} |",
+    ):
+        assert said in card, said
+    settings = json.loads(card.partition("```json")[2].partition("```")[0])
+    assert settings == dict(info.settings)
+
+
+def test_a_critic_stays_behind(tmp_path: Path) -> None:
+    kept(duel(), tmp_path)
+    export(duel(), str(tmp_path / "checkpoints"), tmp_path / "mine", runs=tmp_path)
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == [
+        "README.md",
+        "config.json",
+        "segmentation.safetensors",
+    ]
+
+
+def test_only_the_step_must_be_as_it_was(tmp_path: Path) -> None:
+    run = pose()
+    kept(run, tmp_path)
+    longer = dataclasses.replace(run, num_steps=1000, batch_size=2)
+    export(longer, str(tmp_path / "checkpoints"), tmp_path / "mine", runs=tmp_path)
+    other = dataclasses.replace(run, step=dataclasses.replace(run.step, learning_rate=0.5))
+    with pytest.raises(ConfigError, match=r"step.learning_rate: the checkpoint has .*, this run 0.5"):
+        export(other, str(tmp_path / "checkpoints"), tmp_path / "other", runs=tmp_path)
+    with pytest.raises(ConfigError, match="another run's"):
+        export(duel(), str(tmp_path / "checkpoints"), tmp_path / "other", runs=tmp_path)
+    with pytest.raises(ConfigError, match=r"no checkpoint of step 9; there are those of \[3, 4\]"):
+        export(run, str(tmp_path / "checkpoints"), tmp_path / "other", runs=tmp_path, step=9)
+    assert not (tmp_path / "other").exists()
+
+
+def test_old_weights_go_and_what_is_no_weights_is_left_alone(tmp_path: Path) -> None:
+    kept(pose(), tmp_path)
+    checkpoints, to = str(tmp_path / "checkpoints"), tmp_path / "mine"
+    export(pose(), checkpoints, to, runs=tmp_path, step=3)
+    (to / "stale.safetensors").write_bytes((to / "pose.safetensors").read_bytes())
+    (to / "sheet.png").write_bytes(b"a picture beside them")
+    exported = export(pose(), checkpoints, to, runs=tmp_path, step=4)
+    assert registry.digest(str(to)) == exported.digest
+    assert sorted(path.name for path in to.iterdir()) == ["README.md", "config.json", "pose.safetensors", "sheet.png"]
+
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    (photographs / "one.jpg").write_bytes(b"a photograph")
+    with pytest.raises(ConfigError, match="photographs: holds something else than weights"):
+        export(pose(), checkpoints, photographs, runs=tmp_path)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
