@@ -29,7 +29,7 @@ class Convolution(nn.Module):
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=padding, bias=False)
         self.bn = nn.BatchNorm2d(out_channels, eps=0.001)
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: Features) -> Tensor:
         return F.relu(self.bn(self.conv(x)), inplace=True)
 
 
@@ -46,7 +46,7 @@ class Grid35(nn.Module):
         self.branch3x3dbl_3 = Convolution(96, 96, 3, padding=1)
         self.branch_pool = Convolution(in_channels, pooled)
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: Features) -> Tensor:
         five = self.branch5x5_2(self.branch5x5_1(x))
         three = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
         return torch.cat([self.branch1x1(x), five, three, self.branch_pool(_average(x))], 1)
@@ -62,7 +62,7 @@ class To17(nn.Module):
         self.branch3x3dbl_2 = Convolution(64, 96, 3, padding=1)
         self.branch3x3dbl_3 = Convolution(96, 96, 3, stride=2)
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: Features) -> Tensor:
         three = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
         return torch.cat([self.branch3x3(x), three, F.max_pool2d(x, 3, 2)], 1)
 
@@ -83,7 +83,7 @@ class Grid17(nn.Module):
         self.branch7x7dbl_5 = _row(width, 192)
         self.branch_pool = Convolution(in_channels, 192)
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: Features) -> Tensor:
         single = self.branch7x7_3(self.branch7x7_2(self.branch7x7_1(x)))
         double = self.branch7x7dbl_3(self.branch7x7dbl_2(self.branch7x7dbl_1(x)))
         double = self.branch7x7dbl_5(self.branch7x7dbl_4(double))
@@ -102,7 +102,7 @@ class To8(nn.Module):
         self.branch7x7x3_3 = _column(192, 192)
         self.branch7x7x3_4 = Convolution(192, 192, 3, stride=2)
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: Features) -> Tensor:
         seven = self.branch7x7x3_3(self.branch7x7x3_2(self.branch7x7x3_1(x)))
         three = self.branch3x3_2(self.branch3x3_1(x))
         return torch.cat([three, self.branch7x7x3_4(seven), F.max_pool2d(x, 3, 2)], 1)
@@ -128,7 +128,7 @@ class Grid8(nn.Module):
         self.branch3x3dbl_3b = Convolution(384, 384, (3, 1), padding=(1, 0))
         self.branch_pool = Convolution(in_channels, 192)
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: Features) -> Tensor:
         single = self.branch3x3_1(x)
         double = self.branch3x3dbl_2(self.branch3x3dbl_1(x))
         forks = [
