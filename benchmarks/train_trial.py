@@ -1,0 +1,154 @@
+"""One measured training run, alone or as a worker of torchrun: `python -m benchmarks.train_trial SPEC RESULT`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+
+from atelier.models.parsing.config import parser_closet
+from benchmarks.bare_training import train_bare
+from training.data.closet_source import ClosetConfig
+from training.data.config import DataConfig
+from training.data.look import LookColumns
+from training.launch.request import TrainRequest
+from training.launch.torchrun import backend_for, is_torchrun_worker
+from training.launch.train import train
+from training.run import TrainRun
+from training.runs.perception import LABEL_SHARES
+from training.steps.parser import ParserStepConfig
+from training.supervisor import Supervisor
+from training.wishes import Wish
+from training.world import World
+
+System = Literal["bare", "loop"]
+NUM_SAMPLES = 96
+NEVER = 10**9
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainTrial:
+    """What to run.
+
+    Args:
+        system: the `bare` loop, or Atelier's.
+        precision, compile, channels_last, checkpoint_every_steps: of Atelier's loop; `bare` knows the first alone.
+        seed: of weights and order, the same in both.
+    """
+
+    system: System
+    steps: int
+    batch_size: int
+    folder: str
+    cache: str
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    compile: bool = False
+    channels_last: bool = False
+    checkpoint_every_steps: int = NEVER
+    seed: int = 0
+
+    def run(self) -> TrainRun:
+        """The small parser, on maps of one size from first to last, so that every step is the same work."""
+        step = ParserStepConfig(model=parser_closet(), pixel_shares=LABEL_SHARES, coarse_until=1.0)
+        data = DataConfig(closet=ClosetConfig(kind="looks", num_samples=NUM_SAMPLES), columns=LookColumns())
+        return TrainRun(
+            name="benchmark",
+            data=data,
+            step=step,
+            batch_size=self.batch_size,
+            num_steps=self.steps,
+            seed=self.seed,
+            precision=self.precision,
+            compile=self.compile,
+            channels_last=self.channels_last,
+            checkpoint_every_steps=self.checkpoint_every_steps,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainMeasurement:
+    """How a trial went.
+
+    Args:
+        started_s: when each step began, by the process's own clock.
+        peak_bytes: of the accelerator's memory; 0 on a CPU.
+        checkpoint_bytes: what the last checkpoint takes in the store.
+    """
+
+    started_s: list[float]
+    peak_bytes: int = 0
+    checkpoint_bytes: int = 0
+
+    def step_s(self, skip: int) -> float:
+        """Seconds a step, without the first `skip`."""
+        return (self.started_s[-1] - self.started_s[skip]) / (len(self.started_s) - 1 - skip)
+
+
+class _Clock(Supervisor):
+    """Looks at the clock when the loop asks before each step whether it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started_s: list[float] = []
+
+    def wish(self) -> Wish:
+        self.started_s.append(time.monotonic())
+        return super().wish()
+
+
+def measure(trial: TrainTrial, world: World) -> TrainMeasurement:
+    """Runs a trial in this world."""
+    if trial.system == "bare":
+        return TrainMeasurement(started_s=train_bare(trial.run(), Path(trial.cache), world), peak_bytes=_peak(world))
+    clock = _Clock()
+    request = TrainRequest(run="benchmark", output=trial.folder, cache=Path(trial.cache))
+    train(_Fixed(**_fields(request), fixed=trial.run()), world, clock)
+    checkpoints = sorted(Path(trial.folder).glob("benchmark/checkpoints/step-*"))
+    size = sum(file.stat().st_size for file in checkpoints[-1].rglob("*") if file.is_file()) if checkpoints else 0
+    return TrainMeasurement(started_s=clock.started_s, peak_bytes=_peak(world), checkpoint_bytes=size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fixed(TrainRequest):
+    """A request for a run that goes by no name."""
+
+    fixed: TrainRun
+
+    def resolved(self) -> TrainRun:
+        return self.fixed
+
+
+def _fields(request: TrainRequest) -> dict[str, object]:
+    return {field.name: getattr(request, field.name) for field in dataclasses.fields(request)}
+
+
+def _peak(world: World) -> int:
+    return torch.cuda.max_memory_allocated(world.device) if world.device.type == "cuda" else 0
+
+
+def main() -> None:
+    """Reads the trial, runs it, writes what was measured; of several workers the first writes."""
+    spec, result = map(Path, sys.argv[1:])
+    trial = TrainTrial(**json.loads(spec.read_text()))
+    if is_torchrun_worker():
+        dist.init_process_group(backend_for(torch.device("cpu")))
+        rank = dist.get_rank()
+        world = World(rank=rank, num_workers=dist.get_world_size(), local_rank=rank, device=torch.device("cpu"))
+    else:
+        world = World.alone("cuda:0" if torch.cuda.is_available() else "cpu")
+    measured = measure(trial, world)
+    if world.is_first:
+        result.write_text(json.dumps(asdict(measured)))
+    if world.num_workers > 1:
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

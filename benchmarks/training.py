@@ -1,0 +1,250 @@
+"""The training loop against a bare one, side by side: `python -m benchmarks.training` (about ten minutes).
+
+Both train the small parser on the same pictures, with the same optimizer, precision and weight average. The bare loop
+(`benchmarks/bare_training.py`) is what an engineer would write; Atelier's brings the order that survives a restart,
+noise by row, the guard against runaway losses, console, log, TensorBoard and checkpoints.
+
+Each trial is a process of its own; the systems take turns, the order reversed every second round. Seconds a step count
+from the start of one step to the start of the next, without the first ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.footprint import watch
+from benchmarks.machine import describe
+from benchmarks.page import add_output_options, conclude, markdown_table
+from benchmarks.train_trial import TrainMeasurement, TrainTrial
+
+SKIPPED = 4
+AIMS = {1: 0.97, 2: 0.95}
+"""By workers: the least share of the bare loop's samples a second."""
+CHECKPOINT_AIM = 0.02
+CHECKPOINT_EVERY = 10
+QUIET = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What is run by turns with others.
+
+    Args:
+        settings: fields of a `TrainTrial`.
+        num_workers: processes; two talk by gloo.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    num_workers: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A trial that was run; `others`: share of the machine that everything else took meanwhile."""
+
+    case: Case
+    repeat: int
+    measured: TrainMeasurement
+    others: float
+
+    @property
+    def step_s(self) -> float:
+        """Seconds a step."""
+        return self.measured.step_s(SKIPPED)
+
+
+class Bench:
+    """Runs cases by turns below a folder; `tell` hears what is about to run."""
+
+    def __init__(self, folder: Path, tell: Callable[[str], None], *, steps: int, batch_size: int, rounds: int) -> None:
+        self._folder, self._tell = folder, tell
+        self._steps, self._batch_size, self._rounds = steps, batch_size, rounds
+        self._num_trials = 0
+
+    def draw(self) -> None:
+        """Draws the pictures, so that no trial does."""
+        self._trial(system="bare", steps=1).run().data.open(None, self._folder / "cache")
+
+    def run(self, *cases: Case) -> list[Result]:
+        """All rounds of some cases."""
+        found = []
+        for repeat in range(self._rounds):
+            for case in cases if repeat % 2 == 0 else tuple(reversed(cases)):
+                self._tell(f"{case.name}, round {repeat + 1} of {self._rounds}")
+                found.append(self._one(case, repeat))
+        return found
+
+    def _trial(self, **settings: Any) -> TrainTrial:
+        self._num_trials += 1
+        fields = {
+            "steps": self._steps,
+            "batch_size": self._batch_size,
+            "folder": str(self._folder / f"trial-{self._num_trials}"),
+            "cache": str(self._folder / "cache"),
+            **settings,
+        }
+        return TrainTrial(**fields)
+
+    def _one(self, case: Case, repeat: int) -> Result:
+        trial = self._trial(**case.settings)
+        folder = Path(trial.folder)
+        folder.mkdir()
+        spec, result, said = folder / "trial.json", folder / "measured.json", folder / "said.txt"
+        spec.write_text(json.dumps(asdict(trial)))
+        command = [sys.executable, "-m"]
+        if case.num_workers > 1:
+            command += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(case.num_workers), "-m"]
+        command += ["benchmarks.train_trial", str(spec), str(result)]
+        with said.open("wb") as out:
+            process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+            footprint = watch(process)
+        if process.returncode:
+            raise RuntimeError(f"{case.name} failed:\n{said.read_text(errors='replace')[-4000:]}")
+        measured = TrainMeasurement(**json.loads(result.read_text()))
+        return Result(case=case, repeat=repeat, measured=measured, others=footprint.others)
+
+
+def main() -> None:
+    """Runs, prints, writes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--levers", action="store_true", help="measure precision, compile, channels-last instead")
+    add_output_options(parser, "training")
+    options = parser.parse_args()
+    console, machine = Console(), describe()
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(
+            Path(folder),
+            lambda line: console.print(line, style="dim", highlight=False),
+            steps=options.steps,
+            batch_size=options.batch_size,
+            rounds=options.rounds,
+        )
+        bench.draw()
+        measure = _levers if options.levers else _against_bare
+        results, tables = measure(bench, options)
+    figures = {"machine": machine, "trials": [_plain(result) for result in results]}
+    conclude(options, "training", figures, tables, console=console)
+
+
+def _against_bare(bench: Bench, options: argparse.Namespace) -> tuple[list[Result], list[Table | str]]:
+    results: list[Result] = []
+    table = markdown_table(
+        "workers", "bare ms/step", "loop ms/step", "loop's share of bare's samples/s", "range over rounds", "aim"
+    )
+    for num_workers, aim in AIMS.items():
+        bare = Case(name=f"bare, {num_workers} workers", settings={"system": "bare"}, num_workers=num_workers)
+        loop = Case(name=f"loop, {num_workers} workers", settings={"system": "loop"}, num_workers=num_workers)
+        found = bench.run(bare, loop)
+        results += found
+        shares = _ratios(found, of=bare, to=loop)
+        share = statistics.median(shares)
+        table.add_row(
+            str(num_workers),
+            f"{1000 * _median(found, bare):.0f}",
+            f"{1000 * _median(found, loop):.0f}",
+            f"{share:.1%}",
+            f"{min(shares):.1%} to {max(shares):.1%}",
+            f"{aim:.0%}: {_verdict(share >= aim, found)}",
+        )
+    never = Case(name="no checkpoints", settings={"system": "loop"})
+    often = Case(
+        name=f"a checkpoint every {CHECKPOINT_EVERY} steps",
+        settings={"system": "loop", "checkpoint_every_steps": CHECKPOINT_EVERY},
+    )
+    found = bench.run(never, often)
+    results += found
+    extra = statistics.median(_ratios(found, of=often, to=never)) - 1
+    size = max(result.measured.checkpoint_bytes for result in found if result.case is often)
+    words = (
+        f"An asynchronous checkpoint of {size / 2**20:.0f} MiB every {CHECKPOINT_EVERY} steps of "
+        f"{1000 * _median(found, never):.0f} ms makes a step {extra:+.1%} longer; the aim is "
+        f"{CHECKPOINT_AIM:.0%} ({_verdict(extra <= CHECKPOINT_AIM, found)}). The default is one every 500 steps."
+    )
+    return results, [table, words, _notes(results, options)]
+
+
+def _levers(bench: Bench, options: argparse.Namespace) -> tuple[list[Result], list[Table | str]]:
+    cases = {
+        "float32": {"precision": "float32"},
+        "bfloat16": {},
+        "bfloat16, channels-last": {"channels_last": True},
+        "bfloat16, compiled": {"compile": True},
+        "bfloat16, channels-last, compiled": {"channels_last": True, "compile": True},
+    }
+    table = markdown_table("levers", "batch", "samples/s", "over float32", "peak MiB")
+    results: list[Result] = []
+    for batch_size in (options.batch_size, 4 * options.batch_size):
+        named = [
+            Case(name=f"{name}, batch {batch_size}", settings={"system": "loop", "batch_size": batch_size, **settings})
+            for name, settings in cases.items()
+        ]
+        found = bench.run(*named)
+        results += found
+        for name, case in zip(cases, named, strict=True):
+            peak = max(result.measured.peak_bytes for result in found if result.case is case)
+            table.add_row(
+                name,
+                str(batch_size),
+                f"{batch_size / _median(found, case):.1f}",
+                f"{statistics.median(_ratios(found, of=named[0], to=case)):.2f}x",
+                f"{peak / 2**20:.0f}" if torch.cuda.is_available() else "",
+            )
+    return results, [table, _notes(results, options)]
+
+
+def _ratios(results: Sequence[Result], *, of: Case, to: Case) -> list[float]:
+    """Seconds a step of one case over another's, round by round."""
+    by_round = {(result.case.name, result.repeat): result.step_s for result in results}
+    rounds = sorted({result.repeat for result in results})
+    return [by_round[of.name, repeat] / by_round[to.name, repeat] for repeat in rounds]
+
+
+def _median(results: Sequence[Result], case: Case) -> float:
+    return statistics.median(result.step_s for result in results if result.case is case)
+
+
+def _verdict(holds: bool, results: Sequence[Result]) -> str:
+    if statistics.median(result.others for result in results) > QUIET:
+        return "no verdict"
+    return "met" if holds else "missed"
+
+
+def _notes(results: Sequence[Result], options: argparse.Namespace) -> str:
+    others = [result.others for result in results]
+    return (
+        f"Batches of {options.batch_size} at 256x192 unless said otherwise, {options.steps} steps a trial, "
+        f"{len(results)} trials. Others took {min(others):.0%} to {max(others):.0%} of the machine's CPU meanwhile, "
+        f"{statistics.median(others):.0%} in the median; above {QUIET:.0%} no aim gets a verdict."
+    )
+
+
+def _plain(result: Result) -> dict[str, Any]:
+    return {
+        "case": result.case.name,
+        "repeat": result.repeat,
+        "step_s": result.step_s,
+        "others": result.others,
+        "peak_bytes": result.measured.peak_bytes,
+        "checkpoint_bytes": result.measured.checkpoint_bytes,
+    }
+
+
+if __name__ == "__main__":
+    main()
