@@ -20,6 +20,7 @@ from training.schedule import learning_rate_factor
 from training.steps.base import Moment
 from training.supervisor import Supervisor
 from training.watch.divergence import DivergedError, DivergenceGuard, record_divergence
+from training.watch.flops import StepFlops
 from training.watch.memory import Memory
 from training.watch.observer import Observer, RunFacts, StepReport, ValidationReport
 from training.wishes import Agreement, Wish
@@ -51,7 +52,7 @@ class TrainLoop:
         observers: told on the first worker only.
         validate: draws held-out rows; None never does.
         log_folder: where a divergence is recorded.
-        flops_per_step: as `RunFacts` has it.
+        flops: of one worker's share of a step; None where nobody counted.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class TrainLoop:
         observers: Observer | None = None,
         validate: Validate | None = None,
         log_folder: Path | None = None,
-        flops_per_step: float | None = None,
+        flops: StepFlops | None = None,
     ) -> None:
         self.run, self.world, self.layout = run, world, layout
         self.num_steps_done = 0
@@ -75,7 +76,7 @@ class TrainLoop:
         self._loader, self._info = loader, info
         self._supervisor = supervisor or Supervisor()
         self._observers = (observers if world.is_first else None) or Observer()
-        self._validate, self._log_folder, self._flops_per_step = validate, log_folder, flops_per_step
+        self._validate, self._log_folder, self._flops = validate, log_folder, flops
         self._agreement = Agreement(world)
         self._guard = DivergenceGuard()
         self._judged_at = 0
@@ -115,6 +116,8 @@ class TrainLoop:
 
     def _step_until(self, end: int) -> str:
         batches = self._loader.iterate(self.num_steps_done)
+        if self.run.validate_every_steps and self.num_steps_done == 0:
+            self._draw_validation()
         since = _Since(step=self.num_steps_done)
         while self.num_steps_done < end:
             self._agreement.cast(self._supervisor.wish())
@@ -193,6 +196,7 @@ class TrainLoop:
                 },
                 gradient_norms=self._gradient_norms,
                 memory=Memory.now(self.world.device),
+                flops_per_step=self._flops_per_step(),
                 ids=batch.ids,
             )
         )
@@ -240,6 +244,10 @@ class TrainLoop:
             metrics = report.metrics
         self._info = self._info.at(self.num_steps_done, self.world.share(metrics))
 
+    def _flops_per_step(self) -> float | None:
+        """Of the newest step, or of the first where none was made."""
+        return None if self._flops is None else self._flops.at(max(0, self.num_steps_done - 1) / self.run.num_steps)
+
     def _facts(self) -> RunFacts:
         return RunFacts(
             run=self.run.name,
@@ -249,7 +257,7 @@ class TrainLoop:
             num_workers=self.world.num_workers,
             device=str(self.world.device),
             precision=self.run.precision,
-            flops_per_step=self._flops_per_step,
+            flops_per_step=self._flops_per_step(),
             num_parameters={
                 name: sum(parameter.numel() for parameter in network.parameters())
                 for name, network in self.layout.step.networks.items()

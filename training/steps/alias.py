@@ -83,6 +83,7 @@ class AliasStep(TrainStep):
             load_initial(self.model.alias, STEM, config.initial, runs)
         self.model.eval()
         self.networks = nn.ModuleDict({STEM: self.model.alias})
+        self.work_changes_at = (config.half_size_until, config.predicted_from)
         self.players = (Player(name=STEM, networks=(STEM,), learning_rate=config.learning_rate, betas=config.betas),)
         self.critic: MultiscaleDiscriminator | None = None
         if config.critic is not None:

@@ -94,12 +94,15 @@ class TrainStep(ABC):
             again in the backward pass where memory is short. Empty: each network is one unit.
         methods: by network, the methods besides `forward` that `loss` calls: a sharded network must know them, to
             gather its weights before they run.
+        work_changes_at: shares of the run from which a step does more or less work than before: what a step costs is
+            counted anew for each.
     """
 
     networks: nn.ModuleDict
     players: tuple[Player, ...]
     blocks: ClassVar[tuple[type[nn.Module], ...]] = ()
     methods: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    work_changes_at: tuple[float, ...] = ()
 
     def to(self, device: torch.device, memory_format: torch.memory_format = torch.preserve_format) -> None:
         """Moves all that the step holds, what it only reads included: every module and tensor among its attributes."""

@@ -3,11 +3,41 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.steps.base import Batch, Moment, TrainStep
 from training.watch.undisturbed import undisturbed
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepFlops:
+    """Floating-point operations of one worker's share of a step, as the run goes.
+
+    Args:
+        counts: (share of the run from which it holds, operations), the first from 0.
+    """
+
+    counts: tuple[tuple[float, float], ...]
+
+    def at(self, progress: float) -> float:
+        """The operations of a step at a share of the run, [0, 1)."""
+        return [flops for start, flops in self.counts if start <= progress][-1]
+
+
+def count_flops(step: TrainStep, batch: Batch, seeds: tuple[int, ...], *, num_rows: int) -> StepFlops:
+    """Counts a step on a few real rows, once for each part of the run in which it does other work.
+
+    Args:
+        batch, seeds: of those rows, on the step's device.
+        num_rows: of one worker's share of a step, to which the count is scaled.
+    """
+    counts = []
+    for start in sorted({0.0, *(share for share in step.work_changes_at if 0 < share < 1)}):
+        flops = flops_of_step(step, batch, Moment(progress=start, seeds=seeds))
+        counts.append((start, flops * num_rows / len(seeds)))
+    return StepFlops(counts=tuple(counts))
 
 
 def flops_of_step(step: TrainStep, batch: Batch, moment: Moment) -> float:
