@@ -16,6 +16,7 @@ from training.launch.in_process import train_in_process
 from training.launch.request import TrainRequest
 from training.launch.torchrun import is_torchrun_worker, start_torchrun, train_under_torchrun
 from training.runs import RUNS
+from training.watch.settings import WatchSettings
 
 INTERRUPTED = 130
 """Exit status of a run that was asked to stop: its checkpoint is whole, and `--resume` goes on."""

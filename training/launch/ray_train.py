@@ -23,7 +23,7 @@ from rich.console import Console
 
 from atelier.errors import AtelierError, StorageError
 from training.launch.request import TrainRequest
-from training.launch.torchrun import COLLECTIVE_TIMEOUT
+from training.launch.torchrun import COLLECTIVE_TIMEOUT, backend_for
 from training.launch.train import TrainOutcome, train
 from training.supervisor import Supervisor, stopping_on_signals
 from training.wishes import Wish
