@@ -50,8 +50,6 @@ class PidmConfig:
         for multiplier in self.multipliers:
             if multiplier * self.width % self.num_groups:
                 raise ConfigError(f"num_groups: {self.num_groups} does not divide {multiplier} x {self.width} channels")
-        if self.guidance not in get_args(Guidance):
-            raise ConfigError(f"guidance: is {self.guidance!r}, must be one of {list(get_args(Guidance))}")
         self.check_size(self.working_size)
 
     @property
@@ -88,7 +86,7 @@ class PidmConfig:
         """The config that `to_json` wrote.
 
         Raises:
-            ConfigError: another model's config, or a field that this one does not have.
+            ConfigError: another model's config, or a field or a value that this one does not have.
         """
         fields: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
@@ -100,6 +98,8 @@ class PidmConfig:
         known = {field.name for field in dataclasses.fields(cls)}
         if strangers := sorted(set(fields) - known):
             raise ConfigError(f"{', '.join(strangers)}: no such field; PIDM has {', '.join(sorted(known))}")
+        if (guidance := fields.get("guidance", "released")) not in get_args(Guidance):
+            raise ConfigError(f"guidance: is {guidance!r}, must be one of {list(get_args(Guidance))}")
         return cls(**fields)
 
 
