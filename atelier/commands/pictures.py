@@ -8,8 +8,10 @@ import sys
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares two sets, a protocol and the weights to judge by."""
-    parser.add_argument("--made", required=True, metavar="URI", help="folder or s3:// prefix of made pictures")
-    parser.add_argument("--true", required=True, metavar="URI", help="folder or s3:// prefix of true ones")
+    parser.add_argument("--made", required=True, metavar="URI", help="made pictures: folder, job output or catalog")
+    parser.add_argument(
+        "--true", required=True, metavar="URI", help="true ones: folder, or catalog with a column truth"
+    )
     parser.add_argument(
         "--protocol",
         default="plain",

@@ -1,26 +1,27 @@
-"""A set of pictures: a folder, its names, and the digest that says which pictures it held."""
+"""A set of pictures: their names, where they lie, and the digest that says which they were."""
 
 from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
 from atelier import storage
 from atelier.errors import MismatchError
+from atelier.evaluation.sets import catalogs
 
 SUFFIXES = (".avif", ".jpeg", ".jpg", ".png", ".webp")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureSet:
-    """Pictures below a folder.
+    """Pictures by name.
 
     Args:
-        address: the folder, a path or `s3://bucket/folder`.
-        pictures: name → address, sorted by name. A name is the path inside the folder, without the file ending.
+        address: as it was given.
+        pictures: name → address, sorted by name.
     """
 
     address: str
@@ -28,28 +29,42 @@ class PictureSet:
 
     @classmethod
     def of(cls, address: str) -> Self:
-        """The pictures below a folder, in folders below it too; other files are passed over.
+        """The pictures at an address, a path or `s3://bucket/...`.
+
+        Args:
+            address: a folder, whose pictures go by their path inside it without the ending, other files passed over;
+                the output of a batch job, whose published pictures go by their item; or a catalog (`.csv`, `.tsv`,
+                `.parquet`) with a column `picture` or `truth`.
 
         Raises:
             MismatchError: no picture there, or two of one name.
+            CatalogError: a catalog that cannot be read.
             StorageError: an address that cannot be read.
         """
         root = storage.resolve(address)
+        if catalogs.is_table(root):
+            named = catalogs.read_table(root)
+        else:
+            published = catalogs.read_published(root)
+            named = list(_in_folder(root)) if published is None else published
         found: dict[str, str] = {}
         twice = []
-        for entry in storage.list(root):
-            stem, suffix = posixpath.splitext(entry.address)
-            if suffix.lower() not in SUFFIXES:
-                continue
-            name = stem.removeprefix(root).lstrip("/")
+        for name, picture in named:
             if name in found:
                 twice.append(name)
-            found[name] = entry.address
+            found[name] = picture
         if not found:
             raise MismatchError(f"{address}: holds no picture ({', '.join(SUFFIXES)})")
         if twice:
-            raise MismatchError(f"{address}: two pictures of one name, told apart by their endings only", sorted(twice))
+            raise MismatchError(f"{address}: holds more than one picture of these names", sorted(twice))
         return cls(address=address, pictures=dict(sorted(found.items())))
+
+
+def _in_folder(root: str) -> Iterator[tuple[str, str]]:
+    for entry in storage.list(root):
+        stem, suffix = posixpath.splitext(entry.address)
+        if suffix.lower() in SUFFIXES:
+            yield stem.removeprefix(root).lstrip("/"), entry.address
 
 
 def digest(contents: Iterable[tuple[str, str]]) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from atelier.errors import MismatchError
+from atelier.errors import CatalogError, MismatchError
 from atelier.evaluation.sets.listing import PictureSet, digest
 from atelier.evaluation.sets.pairing import pair_by_file, pair_by_name
 
@@ -87,8 +89,37 @@ def test_pairs_file_that_does_not_fit_is_refused(tmp_path: Path, text: str, mess
 def test_folders_without_pictures_or_with_doubles_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MismatchError, match="holds no picture"):
         _folder(tmp_path / "empty", "notes.txt")
-    with pytest.raises(MismatchError, match="told apart by their endings only: a"):
+    with pytest.raises(MismatchError, match="more than one picture of these names: a"):
         _folder(tmp_path / "double", "a.png", "a.jpg")
+
+
+def test_catalogs_name_pictures_by_item(tmp_path: Path) -> None:
+    """A table of true answers, and what a batch job published under `catalog/CURRENT`."""
+    (tmp_path / "truths.csv").write_text("item_id,person,truth\nred,p.jpg,truth/red.png\nblue,q.jpg,\n")
+    truth = PictureSet.of(str(tmp_path / "truths.csv"))
+    assert truth.pictures == {"red": str(tmp_path / "truth" / "red.png")}
+
+    output = tmp_path / "out"
+    (output / "catalog").mkdir(parents=True)
+    (output / "pictures").mkdir()
+    (output / "pictures" / "0c1d.jpg").write_bytes(b"")
+    table = pa.table(
+        {"item_id": ["red", "red"], "variant": [0, 1], "picture": ["pictures/0c1d.jpg", "pictures/2e.jpg"]}
+    )
+    pq.write_table(table, output / "catalog" / "run.parquet")
+    (output / "catalog" / "run.csv").write_text("item_id,variant,picture\nred,0,pictures/0c1d.jpg\n")
+    (output / "catalog" / "CURRENT").write_text('{"csv": "catalog/run.csv"}')
+    made = PictureSet.of(str(output))
+    assert made.pictures == {"red": str(output / "pictures" / "0c1d.jpg")}
+    assert [pair.name for pair in pair_by_name(made, truth, "name")] == ["red"]
+    assert list(PictureSet.of(str(output / "catalog" / "run.parquet")).pictures) == ["red", "red@1"]
+
+    (output / "catalog" / "CURRENT").write_text("[]")
+    with pytest.raises(CatalogError, match="names no published catalog"):
+        PictureSet.of(str(output))
+    (tmp_path / "other.csv").write_text("sku,image\n1,a.png\n")
+    with pytest.raises(CatalogError, match="has the columns sku, image; must have item_id and picture or truth"):
+        PictureSet.of(str(tmp_path / "other.csv"))
 
 
 def test_set_digest_follows_names_and_contents_and_no_order() -> None:
