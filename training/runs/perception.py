@@ -32,7 +32,7 @@ def parser_closet() -> TrainRun:
         data=LOOKS,
         step=step,
         batch_size=8,
-        num_steps=2000,
+        num_steps=1770,
         validate_every_steps=200,
         validation=ParseValidation(),
     )
