@@ -1,0 +1,241 @@
+"""HumanDiffusion (Zhang et al. 2022): a person from a free sentence and a pose map, region by region."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+from jaxtyping import Real
+from torch import Tensor, nn
+
+from atelier import weights
+from atelier.errors import ConfigError, WeightsError
+from atelier.models.diffusion import schedules
+from atelier.models.diffusion.schedules import Schedule
+from atelier.models.human_diffusion import tokens as token_features
+from atelier.models.human_diffusion.config import HumanDiffusionConfig
+from atelier.models.human_diffusion.encoders import Encoders, SmallEncoders, state_digest
+from atelier.models.human_diffusion.networks_clip import ClipEncoders
+from atelier.models.human_diffusion.networks_unet import Latents, Told, UNet
+from atelier.models.human_diffusion.phrases import Description, parse
+from atelier.models.human_diffusion.regions import NUM_REGIONS
+from atelier.models.human_diffusion.retrieval import Retrieval, StyleMemory, nothing
+from atelier.models.human_diffusion.tokens import Tokens, Words
+from atelier.models.layers.noise import Generators, draw_normal
+from atelier.models.tensors import LabelIds, Picture
+
+_CLIP, _VAE = "clip", "vae"
+"""Folders inside the model's own, in the formats of transformers and diffusers."""
+_DIGESTS = "digests"
+"""In `config.json`: of the parts that lie in folders of their own."""
+
+
+class HumanDiffusion(nn.Module):
+    """The encoders of words and crops, and the denoiser that is told of them region by region.
+
+    `encode` once a run, `tell` once a pose map, `predict` at every step; `denoise` is the last two in one.
+    `sampling.sample` makes pictures of it, `editing.edit` changes some of one.
+
+    Args:
+        encoders: must be given where the config says `clip`; the small ones are part of the model.
+        vae: must be given where the config has latents.
+
+    Raises:
+        ConfigError: a part that the config asks for is not given, or does not fit it.
+    """
+
+    def __init__(
+        self, config: HumanDiffusionConfig, *, encoders: Encoders | None = None, vae: AutoencoderKL | None = None
+    ) -> None:
+        super().__init__()
+        self.config = config
+        if encoders is None and config.encoder == "clip":
+            raise ConfigError("encoders: the config says 'clip'; give ClipEncoders.from_folder(...)")
+        if (vae is None) != (config.latent_stride == 1):
+            raise ConfigError(f"vae: given {vae is not None}, with latent_stride {config.latent_stride}; 1 has none")
+        self.unet = UNet(config)
+        self.encoders = SmallEncoders(config) if encoders is None else encoders
+        self.vae = None if vae is None else _fitting(vae, config)
+        self.retrieval = Retrieval(top_k=config.top_k, temperature=config.temperature, image_share=config.image_share)
+        self._checked: weakref.ref[object] | None = None
+
+    def encode(
+        self,
+        descriptions: Sequence[Description | str],
+        memory: StyleMemory | None = None,
+        *,
+        excluded: Sequence[str] | None = None,
+    ) -> Tokens:
+        """What the denoiser is told of each person; sentences are parsed.
+
+        Args:
+            memory: None tells of words alone.
+            excluded: an item id a row whose own crops are not retrieved; for training.
+
+        Raises:
+            ConfigError: a memory for a model without SMR, or of other encoders than this model's.
+        """
+        parsed = [parse(description) if isinstance(description, str) else description for description in descriptions]
+        return self.encode_words(token_features.words(self.encoders, parsed), memory, excluded=excluded)
+
+    @torch.no_grad()
+    def encode_words(
+        self, words: Words, memory: StyleMemory | None = None, *, excluded: Sequence[str] | None = None
+    ) -> Tokens:
+        """As `encode`, from ids that travelled in a batch. The encoders learn nothing here: they are what they are."""
+        text = token_features.read(self.encoders, words)
+        said = words.said.to(text.device)
+        regions, named = text[:, :NUM_REGIONS], said[:, :NUM_REGIONS]
+        if memory is None:
+            found = nothing(regions, self.config.num_retrieved, self.config.value_width)
+        else:
+            self._check(memory)
+            found = self.retrieval(memory, regions, named, excluded)
+        return Tokens(
+            text=text,
+            said=said,
+            style=found.style,
+            remembered=found.remembered,
+            values=found.values,
+            log_weights=found.log_weights,
+        )
+
+    def warnings(self, description: Description | str) -> tuple[str, ...]:
+        """What whoever wrote the sentence should know: words that no rule placed, and words never trained on."""
+        parsed = parse(description) if isinstance(description, str) else description
+        unseen: dict[str, list[str]] = {}
+        for region, phrase in (*parsed.phrases.items(), ("the person", parsed.person)):
+            for word in self.encoders.unseen(phrase):
+                unseen.setdefault(word, []).append(region)
+        told = (
+            f"{word!r}, said of {' and '.join(dict.fromkeys(regions))}, is a word that the model never saw"
+            for word, regions in unseen.items()
+        )
+        return (*parsed.warnings, *told)
+
+    def tell(self, pose_map: LabelIds, tokens: Tokens) -> Told:
+        """Tokens in their places: all that knows neither the noisy picture nor the time.
+
+        Args:
+            pose_map: DeepFashion-MultiModal's label ids, at the picture's size.
+
+        Raises:
+            ConfigError: a size that the levels cannot halve.
+        """
+        self.config.check_size((pose_map.shape[1], pose_map.shape[2]))
+        return self.unet.tell(pose_map, tokens)
+
+    def predict(self, x_t: Latents, t: Real[Tensor, " batch"], told: Told) -> Latents:
+        """What the config's `prediction` says, of the shape of `x_t`; `t` in [0, num_timesteps), fractions allowed."""
+        return self.unet(x_t, t, told)
+
+    def denoise(self, x_t: Latents, t: Real[Tensor, " batch"], pose_map: LabelIds, tokens: Tokens) -> Latents:
+        """`predict` straight from what `encode` gives."""
+        return self.predict(x_t, t, self.tell(pose_map, tokens))
+
+    def schedule(self) -> Schedule:
+        """The noise that the model is trained on."""
+        make = {"linear": schedules.linear, "scaled_linear": schedules.scaled_linear, "cosine": schedules.cosine}
+        return make[self.config.noise_schedule](self.config.num_timesteps)
+
+    @torch.no_grad()
+    def to_latents(self, picture: Picture, generator: Generators | None = None) -> Latents:
+        """What is denoised, of a picture: itself, or the autoencoder's latents, drawn where a generator is given."""
+        if self.vae is None:
+            return picture
+        latents = self.vae.encode(picture).latent_dist
+        drawn = latents.mean
+        if generator is not None:
+            drawn = drawn + latents.std * draw_normal(len(drawn), drawn.shape[1:], generator).to(drawn)
+        return drawn * self.vae.config.scaling_factor
+
+    @torch.no_grad()
+    def to_picture(self, latents: Latents) -> Picture:
+        """The picture of denoised latents, clipped to [-1, 1]."""
+        picture = latents if self.vae is None else self.vae.decode(latents / self.vae.config.scaling_factor).sample
+        return picture.float().clamp(-1, 1)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, *, clip: str | Path | None = None, vae: str | Path | None = None
+    ) -> HumanDiffusion:
+        """The model in a folder that `save_pretrained` wrote, in evaluation mode, on the CPU.
+
+        Args:
+            clip, vae: local folders of these parts; None are the folders of these names inside.
+
+        Raises:
+            WeightsError: a missing file, keys that do not fit, or a part that is not the one the model was trained on.
+            ConfigError: the config is another model's.
+        """
+        folder = Path(folder)
+        values = weights.read_config(folder)
+        digests = values.pop(_DIGESTS, {})
+        config = HumanDiffusionConfig.from_json(values)
+        encoders = ClipEncoders.from_folder(clip or folder / _CLIP, config) if config.encoder == "clip" else None
+        model = cls(config, encoders=encoders, vae=read_vae(vae or folder / _VAE) if config.latent_stride > 1 else None)
+        for part, wanted in digests.items():
+            if (held := state_digest(model.get_submodule(part))) != wanted:
+                reason = f"{part}: the weights are {held[:12]}, the model was trained on {wanted[:12]}"
+                raise WeightsError(str(folder), reason=reason)
+        for name in model.own_networks:
+            state = weights.read_state(folder, name)
+            weights.load_into(model.get_submodule(name), state, folder / f"{name}{weights.SUFFIX}")
+        return model.eval()
+
+    def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> str:
+        """Writes config and weights, CLIP and autoencoder in folders of their own; gives the folder's sha256."""
+        folder = Path(folder)
+        digests = {}
+        if isinstance(self.encoders, ClipEncoders):
+            self.encoders.save(folder / _CLIP)
+            digests["encoders"] = state_digest(self.encoders)
+        if self.vae is not None:
+            self.vae.save_pretrained(str(folder / _VAE))
+            digests[_VAE] = state_digest(self.vae)
+        states = {name: self.get_submodule(name).state_dict() for name in self.own_networks}
+        return weights.write_folder(folder, {**self.config.to_json(), _DIGESTS: digests}, states, dtype=dtype)
+
+    @property
+    def own_networks(self) -> tuple[str, ...]:
+        """The children whose weights are this model's alone, and the stems of their files."""
+        return ("unet",) if isinstance(self.encoders, ClipEncoders) else ("unet", "encoders")
+
+    def _check(self, memory: StyleMemory) -> None:
+        """Once a memory: hashing the encoders takes a while."""
+        if not self.config.stylized_memory:
+            raise ConfigError("memory: given to a model with stylized_memory=False; give none")
+        if self._checked is not None and self._checked() is memory:
+            return
+        if (own := state_digest(self.encoders)) != memory.encoders_digest:
+            raise ConfigError(
+                f"memory: was made by encoders {memory.encoders_digest[:12]}, this model has {own[:12]};"
+                " build it again with `python -m atelier memory build`"
+            )
+        self._checked = weakref.ref(memory)
+
+
+def read_vae(folder: str | Path) -> AutoencoderKL:
+    """Diffusers' autoencoder from a local folder.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    try:
+        vae = AutoencoderKL.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        raise WeightsError(str(folder), reason=f"is no folder with an AutoencoderKL: {error}") from error
+    assert isinstance(vae, AutoencoderKL)
+    return vae
+
+
+def _fitting(vae: AutoencoderKL, config: HumanDiffusionConfig) -> AutoencoderKL:
+    stride = 2 ** (len(vae.config.block_out_channels) - 1)
+    channels = vae.config.latent_channels
+    if (stride, channels) != (config.latent_stride, config.latent_channels):
+        wanted = f"latent_stride {config.latent_stride} and latent_channels {config.latent_channels}"
+        raise ConfigError(f"vae: has stride {stride} and {channels} channels, must have {wanted}")
+    return vae.eval().requires_grad_(False)
