@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -54,22 +53,23 @@ class TrainTrial:
     checkpoint_every_steps: int = NEVER
     seed: int = 0
 
-    def run(self) -> TrainRun:
-        """The small parser, on maps of one size from first to last, so that every step is the same work."""
-        step = ParserStepConfig(model=parser_closet(), pixel_shares=LABEL_SHARES, coarse_until=1.0)
-        data = DataConfig(closet=ClosetConfig(kind="looks", num_samples=NUM_SAMPLES), columns=LookColumns())
-        return TrainRun(
-            name="benchmark",
-            data=data,
-            step=step,
-            batch_size=self.batch_size,
-            num_steps=self.steps,
-            seed=self.seed,
-            precision=self.precision,
-            compile=self.compile,
-            channels_last=self.channels_last,
-            checkpoint_every_steps=self.checkpoint_every_steps,
-        )
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """What this trial changes of `benchmark_run`."""
+        names = ("batch_size", "seed", "precision", "compile", "channels_last", "checkpoint_every_steps")
+        return {"num_steps": self.steps, **{name: getattr(self, name) for name in names}}
+
+    def request(self) -> TrainRequest:
+        """The run as a launcher is asked for it."""
+        run = f"benchmarks.train_trial:{benchmark_run.__name__}"
+        return TrainRequest(run=run, output=self.folder, cache=Path(self.cache), overrides=self.overrides)
+
+
+def benchmark_run() -> TrainRun:
+    """The small parser, on maps of one size from first to last, so that every step is the same work."""
+    step = ParserStepConfig(model=parser_closet(), pixel_shares=LABEL_SHARES, coarse_until=1.0)
+    data = DataConfig(closet=ClosetConfig(kind="looks", num_samples=NUM_SAMPLES), columns=LookColumns())
+    return TrainRun(name="benchmark", data=data, step=step, batch_size=8, num_steps=40)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,28 +105,15 @@ class _Clock(Supervisor):
 
 def measure(trial: TrainTrial, world: World) -> TrainMeasurement:
     """Runs a trial in this world."""
+    request = trial.request()
     if trial.system == "bare":
-        return TrainMeasurement(started_s=train_bare(trial.run(), Path(trial.cache), world), peak_bytes=_peak(world))
+        started_s = train_bare(request.resolved(), request.cache_folder, world)
+        return TrainMeasurement(started_s=started_s, peak_bytes=_peak(world))
     clock = _Clock()
-    request = TrainRequest(run="benchmark", output=trial.folder, cache=Path(trial.cache))
-    train(_Fixed(**_fields(request), fixed=trial.run()), world, clock)
+    train(request, world, clock)
     checkpoints = sorted(Path(trial.folder).glob("benchmark/checkpoints/step-*"))
     size = sum(file.stat().st_size for file in checkpoints[-1].rglob("*") if file.is_file()) if checkpoints else 0
     return TrainMeasurement(started_s=clock.started_s, peak_bytes=_peak(world), checkpoint_bytes=size)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Fixed(TrainRequest):
-    """A request for a run that goes by no name."""
-
-    fixed: TrainRun
-
-    def resolved(self) -> TrainRun:
-        return self.fixed
-
-
-def _fields(request: TrainRequest) -> dict[str, object]:
-    return {field.name: getattr(request, field.name) for field in dataclasses.fields(request)}
 
 
 def _peak(world: World) -> int:

@@ -77,7 +77,8 @@ class Bench:
 
     def draw(self) -> None:
         """Draws the pictures, so that no trial does."""
-        self._trial(system="bare", steps=1).run().data.open(None, self._folder / "cache")
+        request = self._trial(system="bare").request()
+        request.resolved().data.open(None, request.cache_folder)
 
     def run(self, *cases: Case) -> list[Result]:
         """All rounds of some cases."""
@@ -140,7 +141,7 @@ def main() -> None:
         measure = _levers if options.levers else _against_bare
         results, tables = measure(bench, options)
     figures = {"machine": machine, "trials": [_plain(result) for result in results]}
-    conclude(options, "training", figures, tables, console=console)
+    conclude(options, "training-levers" if options.levers else "training", figures, tables, console=console)
 
 
 def _against_bare(bench: Bench, options: argparse.Namespace) -> tuple[list[Result], list[Table | str]]:
