@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from training.watch.memory import Memory
+from training.watch.peaks import Precision
 
 LOG = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ class RunFacts:
         num_steps: of the whole run.
         batch_size: samples a step, over all workers.
         device: as torch writes it, e.g. `cuda:0`.
-        precision: `float32` or `bfloat16`, of the networks' arithmetic.
+        precision: of the networks' arithmetic.
         flops_per_step: floating-point operations of one worker's share of a step; None where they were not counted.
             A report's own count goes before it.
         num_parameters: trained parameters by network.
@@ -36,7 +37,7 @@ class RunFacts:
     batch_size: int
     num_workers: int = 1
     device: str = "cpu"
-    precision: str = "float32"
+    precision: Precision = "float32"
     flops_per_step: float | None = None
     num_parameters: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 
+Precision = Literal["bfloat16", "float32"]
 _TERA = 1e12
 
 
@@ -49,24 +52,30 @@ _SHEETS: Mapping[str, _Sheet] = MappingProxyType(
 _MEASURED_SIZE, _MEASURED_S, _MEASURED_TIMES = 1024, 0.2, 5
 
 
-def peak_of(device: torch.device, precision: str) -> Peak:
+def peak_of(device: torch.device, precision: Precision) -> Peak:
     """The peak of a device in a precision: the data sheet's, else what a large matrix product reaches on it now.
 
     Args:
-        precision: `bfloat16` or `float32`; in the latter cuDNN takes TF32 for convolutions unless it is forbidden, and
+        precision: in `float32` cuDNN takes TF32 for convolutions unless it is forbidden, and
             then TF32's figure counts.
     """
     if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-        sheet = next((sheet for key, sheet in _SHEETS.items() if key in name.split() or f" {key}" in name), None)
-        if sheet is not None:
-            kind = "tf32" if precision == "float32" and torch.backends.cudnn.allow_tf32 else precision
-            return Peak(flops_per_s=getattr(sheet, kind) * _TERA, source=f"{name}'s data sheet, dense {kind}")
+        kind = "tf32" if precision == "float32" and torch.backends.cudnn.allow_tf32 else precision
+        if (peak := published_peak(torch.cuda.get_device_name(device), kind)) is not None:
+            return peak
     return _measured(str(device), precision, torch.get_num_threads())
 
 
+def published_peak(name: str, kind: Literal["bfloat16", "tf32", "float32"]) -> Peak | None:
+    """The data sheet's dense figure of a device by its driver's name for it; None where the table has none."""
+    for key, sheet in _SHEETS.items():
+        if re.search(rf"\b{key}\b", name):
+            return Peak(flops_per_s=getattr(sheet, kind) * _TERA, source=f"{name}'s data sheet, dense {kind}")
+    return None
+
+
 @lru_cache
-def _measured(device: str, precision: str, num_threads: int) -> Peak:
+def _measured(device: str, precision: Precision, num_threads: int) -> Peak:
     """The best of a few products of square matrices; cached, for every observer asks."""
     matrix = torch.ones(_MEASURED_SIZE, _MEASURED_SIZE, device=device, dtype=getattr(torch, precision))
     took_s: list[float] = []
