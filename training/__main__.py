@@ -32,6 +32,7 @@ def main() -> int:
     run.add_argument("--output", required=True, help="folder of runs, local or s3://: this one's goes to OUTPUT/NAME")
     run.add_argument("--cache", type=Path, default=TrainRequest.cache, help="where drawn and fetched data is kept")
     run.add_argument("--steps", type=int, help="how long the run is, in place of its own number of steps")
+    run.add_argument("--vgg", help="an ImageNet VGG's weights, for the perceptual loss of a run that can have one")
     run.add_argument("--resume", action="store_true", help="go on from OUTPUT/NAME's checkpoint")
     run.add_argument("--launcher", choices=("in-process", "torchrun", "ray"), default="in-process")
     run.add_argument("--workers", type=_workers, default=(1, 1), metavar="N|MIN:MAX", help="how many train together")
@@ -63,7 +64,11 @@ def _run(arguments: argparse.Namespace) -> int:
         data=arguments.data,
         output=arguments.output,
         cache=arguments.cache,
-        overrides={} if arguments.steps is None else {"num_steps": arguments.steps},
+        overrides={
+            name: value
+            for name, value in (("num_steps", arguments.steps), ("step.vgg", arguments.vgg))
+            if value is not None
+        },
         resume=arguments.resume,
         watch=WatchSettings(quiet=arguments.quiet),
         command=" ".join(["python -m training", *sys.argv[1:]]),

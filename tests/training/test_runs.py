@@ -10,6 +10,7 @@ import pytest
 
 from atelier.errors import ConfigError
 from atelier.models import registry
+from training.launch.request import TrainRequest
 from training.runs import RUNS, named
 from training.steps.alias import AliasStepConfig
 from training.steps.segmentation import SegmentationStepConfig
@@ -36,6 +37,14 @@ def test_published_runs_keep_to_what_is_published() -> None:
     assert alias.step.critic is not None and alias.step.critic.in_channels == 10
     assert (alias.step.learning_rate, alias.step.critic_learning_rate) == (1e-4, 4e-4)
     assert alias.step.segmentation == segmentation.name and alias.step.matching == matching.name
+
+
+def test_a_request_reaches_into_the_step() -> None:
+    request = TrainRequest(run="viton_hd_alias", output="runs", overrides={"step.vgg": "vgg19.pth", "num_steps": 3})
+    run = request.resolved()
+    assert isinstance(run.step, AliasStepConfig) and (run.step.vgg, run.num_steps) == ("vgg19.pth", 3)
+    with pytest.raises(ConfigError, match=r"its step: overrides \['vgg'\]"):
+        TrainRequest(run="parser_closet", output="runs", overrides={"step.vgg": "vgg19.pth"}).resolved()
 
 
 def test_the_demo_starts_from_what_is_shipped(tmp_path: Path) -> None:

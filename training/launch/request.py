@@ -26,7 +26,7 @@ class TrainRequest:
         output: folder of runs, local or `s3://`; this one's lies in `output/name`.
         data: address of its data; None draws what the run names.
         cache: folder of each machine for drawn and fetched data.
-        overrides: fields of the run with other values than its own.
+        overrides: fields of the run with other values than its own; `step.NAME` is a field of its step.
         resume: may go on from checkpoints that are there; else they refuse the run.
         command: that was typed, for the model card.
     """
@@ -47,10 +47,12 @@ class TrainRequest:
             ConfigError: no such run, or no such field.
         """
         run = _named(self.run)
-        names = {field.name for field in dataclasses.fields(run)}
-        if unknown := sorted(set(self.overrides) - names):
-            raise ConfigError(f"run {run.name}: overrides {unknown}: a run has no such field; it has {sorted(names)}")
-        return dataclasses.replace(run, **self.overrides)
+        prefix = "step."
+        steps = {name.removeprefix(prefix): value for name, value in self.overrides.items() if name.startswith(prefix)}
+        if steps:
+            run = dataclasses.replace(run, step=_replaced(run.step, steps, f"run {run.name}: its step"))
+        others = {name: value for name, value in self.overrides.items() if not name.startswith(prefix)}
+        return _replaced(run, others, f"run {run.name}")
 
     @property
     def runs_folder(self) -> Path:
@@ -83,6 +85,13 @@ class TrainRequest:
     def to_bytes(self) -> bytes:
         """For the worker's side of a launcher that starts processes of its own."""
         return pickle.dumps(self)
+
+
+def _replaced(value: Any, changes: Mapping[str, Any], called: str) -> Any:
+    names = {field.name for field in dataclasses.fields(value)}
+    if unknown := sorted(set(changes) - names):
+        raise ConfigError(f"{called}: overrides {unknown}: it has no such field; it has {sorted(names)}")
+    return dataclasses.replace(value, **changes)
 
 
 def _named(name: str) -> TrainRun:

@@ -66,7 +66,7 @@ def viton_hd_matching() -> TrainRun:
 def viton_hd_alias() -> TrainRun:
     """The ALIAS generator as published: hinge critics, feature matching and, given a VGG, the perceptual loss.
 
-    Takes the other two runs' exported weights. Without `vgg` the perceptual loss is left out, and the run says so.
+    Takes the other two runs' exported weights. Without `--vgg` the perceptual loss is left out, and the run says so.
     """
     step = AliasStepConfig(
         model=viton_hd(),
