@@ -12,7 +12,7 @@ from atelier.models.lpips import Net
 Pairing = Literal["name", "person_id"]
 PAIRINGS: dict[Pairing, str] = {
     "name": "equal paths inside their folders, file endings aside",
-    "person_id": "equal text before the first underscore: 00891_01430_00.jpg is of 00891_00.jpg (VITON-HD)",
+    "person_id": "equal paths, or else equal text before the first underscore: 00891_01430_00.jpg is of 00891_00.jpg",
 }
 
 

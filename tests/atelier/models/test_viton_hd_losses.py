@@ -15,6 +15,7 @@ from atelier.models.layers.vgg import VGG
 from atelier.models.viton_hd import VitonHD, losses, viton_hd_closet
 from atelier.models.viton_hd.networks_discriminators import DiscriminatorConfig, MultiscaleDiscriminator
 from atelier.models.viton_hd.networks_perceptual import perceptual_features
+from atelier.weights import write_folder
 
 TINY = dataclasses.replace(
     viton_hd_closet(),
@@ -89,6 +90,11 @@ def test_vgg_from_a_checkpoint_with_all_its_layers(tmp_path: Path) -> None:
     picture, target = _random(1, 3, 32, 32).requires_grad_(), _random(1, 3, 32, 32, seed=1)
     losses.alias_objective(picture, target, features=features).total.backward()
     assert picture.grad is not None and picture.grad.abs().sum() > 0
+    sixteen = VGG(16, (2, 2, 3, 3, 3)).state_dict()  # as an LPIPS folder has it
+    write_folder(tmp_path / "lpips_vgg", {"model": "lpips"}, {"backbone": sixteen})
+    features = perceptual_features(tmp_path / "lpips_vgg")
+    assert features.depth == 16 and not any(value.requires_grad for value in features.parameters())
+    assert [feature.shape[1] for feature in features(_random(1, 3, 32, 32))] == [64, 128, 256, 512, 512]
     torch.save({**state, "strange": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(WeightsError, match=r"unexpected \(1\): strange"):
         perceptual_features(tmp_path / "other.pth")

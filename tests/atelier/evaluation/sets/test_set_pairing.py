@@ -36,6 +36,7 @@ def test_viton_hd_names_pair_by_the_person(tmp_path: Path) -> None:
         ("00891_01430_00", "00891_00"),
         ("03615_09933_00", "03615_00"),
     ]
+    assert [pair.true_name for pair in pair_by_name(truth, truth, "person_id")] == ["00891_00", "03615_00"]
     twice = _folder(tmp_path / "made", "00891_09933_00.jpg")
     with pytest.raises(MismatchError, match="2 made pictures share their partner: 00891_01430_00, 00891_09933_00"):
         pair_by_name(twice, truth, "person_id")
