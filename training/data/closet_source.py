@@ -19,9 +19,10 @@ class ClosetConfig:
 
     `try_on`: people in a top and a bottom, and that top laid flat. `looks`: people in all that the closet has.
     `looks_and_negatives`: the same people, but every fourth picture is one that no person is to be found in.
+    `pose_transfer`: people in all that the closet has, each in two poses, named as DeepFashion's are.
     """
 
-    kind: Literal["try_on", "looks", "looks_and_negatives"]
+    kind: Literal["try_on", "looks", "looks_and_negatives", "pose_transfer"]
     num_samples: int
     seed: int = 0
     size: tuple[int, int] = (256, 192)
@@ -52,10 +53,20 @@ def draw_sample(config: ClosetConfig, index: int) -> Sample:
         outfit = outfit_for(clothes)
         if outfit.bottom is not None:
             outfit = Outfit(top=outfit.top, outer=outfit.outer, bottom=bottom_seed(bottom))
+        if config.kind == "pose_transfer":
+            return _in_two_poses(person, outfit, (pose, int(rng.integers(HELD_OUT // 10))), config.size)
     look = draw_look(person=person, outfit=outfit, pose=pose, size=config.size)
     sample = {"person": look.image, "parse": look.parse_cihp, "keypoints": look.keypoints}
     if config.kind == "try_on":
         assert outfit.top is not None
         flat = draw_flat(garment=outfit.top, size=config.size)
         sample |= {"garment": flat.image, "garment_mask": flat.mask}
+    return sample
+
+
+def _in_two_poses(person: int, outfit: Outfit, poses: tuple[int, int], size: tuple[int, int]) -> Sample:
+    sample: Sample = {}
+    for name, pose in zip(("source", "target"), poses, strict=True):
+        look = draw_look(person=person, outfit=outfit, pose=pose, size=size)
+        sample |= {name: look.image, f"{name}_parse": look.parse_cihp, f"{name}_keypoints": look.keypoints}
     return sample

@@ -32,6 +32,10 @@ class Pidm(nn.Module):
         self.unet = UNet(config)
         self.encoder = TextureEncoder(config)
 
+    def forward(self, x_t: NoisyPicture, t: Real[Tensor, " batch"], pose_map: PoseMap, source: Picture) -> EpsVariance:
+        """`denoise` straight from the source: a training step's whole pass."""
+        return self.denoise(x_t, t, pose_map, self.encode(source))
+
     def encode(self, source: Picture) -> list[Texture]:
         """The source's textures: one feature map per encoder block, fine to coarse; 18 for the published network.
 

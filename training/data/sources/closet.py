@@ -40,7 +40,7 @@ class ClosetSource(Source):
 
     @property
     def pixels(self) -> int:
-        return (8 if self.config.kind == "try_on" else 4) * math.prod(self.config.size)
+        return (8 if self.config.kind in ("try_on", "pose_transfer") else 4) * math.prod(self.config.size)
 
     def _draw(self, rows: Sequence[Row]) -> Iterator[tuple[str, Sample] | LeftOut]:
         for row in rows:

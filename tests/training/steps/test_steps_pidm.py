@@ -1,0 +1,121 @@
+"""PIDM's step at a few pixels: pairs in both directions, conditions dropped apart, weights that come back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from atelier.geometry.pose_map import pose_map
+from atelier.models.pidm import Pidm, pidm_closet
+from training.data.closet_source import ClosetConfig, draw_sample
+from training.data.dataset import Sample
+from training.data.pose_transfer import PoseTransferColumns
+from training.steps.base import Moment
+from training.steps.pidm import PidmStep, PidmStepConfig
+
+SIZE = (32, 32)
+MODEL = replace(pidm_closet(), working_size=SIZE, width=8, multipliers=(1, 2, 2), texture_strides=(2, 4), num_groups=4)
+CONFIG = PidmStepConfig(model=MODEL, learning_rate=2e-3)
+
+
+@pytest.fixture(scope="module")
+def sample() -> Sample:
+    return draw_sample(ClosetConfig(kind="pose_transfer", num_samples=2, size=SIZE), 0)
+
+
+@pytest.fixture(scope="module")
+def batch(sample: Sample) -> Mapping[str, Tensor]:
+    """One pair in several of its turns."""
+    rows = [PoseTransferColumns()(sample, np.random.default_rng(seed)) for seed in range(6)]
+    return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
+
+
+@pytest.fixture
+def step(tmp_path: Path) -> PidmStep:
+    torch.manual_seed(0)
+    return CONFIG.build(tmp_path)
+
+
+def _moment(seed: int) -> Moment:
+    return Moment(progress=0.5, seeds=tuple(range(seed, seed + 6)))
+
+
+def test_a_pair_is_one_person_dressed_alike_in_two_poses(sample: Sample) -> None:
+    assert set(sample) == {f"{who}{what}" for who in ("source", "target") for what in ("", "_parse", "_keypoints")}
+    assert (sample["source_keypoints"] != sample["target_keypoints"]).any()
+    assert (sample["source"] != sample["target"]).any()
+
+
+def test_pairs_are_learned_in_both_directions_and_mirrored(sample: Sample) -> None:
+    seen = set()
+    for seed in range(20):
+        row = PoseTransferColumns()(sample, np.random.default_rng(seed))
+        for source, target in (("source", "target"), ("target", "source")):
+            if np.array_equal(row["source"], sample[source]) and np.array_equal(row["target"], sample[target]):
+                seen.add((source, "as it is"))
+                assert np.array_equal(row["pose_map"], pose_map(sample[f"{target}_keypoints"], SIZE))
+            turned = sample[source][:, ::-1], sample[target][:, ::-1]
+            if np.array_equal(row["source"], turned[0]) and np.array_equal(row["target"], turned[1]):
+                seen.add((source, "mirrored"))
+    assert len(seen) == 4
+
+
+def test_the_step_learns_and_moves_everything(step: PidmStep, batch: Mapping[str, Tensor]) -> None:
+    optimizer = torch.optim.Adam(step.networks.parameters(), lr=CONFIG.learning_rate)
+    before = {name: value.clone() for name, value in step.networks.named_parameters()}
+    losses = []
+    for _ in range(12):
+        loss = step.loss("pidm", batch, _moment(0))
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+        losses.append(float(loss.total.detach()))
+        assert losses[-1] == pytest.approx(sum(float(term) for term in loss.terms.values()), rel=1e-4)
+    assert losses[-1] < losses[0]
+    still = [name for name, value in step.networks.named_parameters() if torch.equal(value, before[name])]
+    assert still == []
+
+
+def test_a_rows_loss_does_not_depend_on_its_batch_mates(tmp_path: Path, batch: Mapping[str, Tensor]) -> None:
+    step = CONFIG.build(tmp_path)
+    whole = step.loss("pidm", batch, _moment(0))
+    parts = [
+        step.loss("pidm", {name: column[rows] for name, column in batch.items()}, _moment(0).rows(rows))
+        for rows in (slice(0, 2), slice(2, 4), slice(4, 6))
+    ]
+    mean = sum(float(part.total.detach()) for part in parts) / 3
+    assert float(whole.total.detach()) == pytest.approx(mean, rel=1e-4)
+
+
+def test_style_and_pose_are_dropped_each_by_itself(batch: Mapping[str, Tensor], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    step = replace(CONFIG, style_dropped=0.5, pose_dropped=0.5).build(tmp_path)
+    given = []
+    step.network.register_forward_hook(lambda module, args, output: given.append(args))
+    for seed in range(0, 60, 6):
+        step.loss("pidm", batch, _moment(seed))
+    combinations = {
+        (bool(source.any()), bool(pose.any()))
+        for _, _, poses, sources in given
+        for source, pose in zip(sources, poses, strict=True)
+    }
+    assert len(combinations) == 4
+
+
+def test_exported_weights_come_back(step: PidmStep, tmp_path: Path) -> None:
+    with torch.no_grad():
+        for parameter in step.networks.parameters():
+            parameter.add_(0.25)
+    step.export(step.networks, tmp_path / "earlier" / "weights", None)
+    loaded = Pidm.from_pretrained(tmp_path / "earlier" / "weights")
+    again = replace(CONFIG, initial="earlier").build(tmp_path)
+    for mine, one, other in zip(
+        step.network.parameters(), loaded.parameters(), again.network.parameters(), strict=True
+    ):
+        assert torch.equal(mine, one) and torch.equal(mine, other)

@@ -1,0 +1,43 @@
+"""The same person in two poses, as PIDM is trained on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from atelier.geometry.pose_map import pose_map
+from atelier.models.pose.joints import mirrored_keypoints
+from training.data.dataset import Columns, Sample
+
+_PICTURES = ("source", "target")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoseTransferColumns(Columns):
+    """`source` and `target` uint8 RGB, and `pose_map` uint8 [H, W, 20] of the target's pose.
+
+    Either picture may be the source: each pair is learned in both directions, one a turn. The published code flips
+    picture and pose map as they are; here a mirrored person's left and right exchange names, as in a mirrored picture.
+
+    Args:
+        mirror: show every other sample as a mirror would.
+    """
+
+    mirror: bool = True
+
+    reads = ("source", "target", "source_keypoints", "target_keypoints")
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        return self.reads
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        source, target = _PICTURES if rng.random() < 0.5 else _PICTURES[::-1]
+        taken, wanted, keypoints = sample[source], sample[target], sample[f"{target}_keypoints"]
+        height, width = wanted.shape[:2]
+        if self.mirror and rng.random() < 0.5:
+            taken, wanted = taken[:, ::-1], wanted[:, ::-1]
+            keypoints = mirrored_keypoints(torch.from_numpy(keypoints[None]), width)[0].numpy()
+        return {"source": taken, "target": wanted, "pose_map": pose_map(keypoints, (height, width))}

@@ -1,0 +1,65 @@
+"""PIDM: small on drawn people, and by its published settings on DeepFashion.
+
+Figures of the published runs have their source beside them: (C) the released training code, (P) the paper's text;
+(ours) nothing published says it. DeepFashion (101,966 training pairs, for non-commercial research) is a folder of the
+user's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from atelier.models import pidm
+from training.data.closet_source import ClosetConfig
+from training.data.config import DataConfig
+from training.data.pose_transfer import PoseTransferColumns
+from training.data.sources.finding import LayoutSettings
+from training.run import TrainRun
+from training.steps.pidm import PidmStepConfig
+
+_NUM_PAIRS = 101_966
+_EPOCHS = 300
+
+
+def pidm_closet() -> TrainRun:
+    """The small PIDM at 128x96, on drawn people who each take two poses."""
+    size = pidm.pidm_closet().working_size
+    return TrainRun(
+        name="pidm_closet",
+        data=DataConfig(
+            closet=ClosetConfig(kind="pose_transfer", num_samples=6000, size=size), columns=PoseTransferColumns()
+        ),
+        step=PidmStepConfig(model=pidm.pidm_closet(), learning_rate=4e-4),
+        batch_size=16,
+        num_steps=20_000,
+        num_warmup_steps=500,
+        average_decay=0.999,
+        max_gradient_norm=1.0,
+        checkpoint_every_steps=1000,
+        channels_last=True,
+    )
+
+
+def pidm_256() -> TrainRun:
+    """The published network at 256x256 by its published settings; both conditions are dropped, as the paper says."""
+    batch_size = 64  # (C): 8 processes of 4 pairs, each used in both directions
+    return TrainRun(
+        name="pidm_256",
+        data=DataConfig(
+            layout=LayoutSettings(size=(256, 256), annotation_size=(256, 176)), columns=PoseTransferColumns()
+        ),
+        step=PidmStepConfig(
+            model=replace(pidm.pidm_256(), guidance="disentangled"),
+            learning_rate=2e-5,  # (C)
+            betas=(0.9, 0.999),  # (C) Adam's own
+            style_dropped=0.1,  # (C) (P)
+            pose_dropped=0.1,  # (P); the released code drops none
+        ),
+        batch_size=batch_size,
+        num_steps=2 * _NUM_PAIRS * _EPOCHS // batch_size,  # (C) 300 epochs, each pair in both directions
+        num_warmup_steps=5000,  # (C)
+        decay="constant",  # (C)
+        average_decay=0.9999,  # (C)
+        max_gradient_norm=1.0,  # (C)
+        channels_last=True,
+    )
