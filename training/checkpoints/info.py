@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import platform
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -57,8 +58,8 @@ class CheckpointInfo:
         )
 
     def at(self, num_steps_done: int, metrics: Mapping[str, float] | None = None) -> Self:
-        """The same run's facts after so many steps; `metrics` None keeps those known."""
-        known = self.metrics if metrics is None else dict(metrics)
+        """The same run's facts after so many steps; `metrics` None keeps those known. What is no number is left out."""
+        known = self.metrics if metrics is None else {k: v for k, v in metrics.items() if math.isfinite(v)}
         return dataclasses.replace(self, num_steps_done=num_steps_done, metrics=known)
 
     @property

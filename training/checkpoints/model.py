@@ -14,7 +14,7 @@ _LISTED = 8
 
 
 def refuse_other_model(address: str, parts: Collection[str], wanted: Mapping[str, Tensor], index: Index) -> None:
-    """Holds a checkpoint against the state that is to be loaded, name by name and shape by shape.
+    """Holds a checkpoint against the state that is to be loaded, by names, types and shapes.
 
     Args:
         parts: of the state; a checkpoint's other parts are not asked for.
@@ -24,16 +24,17 @@ def refuse_other_model(address: str, parts: Collection[str], wanted: Mapping[str
         ConfigError: lists what is missing, unexpected and of another shape.
     """
     held = {
-        name: tensor.shape
+        name: f"{tensor.dtype} {list(tensor.shape)}"
         for name, tensor in index.tensors.items()
         if any(name.startswith(f"{part}/") for part in parts)
     }
-    missing = sorted(wanted.keys() - held.keys())
-    unexpected = sorted(held.keys() - wanted.keys())
+    must = {name: f"{tensor.dtype} {list(tensor.shape)}".removeprefix("torch.") for name, tensor in wanted.items()}
+    missing = sorted(must.keys() - held.keys())
+    unexpected = sorted(held.keys() - must.keys())
     shaped = [
-        f"{name} is {list(held[name])}, must be {list(wanted[name].shape)}"
-        for name in sorted(wanted.keys() & held.keys())
-        if held[name] != tuple(wanted[name].shape)
+        f"{name} is {held[name]}, must be {must[name]}"
+        for name in sorted(must.keys() & held.keys())
+        if held[name] != must[name]
     ]
     if missing or unexpected or shaped:
         lines = [f"{address}: this checkpoint is of another model:"]

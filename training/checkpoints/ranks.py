@@ -24,11 +24,15 @@ class Ranks:
 
     A checkpoint's messages pass while steps pass theirs: in one group the two would meet. The group is gloo's whatever
     the steps use, since what is agreed lies in CPU memory.
+
+    Args:
+        world: whose ranks all make one of these; None for one process that reads by itself, whatever group it is in.
     """
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        made = dist.new_group(backend="gloo", timeout=_TIMEOUT) if dist.is_initialized() else None
+    def __init__(self, world: World | None) -> None:
+        self.world = world or World.alone()
+        shared = world is not None and dist.is_initialized()
+        made = dist.new_group(backend="gloo", timeout=_TIMEOUT) if shared else None
         self.group = cast("dist.ProcessGroup | None", made)
         if self.group is None:
             warnings.filterwarnings("ignore", message="torch.distributed is disabled, unavailable or uninitialized")

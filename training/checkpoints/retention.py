@@ -49,6 +49,4 @@ class Retention:
 
     def _score(self, info: CheckpointInfo) -> float:
         value = info.metrics[self.metric or ""]
-        if value != value:
-            return float("-inf")
         return value if self.higher_is_better else -value

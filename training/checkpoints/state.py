@@ -14,6 +14,9 @@ from torch.optim import Optimizer
 _WRAPPERS = frozenset({"module", "_orig_mod", "_checkpoint_wrapped_module"})
 """What DDP, torch.compile and activation checkpointing put into the names of the networks they wrap."""
 
+_OF_THE_DEVICE = frozenset({"params", "foreach", "fused", "capturable"})
+"""Of an optimizer's settings: how its steps are computed here, which another device chooses for itself."""
+
 NETWORKS, AVERAGES, OPTIMIZERS = "networks", "averages", "optimizers"
 
 
@@ -65,14 +68,14 @@ class TrainState:
             for player, optimizer in self.optimizers.items()
             for index, group in enumerate(optimizer.param_groups)
             for key, value in group.items()
-            if key != "params"
+            if key not in _OF_THE_DEVICE
         }
 
     def take(self, values: Mapping[str, Any]) -> None:
         """Sets the plain values; what this state has no place for is left alone."""
         for player, optimizer in self.optimizers.items():
             for index, group in enumerate(optimizer.param_groups):
-                for key in group:
+                for key in group.keys() - _OF_THE_DEVICE:
                     name = f"{OPTIMIZERS}/{player}/{index}/{key}"
                     if name in values:
                         group[key] = tuple(values[name]) if isinstance(group[key], tuple) else values[name]

@@ -48,7 +48,7 @@ class CheckpointStore:
         max_failed_saves: int = 3,
     ) -> None:
         self.address = storage.resolve(address)
-        self._ranks = Ranks(world or World.alone())
+        self._ranks = Ranks(world)
         self._keep = keep or Retention()
         self._max_failed_saves = max_failed_saves
         self._stager: Stager | None = None

@@ -46,7 +46,7 @@ def test_another_models_tensors_are_listed(tmp_path: Path) -> None:
     wider = Tiny(width=9)
     before = wider.copied()
     with pytest.raises(
-        ConfigError, match=r"of another model:\n  of another shape .*painter.0.weight is \[8, 3, 3, 3\]"
+        ConfigError, match=r"of another model:\n  of another shape .*painter.0.weight is float32 \[8, 3, 3, 3\]"
     ):
         CheckpointStore(str(tmp_path)).resume(wider.state, tiny_info())
     after = wider.copied()
