@@ -102,7 +102,7 @@ def open_loop(
         info=CheckpointInfo.start(run, data=dataset.digest, num_workers=world.num_workers, command=request.command),
         supervisor=supervisor,
         observers=watching(request.watch, logs, console) if world.is_first else None,
-        validate=_validating(run, step, logs.path, world),
+        validate=_validating(request, run, step, logs.path, world),
         log_folder=logs.path,
         flops=flops,
     )
@@ -123,7 +123,8 @@ def _counted_flops(run: TrainRun, step: TrainStep, dataset: Dataset, world: Worl
     return count_flops(step, batch, row_seeds(run.seed, range(len(turns))), num_rows=len(world.rows(run.batch_size)))
 
 
-def _validating(run: TrainRun, step: TrainStep, folder: Path, world: World) -> Validate | None:
-    if run.validation is None:
+def _validating(request: TrainRequest, run: TrainRun, step: TrainStep, folder: Path, world: World) -> Validate | None:
+    if run.validation is None or not world.is_first:
         return None
-    return validating(run.validation, step, run=run.name, folder=folder, device=world.device)
+    validation = run.validation.beside(request.data)
+    return validating(validation, step, run=run.name, folder=folder, device=world.device)

@@ -29,9 +29,13 @@ from training.steps.alias import AliasStepConfig
 from training.steps.base import StepConfig
 from training.steps.matching import MatchingStepConfig
 from training.steps.segmentation import SegmentationStepConfig
+from training.watch.validation.base import Validation
+from training.watch.validation.parts import LayoutValidation, WarpValidation
+from training.watch.validation.try_on import TryOnValidation
 
+SIZE = (1024, 768)
 PAIRS = DataConfig(
-    layout=LayoutSettings(size=(1024, 768)),
+    layout=LayoutSettings(size=SIZE),
     columns=TryOnColumns(mirror=False, largest_gap=0.0),  # no source names an augmentation
 )
 
@@ -49,7 +53,8 @@ def viton_hd_segmentation() -> TrainRun:
         dropout=0.5,  # the published network's
         critic=DiscriminatorConfig(in_channels=SEGMENTATION_CRITIC_INPUTS),  # (R) what it sees, (H) its layers
     )
-    return _published("viton_hd_segmentation", step, batch_size=8, num_steps=200_000)  # (S)
+    held_out = LayoutValidation(size=SIZE)
+    return _published("viton_hd_segmentation", step, held_out, batch_size=8, num_steps=200_000)  # (S)
 
 
 def viton_hd_matching() -> TrainRun:
@@ -60,7 +65,7 @@ def viton_hd_matching() -> TrainRun:
         betas=(0.5, 0.999),  # (R)
         weights=MatchingWeights(garment=1.0, mask=1.0, grid=0.04),  # (R) (S)
     )
-    return _published("viton_hd_matching", step, batch_size=8, num_steps=50_000)  # (S)
+    return _published("viton_hd_matching", step, WarpValidation(size=SIZE), batch_size=8, num_steps=50_000)  # (S)
 
 
 def viton_hd_alias() -> TrainRun:
@@ -82,10 +87,11 @@ def viton_hd_alias() -> TrainRun:
         half_size_until=0.0,
         predicted_from=1.0,  # (ours): the true layout throughout; the three networks are trained apart
     )
-    return _published("viton_hd_alias", step, batch_size=4, num_steps=200_000)  # (S)
+    held_out = TryOnValidation(size=SIZE, parser=None, pose=None, repaint=False)
+    return _published("viton_hd_alias", step, held_out, batch_size=4, num_steps=200_000)  # (S)
 
 
-def _published(name: str, step: StepConfig, *, batch_size: int, num_steps: int) -> TrainRun:
+def _published(name: str, step: StepConfig, held_out: Validation, *, batch_size: int, num_steps: int) -> TrainRun:
     """No source names warm-up, decay, clipping, averaging or half precision, so there is none of them."""
     return TrainRun(
         name=name,
@@ -100,5 +106,7 @@ def _published(name: str, step: StepConfig, *, batch_size: int, num_steps: int) 
         precision="float32",
         log_every_steps=100,
         checkpoint_every_steps=1000,
+        validate_every_steps=5000,
+        validation=held_out,
         loader_workers=4,
     )

@@ -15,6 +15,7 @@ from PIL import Image
 
 from atelier.closet.casting import HELD_OUT
 from atelier.closet.catalog import write_catalog
+from atelier.closet.layouts import write_dataset
 from atelier.errors import ConfigError
 from atelier.seeds import unit_seed
 from atelier.stages.chain import new_batch
@@ -134,3 +135,17 @@ def test_row_that_a_stage_gives_up_is_counted_and_said(built: Built, tmp_path: P
 def exported(step: TrainStep, folder: Path) -> Path:
     step.export(step.networks, folder, torch.float16)
     return folder
+
+
+def test_rows_come_from_the_test_split_that_lies_beside_the_data(built: Built, tmp_path: Path) -> None:
+    root = write_dataset("viton_hd", str(tmp_path / "data"), items=2, seed=0, size=SIZE, split="test")
+    drawn = dataclasses.replace(VALIDATIONS["segmentation"], num_rows=3)
+    assert drawn.beside(None) is drawn and drawn.beside(str(tmp_path)) is drawn
+    beside = drawn.beside(f"viton_hd:{root}")
+    assert str(root) in beside.source and "test split" in beside.source
+    pictures = beside.draw(exported(built("segmentation", tmp_path), tmp_path / "weights"), CPU)
+    assert len(pictures.rows) == 2, "there are no more"
+    with Image.open(next((tmp_path / "data" / "test" / "image").iterdir())) as person:
+        shape = (person.height, person.width)
+    assert pictures.rows[0].cells[0].shape[:2] == shape == SIZE
+    assert np.isfinite(list(pictures.metrics.values())).all()

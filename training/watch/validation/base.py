@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -53,8 +54,9 @@ class Validation(ABC):
     """Which rows are drawn and how; a frozen dataclass for each kind of network.
 
     Args:
-        num_rows: drawn by the closet from seeds that are never trained on.
-        seed: of those rows; the same rows every time.
+        num_rows: the same ones every time; drawn by the closet from seeds that are never trained on, where no data set
+            brings them.
+        seed: of drawn rows.
     """
 
     num_rows: int = 8
@@ -63,6 +65,19 @@ class Validation(ABC):
     def __post_init__(self) -> None:
         if self.num_rows < 1:
             raise ConfigError(f"validation: num_rows: is {self.num_rows}, must be at least 1")
+
+    @property
+    def source(self) -> str:
+        """Which rows these are, in words."""
+        return f"{self.num_rows} drawn rows, seed {self.seed}"
+
+    def beside(self, data: str | None) -> Self:
+        """This validation on the held-out rows that a run's own data brings; itself where it brings none.
+
+        Args:
+            data: address of the run's data; None where it is drawn.
+        """
+        return self
 
     @abstractmethod
     def draw(self, weights: Path, device: torch.device) -> Drawn:
@@ -100,7 +115,10 @@ def validate(
         if row.picture is not None:
             _save(Image.fromarray(row.picture), grids / PICTURES_NAME / f"{row.item_id}.png")
     grid = grids / f"step-{step:08d}.png"
-    _save(grid_picture(drawn.headings, drawn.rows, drawn.metrics, title=f"{run} · step {step:,}"), grid)
+    _save(
+        grid_picture(drawn.headings, drawn.rows, drawn.metrics, title=f"{run} · step {step:,} · {validation.source}"),
+        grid,
+    )
     return ValidationReport(step=step, metrics=drawn.metrics, grid=grid, seconds=time.perf_counter() - started)
 
 

@@ -21,30 +21,22 @@ from atelier.stages.layout import Layout
 from atelier.stages.warp import Warp
 from atelier.weights import read_config, write_folder
 from training.data.try_on import CLASS_OF_CIHP
-from training.watch.validation.base import Drawn, DrawnRow, Validation
+from training.watch.validation.base import Drawn, DrawnRow
 from training.watch.validation.bending import bent_garments, bent_masks
 from training.watch.validation.colours import GROUND, layout_colours
-from training.watch.validation.rows import failure, num_failed, run_rows, try_on_rows
+from training.watch.validation.rows import TryOnRowsValidation, failure, num_failed, run_rows
 
 _NETWORKS = ("segmentation", "matching", "alias")
 _LAYOUT_OF_CIHP = np.array(LAYOUT_OF_AGNOSTIC, dtype=np.uint8)[CLASS_OF_CIHP]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayoutValidation(Validation):
-    """The `layout` stage on people in a top they are to change, their maps given.
-
-    Args:
-        size: working size (H, W).
-        batch_size: rows the stage sees at once.
-    """
-
-    size: tuple[int, int] = (256, 192)
-    batch_size: int = 4
+class LayoutValidation(TryOnRowsValidation):
+    """The `layout` stage on people in a top they are to change, their maps given."""
 
     def draw(self, weights: Path, device: torch.device) -> Drawn:
         _complete(weights)
-        rows = try_on_rows(self.num_rows, self.seed, self.size, True)
+        rows = self.rows()
         stages = (Agnostic(size=self.size), Layout(size=self.size, weights=str(weights)))
         chain = StageChain([stage.build(device) for stage in stages], batch_size=self.batch_size)
         items = [row.item for row in rows]
@@ -71,20 +63,12 @@ class LayoutValidation(Validation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WarpValidation(Validation):
-    """The `warp` stage on true layouts, so that it is judged alone.
-
-    Args:
-        size: working size (H, W).
-        batch_size: rows the stage sees at once.
-    """
-
-    size: tuple[int, int] = (256, 192)
-    batch_size: int = 4
+class WarpValidation(TryOnRowsValidation):
+    """The `warp` stage on true layouts, so that it is judged alone."""
 
     def draw(self, weights: Path, device: torch.device) -> Drawn:
         _complete(weights)
-        rows = try_on_rows(self.num_rows, self.seed, self.size, True)
+        rows = self.rows()
         stage = Warp(size=self.size, weights=str(weights))
         stages = (Agnostic(size=self.size), stage)
         chain = StageChain([one.build(device) for one in stages], batch_size=self.batch_size)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+import torch
 
+from atelier import storage
 from atelier.closet import Look, Outfit, bottom_seed, draw_look, outfit_for
 from atelier.closet.casting import HELD_OUT, cast
 from atelier.closet.catalog import draw_item
+from atelier.datasets import viton_hd
 from atelier.evaluation.held_out import HeldOutTryOn, held_out_try_ons
 from atelier.seeds import unit_seed
 from atelier.stages.base import Batch, alive
 from atelier.stages.chain import StageChain, new_batch
+from atelier.stages.decode import Decode
+from training.watch.validation.base import Validation
 
 Size = tuple[int, int]
 _INPUTS = ("person", "garment", "garment_mask", "parse", "keypoints")
@@ -23,7 +30,7 @@ _INPUTS = ("person", "garment", "garment_mask", "parse", "keypoints")
 
 @dataclass(frozen=True, kw_only=True)
 class TryOnRow:
-    """A row of a closet catalog: the item that the judge sees, and the files that the stages get, by input."""
+    """A row of a catalog: the item that the judge sees, and the files that the stages get, by input."""
 
     item_id: str
     item: HeldOutTryOn
@@ -60,6 +67,68 @@ def held_out_looks(num_rows: int, seed: int, size: Size) -> tuple[Look, ...]:
             outfit = Outfit(top=outfit.top, outer=outfit.outer, bottom=bottom_seed(bottom))
         looks.append(draw_look(person=person, outfit=outfit, pose=pose, size=size))
     return tuple(looks)
+
+
+@lru_cache(maxsize=4)
+def test_set_rows(root: str, num_rows: int, size: Size) -> tuple[TryOnRow, ...]:
+    """The first rows of a VITON-HD folder's test split, paired: each person in the garment they wear, maps given.
+
+    Raises:
+        CatalogError: the folder is not of that layout.
+    """
+    decode = Decode(size=size).build(torch.device("cpu"))
+    rows = []
+    for sample in itertools.islice(viton_hd.read(root, "test", paired=True), num_rows):
+        files = {name: storage.get(getattr(sample, name)) for name in _INPUTS}
+        shown = decode.run_row({f"{name}_bytes": content for name, content in files.items()})
+        item = HeldOutTryOn(
+            item_id=sample.person_id,
+            kind="photograph",
+            person=shown["person"],
+            parse=shown["given_parse"],
+            keypoints=shown["given_keypoints"],
+            garment=shown["garment"],
+            garment_mask=shown["garment_mask"],
+            truth=shown["person"],
+            true_parse=shown["given_parse"],
+        )
+        rows.append(TryOnRow(item_id=sample.person_id, item=item, files=files))
+    return tuple(rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TryOnRowsValidation(Validation):
+    """A validation of try-ons, or of a part of one.
+
+    Args:
+        size: working size (H, W).
+        batch_size: rows a stage sees at once.
+        test_set: a VITON-HD folder, from whose test split the rows come; None draws them.
+    """
+
+    size: Size = (256, 192)
+    batch_size: int = 4
+    test_set: str | None = None
+
+    @property
+    def source(self) -> str:
+        if self.test_set is None:
+            return f"{self.num_rows} drawn rows, seed {self.seed}"
+        return f"the first {self.num_rows} rows of {self.test_set}, test split, paired"
+
+    def beside(self, data: str | None) -> Self:
+        """With the test split that lies beside a run's training data, where there is one."""
+        if self.test_set is not None or data is None:
+            return self
+        root = data.removeprefix("viton_hd:")
+        found = storage.exists(storage.join(root, "test_pairs.txt"))
+        return dataclasses.replace(self, test_set=root) if found else self
+
+    def rows(self, *, all_described: bool = True) -> tuple[TryOnRow, ...]:
+        """Those to draw; `all_described` says whether every drawn row brings its maps."""
+        if self.test_set is not None:
+            return test_set_rows(self.test_set, self.num_rows, self.size)
+        return try_on_rows(self.num_rows, self.seed, self.size, all_described)
 
 
 def run_rows(chain: StageChain, ids: Sequence[str], columns: Mapping[str, Sequence[Any]]) -> Batch:

@@ -13,31 +13,27 @@ from atelier.recipe import Recipe
 from atelier.recipes import try_on
 from atelier.stages.base import Batch
 from atelier.stages.synthesize import Synthesize
-from training.watch.validation.base import Drawn, DrawnRow, Validation
+from training.watch.validation.base import Drawn, DrawnRow
 from training.watch.validation.bending import bent_garments
 from training.watch.validation.colours import layout_colours
-from training.watch.validation.rows import failure, num_failed, run_rows, try_on_rows
+from training.watch.validation.rows import TryOnRowsValidation, failure, num_failed, run_rows
 
 _HEADINGS = ("person", "garment", "layout", "bent garment", "try-on", "true answer")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TryOnValidation(Validation):
+class TryOnValidation(TryOnRowsValidation):
     """The rows of a closet catalog through `decode` to `inspect`, as `pipelines` runs them: equal weights, threads and
     batch shape make equal pictures there.
 
     Args:
-        size: working size (H, W).
         parser, pose: weights for rows without maps, which is every second one; None for both gives maps to all rows.
         repaint: as the recipe's `synthesize` stage does.
-        batch_size: of the recipe.
     """
 
-    size: tuple[int, int] = (256, 192)
     parser: str | None = "parser_closet"
     pose: str | None = "pose_closet"
     repaint: bool = True
-    batch_size: int = 4
 
     def recipe(self, weights: Path) -> Recipe:
         """The recipe that these weights would be used in."""
@@ -52,7 +48,7 @@ class TryOnValidation(Validation):
         )
 
     def draw(self, weights: Path, device: torch.device) -> Drawn:
-        rows = try_on_rows(self.num_rows, self.seed, self.size, self.parser is None or self.pose is None)
+        rows = self.rows(all_described=self.parser is None or self.pose is None)
         recipe = self.recipe(weights)
         chain = recipe.after("fetch").before("encode").build(device)
         files = {f"{name}_bytes": [row.files[name] for row in rows] for name in rows[0].files}
