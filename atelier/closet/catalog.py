@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from atelier import storage
-from atelier.closet.casting import Casting, cast
+from atelier.closet.casting import HELD_OUT, Casting, cast
 from atelier.closet.files import jpeg, labels_png, mask_png, picture_file, png
 from atelier.closet.flat import draw_flat
 from atelier.closet.look import draw_look
+from atelier.closet.negatives import draw_negative
 from atelier.closet.sheet import contact_sheet
 from atelier.skeletons import write_openpose
 
@@ -152,6 +153,17 @@ def _no_person(row: dict[str, str], files: Files) -> None:
     row["parse"] = row["keypoints"] = ""
 
 
+def _swapped_pictures(row: dict[str, str], files: Files) -> None:
+    row["person"], row["garment"] = row["garment"], row["person"]
+    row["garment_mask"] = row["parse"] = row["keypoints"] = ""
+
+
+def _several_people(row: dict[str, str], files: Files) -> None:
+    size = _size_of(files[row["truth"]])
+    files[row["person"]] = jpeg(draw_negative(HELD_OUT, size=size, kind="crowd").image)
+    row["parse"] = row["keypoints"] = ""
+
+
 def _unknown_task(row: dict[str, str], files: Files) -> None:
     row["task"] = "levitate"
 
@@ -189,6 +201,8 @@ BROKEN: dict[str, Callable[[dict[str, str], Files], None]] = {
     "missing_object": _missing_object,
     "truncated_jpeg": _truncated_jpeg,
     "no_person": _no_person,
+    "swapped_pictures": _swapped_pictures,
+    "several_people": _several_people,
     "unknown_task": _unknown_task,
     "not_a_picture": _not_a_picture,
     "empty_file": _empty_file,
