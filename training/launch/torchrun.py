@@ -14,6 +14,7 @@ import psutil
 import torch
 import torch.distributed as dist
 
+from atelier.errors import ConfigError
 from training.launch.request import TrainRequest
 from training.launch.train import TrainOutcome, train
 from training.supervisor import Supervisor, stopping_on_signals
@@ -21,6 +22,11 @@ from training.world import World
 
 COLLECTIVE_TIMEOUT = timedelta(hours=1)
 """The first worker validates while the others wait for it in a collective; torch's 10 minutes can be too few."""
+
+
+_FRESH_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
+"""Set to 1, workers that are started anew meet in a new store. Without it torch 2.13 lets them find the addresses of
+those before them, and they fail to connect at every restart."""
 
 
 def is_torchrun_worker() -> bool:
@@ -37,10 +43,13 @@ def train_under_torchrun(request: TrainRequest) -> TrainOutcome:
     """Trains as the worker that torchrun's environment says; a SIGTERM to any worker ends all with a checkpoint.
 
     Raises:
-        AtelierError: as `train`; or checkpoints are there at the first start, and nobody asked to go on from them.
+        AtelierError: as `train`; or checkpoints are there at the first start, and nobody asked to go on from them; or
+            torchrun could not start workers anew.
     """
     if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
         request.refuse_overwriting()
+        if os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0" and os.environ.get(_FRESH_STORE) != "1":
+            raise ConfigError(f"torchrun: --max-restarts works only with {_FRESH_STORE}=1 in its environment; set it")
     rank, num_workers, local_rank = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     device = torch.device("cpu")
     if torch.cuda.is_available():
@@ -64,7 +73,7 @@ def start_torchrun(arguments: Sequence[str], *, num_workers: int, max_restarts: 
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_workers)]
     command += ["--max-restarts", str(max_restarts), "-m", "training", *arguments]
     # A session of its own: a Ctrl-C would otherwise reach torchrun and the workers besides.
-    agent = subprocess.Popen(command, start_new_session=True)
+    agent = subprocess.Popen(command, start_new_session=True, env=os.environ | {_FRESH_STORE: "1"})
     stopped = False
 
     def stop(number: int, frame: FrameType | None) -> None:

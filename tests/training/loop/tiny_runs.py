@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,17 @@ def duel(*, dropout: float = 0.3) -> TrainRun:
 def duel_without_chance() -> TrainRun:
     """Nothing in it depends on how a batch is cut."""
     return duel(dropout=0.0)
+
+
+def long_pose() -> TrainRun:
+    """Long enough to be killed in the middle; steps lie in the log as they are made."""
+    return dataclasses.replace(pose(), name="long_pose", num_steps=60, checkpoint_every_steps=5)
+
+
+def long_duel() -> TrainRun:
+    """As long, and the same whatever the number of workers, but for rounding."""
+    run = duel_without_chance()
+    return dataclasses.replace(run, name="long_duel", num_steps=150, checkpoint_every_steps=10)
 
 
 def request_for(name: str, output: Path, cache: Path, *, resume: bool = False, **overrides: Any) -> TrainRequest:
