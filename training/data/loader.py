@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as MapDataset
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from atelier.errors import AtelierError, CatalogError, ConfigError, RowError
 from training.data.dataset import Columns, Dataset, Sample
@@ -88,7 +89,6 @@ class Loader:
             generator=torch.Generator(),
             **(_processes(prefetch_factor, start_method) if num_workers else {}),
         )
-        self._batches: Iterator[LoadedBatch | AtelierError] | None = None
 
     def iterate(self, first_step: int = 0) -> Iterator[LoadedBatch]:
         """The batches from a step on, without end.
@@ -98,16 +98,18 @@ class Loader:
             StorageError: a sample that cannot be read.
         """
         self._steps.first_step = first_step
-        self._batches = iter(self._loader)
-        for step, loaded in enumerate(self._batches, start=first_step):
+        for step, loaded in enumerate(self._loader, start=first_step):
             if isinstance(loaded, AtelierError):
+                self.close()
                 raise loaded
             yield dataclasses.replace(loaded, step=step)
 
     def close(self) -> None:
-        """Ends the loading processes; a loader that is let go ends them too."""
-        # Persistent workers live as long as the iterator that started them, which the loader keeps as well.
-        self._batches = None
+        """Ends the loading processes; batches are loaded anew after it."""
+        iterator = self._loader._iterator
+        if isinstance(iterator, _MultiProcessingDataLoaderIter):
+            # Left to the garbage collector it may take 5 s: whoever iterates holds on to it.
+            iterator._shutdown_workers()
         self._loader._iterator = None
 
 

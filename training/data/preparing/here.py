@@ -9,8 +9,9 @@ from multiprocessing import get_context
 
 from training.data.preparing.part import Part, PartRecord, make_part
 from training.data.preparing.plan import Preparation
+from training.data.preparing.process import PartProcess
 from training.data.shards.index import ShardIndex
-from training.data.sources.source import Maker, Source
+from training.data.sources.source import Source
 
 _FEW_ROWS = 64
 """Up to as many are made in this process: a process more takes seconds to start."""
@@ -44,20 +45,6 @@ def _alone(source: Source, parts: Sequence[Part], count: int) -> Iterator[PartRe
 def _by_processes(source: Source, parts: Sequence[Part], count: int) -> Iterator[PartRecord]:
     # Not forked: this process may hold a process group, a Ray connection or an accelerator.
     with ProcessPoolExecutor(
-        count, mp_context=get_context("spawn"), initializer=_Process.start, initargs=(source,)
+        count, mp_context=get_context("spawn"), initializer=PartProcess.start, initargs=(source,)
     ) as processes:
-        yield from processes.map(_Process.make, parts)
-
-
-class _Process:
-    """What one of the processes holds: the maker, built once."""
-
-    maker: Maker
-
-    @classmethod
-    def start(cls, source: Source) -> None:
-        cls.maker = source.build()
-
-    @classmethod
-    def make(cls, part: Part) -> PartRecord:
-        return make_part(cls.maker, part)
+        yield from processes.map(PartProcess.make, parts)
