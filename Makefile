@@ -2,10 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+TRAINED := out/train-demo
 # The suite's own threads: two test workers on two cores must not start four torch threads each.
 TEST_ENV := OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0 RAY_DEDUP_LOGS=0 PYTHONWARNINGS=ignore
 
-.PHONY: demo test check test-crash bench store clean
+.PHONY: demo train-demo test check test-crash soak bench store clean
 
 $(READY): pyproject.toml
 	@echo "installing into .venv: about 2 minutes, 2 GB"
@@ -15,6 +16,13 @@ $(READY): pyproject.toml
 
 demo: $(READY)  ## draw a catalog, run it through local Ray, print what became of every item
 	$(BIN)/python -m pipelines demo --out out/demo
+
+# Killed at any point, the same command goes on from the last checkpoint.
+train-demo: $(READY)  ## train on two workers by Ray Train, export, make a catalog's pictures with what came out
+	$(BIN)/python -m training run viton_hd_alias_demo --output $(TRAINED) --cache $(TRAINED)/cache --resume --launcher ray --workers 2
+	$(BIN)/python -m training export viton_hd_alias_demo --output $(TRAINED) --to $(TRAINED)/weights
+	$(BIN)/python -m atelier closet catalog --items 8 --seed 5 --size 256x192 --out $(TRAINED)/catalog
+	$(BIN)/python -m pipelines run closet --weights viton_hd=$(TRAINED)/weights --catalog $(TRAINED)/catalog/catalog.csv --output $(TRAINED)/made
 
 check: $(READY)  ## lint, types, import contracts, unit tests
 	$(BIN)/ruff format --check .
