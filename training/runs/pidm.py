@@ -31,7 +31,7 @@ def pidm_closet() -> TrainRun:
         ),
         step=PidmStepConfig(model=pidm.pidm_closet(), learning_rate=4e-4),
         batch_size=16,
-        num_steps=20_000,
+        num_steps=7500,
         num_warmup_steps=500,
         average_decay=0.999,
         max_gradient_norm=1.0,

@@ -25,6 +25,8 @@ class Mode:
         eta: of `ddim`: 0 draws no noise on the way.
         karras: levels spaced as Karras et al. (2022) do; of the ODE solvers.
         guided: timesteps, as shares of all, between which guidance is applied; beyond them there is one pass.
+        reuse_every: of this many steps one computes all of the network, the others take its coarse features from there;
+            1 reuses nothing. It is up to a model to do so.
     """
 
     sampler: Literal["ddim", "ddpm"] | Solver = "ddim"
@@ -32,12 +34,13 @@ class Mode:
     eta: float = 0.0
     karras: bool = False
     guided: tuple[float, float] = (0.0, 1.0)
+    reuse_every: int = 1
 
 
 QUALITY = Mode()
 """Fifty steps of DDIM, guided throughout: as PIDM is released."""
 BALANCED = Mode(sampler="dpm_solver", num_steps=20, karras=True)
-FAST = Mode(sampler="dpm_solver", num_steps=10, karras=True, guided=(0.1, 0.9))
+FAST = Mode(sampler="dpm_solver", num_steps=10, karras=True, guided=(0.1, 0.9), reuse_every=2)
 
 MODES: Mapping[str, Mode] = {"quality": QUALITY, "balanced": BALANCED, "fast": FAST}
 

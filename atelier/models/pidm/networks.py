@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from atelier import weights
 from atelier.models.pidm.config import PidmConfig
 from atelier.models.pidm.networks_blocks import KeysValues
-from atelier.models.pidm.networks_unet import Texture, TextureEncoder, UNet
+from atelier.models.pidm.networks_unet import DeepFeatures, Texture, TextureEncoder, UNet
 from atelier.models.tensors import EpsVariance, NoisyPicture, Picture, PoseMap
 
 NETWORKS = ("unet", "encoder")
@@ -57,18 +57,20 @@ class Pidm(nn.Module):
         t: Real[Tensor, " batch"],
         pose_map: PoseMap,
         keys_values: Sequence[KeysValues],
+        deep: DeepFeatures | None = None,
     ) -> EpsVariance:
         """The noise in channels 0..2; in 3..5 the learned range: -1 is the lower, 1 the upper bound of the variance.
 
         Args:
             t: timesteps in [0, 1000); fractions are allowed.
             pose_map: all zeros is the null pose.
+            deep: coarse features of an earlier step, or where to keep this one's; see `UNet`.
 
         Raises:
             ConfigError: a size that the levels cannot halve.
         """
         self.config.check_size((x_t.shape[-2], x_t.shape[-1]))
-        return self.unet(x_t, t, pose_map, keys_values)
+        return self.unet(x_t, t, pose_map, keys_values, deep)
 
     def denoise(
         self, x_t: NoisyPicture, t: Real[Tensor, " batch"], pose_map: PoseMap, features: Sequence[Texture]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Real
@@ -14,6 +15,13 @@ from atelier.models.tensors import EpsVariance, NoisyPicture, Picture, PoseMap
 
 Texture = Float[Tensor, "batch _width _height _width_px"]
 """One of the encoder's feature maps."""
+
+
+@dataclass
+class DeepFeatures:
+    """The UNet's coarse features, kept from one step for later ones: they change slowly (DeepCache, Ma et al. 2024)."""
+
+    features: Tensor | None = None
 
 
 class Block(nn.ModuleList):
@@ -54,6 +62,7 @@ class UNet(nn.Module):
 
     def __init__(self, config: PidmConfig) -> None:
         super().__init__()
+        self.blocks_per_level = config.num_blocks + 1  # going down with the halving, going up with the place more
         self.time_embed = TimeEmbedding(config.width // 2, config.time_width)
         self.input_blocks = _down_blocks(config, num_channels=3 + POSE_CHANNELS, timed=True)
         deepest = config.width * config.multipliers[-1]
@@ -74,34 +83,48 @@ class UNet(nn.Module):
         timestep: Real[Tensor, " batch"],
         pose_map: PoseMap,
         keys_values: Sequence[KeysValues],
+        deep: DeepFeatures | None = None,
     ) -> EpsVariance:
         """eps in channels 0..2, the learned range's variance in 3..5.
 
         Args:
             keys_values: of every texture diffusion block, from `keys_values`.
+            deep: where it holds features, everything coarser than the picture itself is taken from there and not
+                computed; where it is empty, they are kept in it.
         """
-        remaining = iter(keys_values)
+        given = dict(zip((block for _, block in self._attending()), keys_values, strict=True))
+        outer = 0 if deep is None else self.blocks_per_level
         time = self.time_embed(timestep)
         features, skips = torch.cat([x_t, pose_map], 1), []
-        for block in self.input_blocks:
-            features = block(features, time, _next_of(block, remaining))
+        for block in self.input_blocks[:outer]:
+            features = block(features, time, given.get(block))
             skips.append(features)
-        features = self.middle_block(features, time, _next_of(self.middle_block, remaining))
-        for block in self.output_blocks:
-            features = block(torch.cat([features, skips.pop()], 1), time, _next_of(block, remaining))
+        if deep is not None and deep.features is not None:
+            features = deep.features
+        else:
+            for block in self.input_blocks[outer:]:
+                features = block(features, time, given.get(block))
+                skips.append(features)
+            features = self.middle_block(features, time, given.get(self.middle_block))
+            for block in self.output_blocks[: len(self.output_blocks) - outer]:
+                features = block(torch.cat([features, skips.pop()], 1), time, given.get(block))
+            if deep is not None:
+                deep.features = features
+        for block in self.output_blocks[len(self.output_blocks) - outer :]:
+            features = block(torch.cat([features, skips.pop()], 1), time, given.get(block))
         return self.out(features)
 
     def keys_values(self, textures: Sequence[Texture]) -> list[KeysValues]:
         """What the texture diffusion blocks take of the source, in the order of the forward pass."""
-        last = len(textures) - 1
-        placed = [*enumerate(self.input_blocks), (last, self.middle_block)]
-        placed += [(last - index, block) for index, block in enumerate(self.output_blocks)]
-        attending = ((index, _texture_block(block)) for index, block in placed)
+        attending = ((index, _texture_block(block)) for index, block in self._attending())
         return [block.keys_values(textures[index]) for index, block in attending if block is not None]
 
-
-def _next_of(block: nn.Module, keys_values: Iterator[Tensor]) -> Tensor | None:
-    return None if _texture_block(block) is None else next(keys_values)
+    def _attending(self) -> Iterator[tuple[int, nn.Module]]:
+        """The places that have a texture diffusion block, each with the number of the map that it attends to."""
+        last = len(self.input_blocks) - 1
+        placed = [*enumerate(self.input_blocks), (last, self.middle_block)]
+        placed += [(last - index, block) for index, block in enumerate(self.output_blocks)]
+        return ((index, block) for index, block in placed if _texture_block(block) is not None)
 
 
 def _texture_block(block: nn.Module) -> TextureDiffusionBlock | None:

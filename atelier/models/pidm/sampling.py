@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from atelier.models.diffusion.steps import Callback, Stop
 from atelier.models.layers.noise import Generators, draw_normal
 from atelier.models.pidm.config import Guidance
 from atelier.models.pidm.networks import Pidm
-from atelier.models.pidm.networks_unet import Texture
+from atelier.models.pidm.networks_unet import DeepFeatures, Texture
 from atelier.models.tensors import NoisyPicture, Picture, PoseMap
 
 
@@ -57,9 +58,8 @@ def sample(
             raise ConfigError("sample: give the noise to begin with, or a generator to draw it")
         noise = draw_normal(len(pose_map), (3, *pose_map.shape[-2:]), generator).to(pose_map.device)
     schedule = schedule_of(model)
-    denoise = denoiser(
-        model, features, pose_map, rule(guidance or model.config.guidance, pose_scale, style_scale, mode, schedule)
-    )
+    scaled = rule(guidance or model.config.guidance, pose_scale, style_scale, mode, schedule)
+    denoise = denoiser(model, features, pose_map, scaled, reuse_every=mode.reuse_every)
     # The released state is of double precision; the network takes it in its own.
     image = run(mode, denoise, noise.double(), schedule, generator=generator, callback=callback, stop=stop)
     return image.float().clamp(-1, 1)
@@ -70,16 +70,44 @@ def schedule_of(model: Pidm) -> Schedule:
     return linear(model.config.num_timesteps)
 
 
-def denoiser(model: Pidm, features: Sequence[Texture], pose_map: PoseMap, guidance: rules.Guidance) -> Denoiser:
-    """The model under guidance, for samplers; all that knows neither noise nor time is computed here, once."""
-    parameter = next(model.unet.parameters())
+def denoiser(
+    model: Pidm,
+    features: Sequence[Texture],
+    pose_map: PoseMap,
+    guidance: rules.Guidance,
+    *,
+    reuse_every: int = 1,
+) -> Denoiser:
+    """The model under guidance, for one sampling run; all that knows neither noise nor time is computed here, once.
+
+    Args:
+        reuse_every: see `Mode`.
+    """
     return Denoiser(
-        network=lambda x_t, t, condition: model.predict(x_t, t, condition["pose_map"], condition["keys_values"]),
+        network=_Steps(model, reuse_every),
         conditions=conditions(model, features, pose_map, guidance.branches),
         guidance=guidance,
         learned_variance=True,
-        dtype=parameter.dtype,
+        dtype=next(model.unet.parameters()).dtype,
     )
+
+
+class _Steps:
+    """The network of one run, step by step: it keeps coarse features where a mode reuses them."""
+
+    def __init__(self, model: Pidm, reuse_every: int) -> None:
+        self._model, self._every = model, reuse_every
+        self._deep, self._age = DeepFeatures(), 0
+
+    def __call__(self, x_t: Tensor, t: Tensor, condition: Mapping[str, Any]) -> Tensor:
+        if self._every == 1:
+            return self._model.predict(x_t, t, condition["pose_map"], condition["keys_values"])
+        kept = self._deep.features
+        # Where guidance begins or ends there are other branches, and what was kept is not theirs.
+        if kept is None or len(kept) != len(x_t) or self._age == self._every:
+            self._deep.features, self._age = None, 0
+        self._age += 1
+        return self._model.predict(x_t, t, condition["pose_map"], condition["keys_values"], self._deep)
 
 
 def conditions(

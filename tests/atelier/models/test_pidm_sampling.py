@@ -121,6 +121,30 @@ def test_guidance_is_left_out_beyond_its_interval(model: Pidm, source: Tensor, p
     assert counts["rows"] == (2 * 3 + 2 * 1) * len(source)
 
 
+def test_coarse_features_are_reused_between_steps(model: Pidm, source: Tensor, pose_map: Tensor) -> None:
+    features, calls = model.encode(source), Counter[str]()
+    for name in ("middle_block", "input_blocks.1", "input_blocks.3", "output_blocks.3", "output_blocks.4"):
+        model.unet.get_submodule(name).register_forward_hook(lambda *_, name=name: calls.update([name]))
+    exact = sample(model, features, pose_map, mode=Mode(num_steps=5), generator=_seeded())
+    calls.clear()
+    reusing = sample(model, features, pose_map, mode=Mode(num_steps=5, reuse_every=2), generator=_seeded())
+    assert calls == {
+        "middle_block": 3,
+        "input_blocks.1": 5,
+        "input_blocks.3": 3,
+        "output_blocks.3": 3,
+        "output_blocks.4": 5,
+    }
+    assert 0 < (reusing - exact).abs().mean() < 0.5 * exact.std()
+
+
+def test_features_are_not_reused_by_other_branches(model: Pidm, source: Tensor, pose_map: Tensor) -> None:
+    with _counted(model) as counts:
+        mode = Mode(num_steps=4, guided=(0.2, 0.6), reuse_every=4)
+        made = sample(model, model.encode(source), pose_map, mode=mode, generator=_seeded())
+    assert made.isfinite().all() and counts["rows"] == (2 * 3 + 2 * 1) * len(source)
+
+
 @pytest.mark.parametrize("sampler", ["ddim", "ddpm", "dpm_solver", "unipc", "euler"])
 def test_a_picture_does_not_depend_on_its_batch_mates(model: Pidm, source: Tensor, pose_map: Tensor, sampler) -> None:
     mode = Mode(sampler=sampler, num_steps=4)
