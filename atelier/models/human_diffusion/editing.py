@@ -15,8 +15,8 @@ from atelier.models.diffusion.denoisers import Denoise, Estimate
 from atelier.models.diffusion.modes import Mode, named, run
 from atelier.models.diffusion.schedules import Level
 from atelier.models.diffusion.steps import Callback, Stop
+from atelier.models.human_diffusion.autoencoder import Latents
 from atelier.models.human_diffusion.networks import HumanDiffusion
-from atelier.models.human_diffusion.networks_unet import Latents
 from atelier.models.human_diffusion.phrases import Description
 from atelier.models.human_diffusion.regions import REGIONS, region_id
 from atelier.models.human_diffusion.sampling import MEMORY_SCALE, TEXT_SCALE, denoiser, first_noise, rule
@@ -97,10 +97,6 @@ def edit(
         ConfigError: neither noise nor generator; sizes or settings that do not fit.
         SamplingStopped: `stop` said so.
     """
-    if tuple(original.shape[2:]) != tuple(pose_map.shape[1:]):
-        raise ConfigError(
-            f"original: is {list(original.shape[2:])}, pose_map {list(pose_map.shape[1:])}; must be alike"
-        )
     mode, schedule = named(mode), model.schedule()
     noise = first_noise(model, pose_map, noise, generator)
     may_change = F.max_pool2d(region[:, None].float(), model.config.latent_stride) > 0

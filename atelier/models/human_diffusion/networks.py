@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL
 from jaxtyping import Real
 from torch import Tensor, nn
 
@@ -16,15 +15,16 @@ from atelier.errors import ConfigError, WeightsError
 from atelier.models.diffusion import schedules
 from atelier.models.diffusion.schedules import Schedule
 from atelier.models.human_diffusion import tokens as token_features
+from atelier.models.human_diffusion.autoencoder import Autoencoder, Latents
 from atelier.models.human_diffusion.config import HumanDiffusionConfig
 from atelier.models.human_diffusion.encoders import Encoders, SmallEncoders, state_digest
 from atelier.models.human_diffusion.networks_clip import ClipEncoders
-from atelier.models.human_diffusion.networks_unet import Latents, Told, UNet
+from atelier.models.human_diffusion.networks_unet import Told, UNet
 from atelier.models.human_diffusion.phrases import Description, parse
 from atelier.models.human_diffusion.regions import NUM_REGIONS
 from atelier.models.human_diffusion.retrieval import Retrieval, StyleMemory, nothing
 from atelier.models.human_diffusion.tokens import Tokens, Words
-from atelier.models.layers.noise import Generators, draw_normal
+from atelier.models.layers.noise import Generators
 from atelier.models.tensors import LabelIds, Picture
 
 _CLIP, _VAE = "clip", "vae"
@@ -48,7 +48,7 @@ class HumanDiffusion(nn.Module):
     """
 
     def __init__(
-        self, config: HumanDiffusionConfig, *, encoders: Encoders | None = None, vae: AutoencoderKL | None = None
+        self, config: HumanDiffusionConfig, *, encoders: Encoders | None = None, vae: Autoencoder | None = None
     ) -> None:
         super().__init__()
         self.config = config
@@ -144,18 +144,12 @@ class HumanDiffusion(nn.Module):
     @torch.no_grad()
     def to_latents(self, picture: Picture, generator: Generators | None = None) -> Latents:
         """What is denoised, of a picture: itself, or the autoencoder's latents, drawn where a generator is given."""
-        if self.vae is None:
-            return picture
-        latents = self.vae.encode(picture).latent_dist
-        drawn = latents.mean
-        if generator is not None:
-            drawn = drawn + latents.std * draw_normal(len(drawn), drawn.shape[1:], generator).to(drawn)
-        return drawn * self.vae.config.scaling_factor
+        return picture if self.vae is None else self.vae.encode(picture, generator)
 
     @torch.no_grad()
     def to_picture(self, latents: Latents) -> Picture:
         """The picture of denoised latents, clipped to [-1, 1]."""
-        picture = latents if self.vae is None else self.vae.decode(latents / self.vae.config.scaling_factor).sample
+        picture = latents if self.vae is None else self.vae.decode(latents)
         return picture.float().clamp(-1, 1)
 
     @classmethod
@@ -176,7 +170,8 @@ class HumanDiffusion(nn.Module):
         digests = values.pop(_DIGESTS, {})
         config = HumanDiffusionConfig.from_json(values)
         encoders = ClipEncoders.from_folder(clip or folder / _CLIP, config) if config.encoder == "clip" else None
-        model = cls(config, encoders=encoders, vae=read_vae(vae or folder / _VAE) if config.latent_stride > 1 else None)
+        autoencoder = Autoencoder.from_folder(vae or folder / _VAE) if config.latent_stride > 1 else None
+        model = cls(config, encoders=encoders, vae=autoencoder)
         for part, wanted in digests.items():
             if (held := state_digest(model.get_submodule(part))) != wanted:
                 reason = f"{part}: the weights are {held[:12]}, the model was trained on {wanted[:12]}"
@@ -194,7 +189,7 @@ class HumanDiffusion(nn.Module):
             self.encoders.save(folder / _CLIP)
             digests["encoders"] = state_digest(self.encoders)
         if self.vae is not None:
-            self.vae.save_pretrained(str(folder / _VAE))
+            self.vae.save(folder / _VAE)
             digests[_VAE] = state_digest(self.vae)
         states = {name: self.get_submodule(name).state_dict() for name in self.own_networks}
         return weights.write_folder(folder, {**self.config.to_json(), _DIGESTS: digests}, states, dtype=dtype)
@@ -218,24 +213,8 @@ class HumanDiffusion(nn.Module):
         self._checked = weakref.ref(memory)
 
 
-def read_vae(folder: str | Path) -> AutoencoderKL:
-    """Diffusers' autoencoder from a local folder.
-
-    Raises:
-        WeightsError: there is none.
-    """
-    try:
-        vae = AutoencoderKL.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
-    except (OSError, ValueError) as error:
-        raise WeightsError(str(folder), reason=f"is no folder with an AutoencoderKL: {error}") from error
-    assert isinstance(vae, AutoencoderKL)
-    return vae
-
-
-def _fitting(vae: AutoencoderKL, config: HumanDiffusionConfig) -> AutoencoderKL:
-    stride = 2 ** (len(vae.config.block_out_channels) - 1)
-    channels = vae.config.latent_channels
-    if (stride, channels) != (config.latent_stride, config.latent_channels):
+def _fitting(vae: Autoencoder, config: HumanDiffusionConfig) -> Autoencoder:
+    if (vae.stride, vae.channels) != (config.latent_stride, config.latent_channels):
         wanted = f"latent_stride {config.latent_stride} and latent_channels {config.latent_channels}"
-        raise ConfigError(f"vae: has stride {stride} and {channels} channels, must have {wanted}")
-    return vae.eval().requires_grad_(False)
+        raise ConfigError(f"vae: has stride {vae.stride} and {vae.channels} channels, must have {wanted}")
+    return vae

@@ -24,6 +24,8 @@ Coverage = Float[Tensor, "batch regions height width"]
 Bias = Float[Tensor, "batch 1 positions tokens"]
 """Logarithm of a token's weight at a position; -inf where it may not be attended to."""
 
+_SMALL = 1e-5
+
 
 @dataclass(frozen=True, kw_only=True)
 class Aligned:
@@ -82,7 +84,6 @@ class Alignment(nn.Module):
         self.to_kv = nn.Linear(config.token_width, 2 * width)
         self.out = zeroed(nn.Conv2d(width, width, 1))
         self.to_modulation = zeroed(nn.Linear(config.token_width, 2 * width)) if config.aligned else None
-        self.modulated = nn.GroupNorm(config.num_groups, width, affine=False)
 
     def prepare(self, whole: WholeTokens, retrieved: RetrievedTokens) -> Aligned:
         """What does not change during a sampling run."""
@@ -109,15 +110,19 @@ class Alignment(nn.Module):
         if modulation is None:
             return features
         scale, shift = torch.einsum("brc,brhw->bchw", modulation, coverage.to(modulation.dtype)).chunk(2, 1)
-        return features + self.modulated(features) * scale + shift
+        # Normalised by position: a norm over the picture would tell every region of every other's words.
+        normalised = features * torch.rsqrt(features.square().mean(1, keepdim=True) + _SMALL)
+        return features + normalised * scale + shift
 
 
-def coverage_at(one_hot: Coverage, stride: int) -> Coverage:
+def coverage_at(one_hot: Float[Tensor, "batch regions map_height map_width"], stride: int) -> Coverage:
     """The pose map at a level: shares, not one label a position, so that small regions are not lost."""
     return F.avg_pool2d(one_hot, stride)
 
 
-def attention_bias(coverage: Coverage, log_weights: Float[Tensor, "batch regions tokens"], *, aligned: bool) -> Bias:
+def attention_bias(
+    coverage: Coverage, log_weights: Float[Tensor, "batch regions per_region"], *, aligned: bool
+) -> Bias:
     """The pose map's mask and the tokens' own weights as logits: `log coverage + log weight`.
 
     Softmax then weighs a token by how much of the position its region covers; a region that a position does not touch

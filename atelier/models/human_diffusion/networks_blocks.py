@@ -22,12 +22,14 @@ class TimeEmbedding(nn.Module):
         half = width // 2
         falling = torch.exp(-math.log(_LONGEST_PERIOD) * torch.arange(half, dtype=torch.float32) / half)
         self.register_buffer("frequencies", falling, persistent=False)
-        self.layers = nn.Sequential(nn.Linear(2 * half, 4 * width), nn.SiLU(), nn.Linear(4 * width, 4 * width))
+        self.first = nn.Linear(2 * half, 4 * width)
+        self.second = nn.Linear(4 * width, 4 * width)
 
     def forward(self, timestep: Real[Tensor, " batch"]) -> Float[Tensor, "batch width"]:
         """Timesteps may be fractional."""
         angles = timestep.float()[:, None] * self.get_buffer("frequencies").float()
-        return self.layers(torch.cat([angles.sin(), angles.cos()], 1).to(self.layers[0].weight.dtype))
+        waves = torch.cat([angles.sin(), angles.cos()], 1).to(self.first.weight.dtype)
+        return self.second(F.silu(self.first(waves)))
 
 
 class ResidualBlock(nn.Module):
@@ -45,7 +47,7 @@ class ResidualBlock(nn.Module):
         self.second = zeroed(nn.Conv2d(width_out, width_out, 3, padding=1))
         self.shortcut = nn.Identity() if width_in == width_out else nn.Conv2d(width_in, width_out, 1)
 
-    def forward(self, features: Features, time: Tensor) -> Features:
+    def forward(self, features: Features, time: Tensor) -> Float[Tensor, "batch channels_out height width"]:
         scale, shift = self.time(time)[:, :, None, None].chunk(2, 1)
         hidden = self.norm(self.first(features)) * (1 + scale) + shift
         return self.shortcut(features) + self.second(F.silu(hidden))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Int
-from torch import Tensor
-from transformers import CLIPModel, CLIPTokenizer
+from torch import Tensor, nn
 
 from atelier.errors import WeightsError
 from atelier.models.human_diffusion.config import HumanDiffusionConfig
@@ -25,19 +25,20 @@ class ClipEncoders(Encoders):
     """CLIP behind the encoders' signature: projected text and picture features as keys, patch tokens as values.
 
     Args:
-        clip: both towers; frozen here.
-        tokenizer: of the same folder.
+        clip: a `CLIPModel` of transformers; frozen here.
+        tokenizer: a `CLIPTokenizer`.
         config: says the sizes, which the towers must have.
 
     Raises:
         WeightsError: towers of other sizes than the config's.
     """
 
-    def __init__(self, clip: CLIPModel, tokenizer: CLIPTokenizer, config: HumanDiffusionConfig) -> None:
+    def __init__(self, clip: nn.Module, tokenizer: Any, config: HumanDiffusionConfig) -> None:
         super().__init__()
-        vision = clip.config.vision_config
+        self.clip: Any = clip.eval().requires_grad_(False)
+        vision = self.clip.config.vision_config
         held = {
-            "key_width": clip.config.projection_dim,
+            "key_width": self.clip.config.projection_dim,
             "value_width": vision.hidden_size,
             "crop_size": vision.image_size,
         }
@@ -45,10 +46,9 @@ class ClipEncoders(Encoders):
                if size != getattr(config, name)]  # fmt: skip
         if off:
             raise WeightsError("clip", reason="; ".join(off))
-        self.clip = clip.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.grid = round(config.num_values**0.5)
-        self.max_ids = clip.config.text_config.max_position_embeddings
+        self.max_ids = self.clip.config.text_config.max_position_embeddings
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(_DEVIATION).view(1, 3, 1, 1), persistent=False)
 
@@ -59,6 +59,8 @@ class ClipEncoders(Encoders):
         Raises:
             WeightsError: the folder lacks one of them, or the sizes are not the config's.
         """
+        from transformers import CLIPModel, CLIPTokenizer  # takes seconds: only who loads one pays for it
+
         try:
             clip = CLIPModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
             tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)

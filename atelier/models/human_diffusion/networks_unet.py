@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Real
+from jaxtyping import Real
 from torch import Tensor, nn
 
+from atelier.models.human_diffusion.autoencoder import Latents
 from atelier.models.human_diffusion.config import HumanDiffusionConfig
 from atelier.models.human_diffusion.networks_alignment import Alignment, RegionTokens, attention_bias, coverage_at
 from atelier.models.human_diffusion.networks_blocks import ResidualBlock, SelfAttention, TimeEmbedding
@@ -18,8 +19,6 @@ from atelier.models.human_diffusion.tokens import Tokens
 from atelier.models.layers.pixels import one_hot
 from atelier.models.tensors import LabelIds
 
-Latents = Float[Tensor, "batch channels height width"]
-"""What is denoised: pixels in [-1, 1] or an autoencoder's scaled latents, under noise."""
 Told = Mapping[str, Any]
 """What `UNet.tell` makes of a pose map and tokens: tensors of B rows, in lists and mappings."""
 

@@ -96,7 +96,7 @@ class Retrieval:
             [region for _, region in places],
             self.top_k,
             image_share=self.image_share,
-            excluded=None if excluded is None else [excluded[row] for row, _ in places],
+            excluded=None if excluded is None else [excluded[int(row)] for row, _ in places],
         )
         rows, scores = rows.to(text.device), scores.to(text)
         found = rows >= 0

@@ -1,0 +1,81 @@
+"""`python -m atelier memory build`: a described catalog in, a stylized memory out."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from atelier.datasets import TextSample
+    from atelier.memory_builder import MemoryBuilder
+    from atelier.models.human_diffusion import HumanDiffusion
+
+_BATCH = 16
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares what a memory is built from."""
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    build = kinds.add_parser("build", help="crops of a DeepFashion-MultiModal folder, by region, found by words")
+    build.add_argument("--data", required=True, metavar="DIR", help="folder or s3:// prefix with captions.json")
+    build.add_argument("--model", default="human_diffusion_closet", help="whose encoders: a shipped name or a folder")
+    build.add_argument("--out", type=Path, required=True, help="the folder to write")
+    build.add_argument("--items", type=int, metavar="N", help="the first N pictures only")
+    build.add_argument("--per-phrase", type=int, default=8, metavar="K", help="crops of one phrase, default 8")
+    build.add_argument("--max-bytes", type=int, default=3_000_000, metavar="B", help="of the folder, default 3000000")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Builds, and says how much is in it, what was left out and which digest it has."""
+    from atelier.datasets import multimodal
+    from atelier.memory_builder import MemoryBuilder
+    from atelier.models import registry
+    from atelier.models.human_diffusion import HumanDiffusion
+    from atelier.models.human_diffusion.encoders import state_digest
+
+    model = HumanDiffusion.from_pretrained(registry.folder(arguments.model))
+    builder = MemoryBuilder(per_phrase=arguments.per_phrase)
+    samples = itertools.islice(multimodal.read(arguments.data), arguments.items)
+    num_read = 0
+    while batch := list(itertools.islice(samples, _BATCH)):
+        num_read += _add(builder, model, batch)
+    memory = builder.build(max_bytes=arguments.max_bytes, encoders_digest=state_digest(model.encoders))
+    digest = memory.save(arguments.out, source=f"{num_read} pictures of {Path(arguments.data).name}")
+    sys.stdout.write(f"{arguments.out}: {memory.num_rows} crops of {num_read} pictures, sha256 {digest}\n")
+    return 0
+
+
+def _add(builder: MemoryBuilder, model: HumanDiffusion, batch: Sequence[TextSample]) -> int:
+    """Adds what can be read of a batch; names the rest, and gives how many were read."""
+    import numpy as np
+    import torch
+
+    from atelier import images, storage
+    from atelier.errors import NotFound, RowError
+    from atelier.models.human_diffusion.phrases import parse
+    from atelier.models.human_diffusion.regions import NUM_REGIONS
+    from atelier.models.human_diffusion.remembering import remember
+    from atelier.models.layers.pixels import picture_from_bytes
+
+    size = model.config.working_size
+    pictures, maps, ids, captions = [], [], [], []
+    for sample in batch:
+        try:
+            picture, _ = images.fit(images.decode_picture(storage.get(sample.image)), size)
+            pose_map = images.fit_labels(images.decode_labels(storage.get(sample.parse), num_labels=NUM_REGIONS), size)
+        except (RowError, NotFound) as error:
+            sys.stderr.write(f"left out: {sample.image}: {error}\n")
+            continue
+        pictures.append(picture)
+        maps.append(pose_map)
+        ids.append(storage.name(sample.image).rsplit(".", 1)[0])
+        captions.append(parse(sample.caption))
+    if pictures:
+        pixels = picture_from_bytes(torch.from_numpy(np.stack(pictures)))
+        labels = torch.from_numpy(np.stack(maps))
+        builder.add(ids, remember(model.encoders, pixels, labels, captions, crop_size=model.config.crop_size))
+    return len(pictures)
