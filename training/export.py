@@ -7,6 +7,8 @@ import hashlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,10 +16,13 @@ from torch import nn
 from atelier.errors import ConfigError
 from atelier.weights import CONFIG_NAME, SUFFIX, folder_digest
 from training.card import Card
-from training.checkpoints import CheckpointInfo, CheckpointStore, TrainState
+from training.checkpoints import CheckpointInfo, CheckpointStore, TrainState, settings_of
 from training.run import TrainRun
+from training.steps.base import StepConfig
 
 CARD_NAME = "README.md"
+_ONLY_TO_TRAIN = frozenset({"initial", "vgg"})
+"""Settings of steps that name weights which a loss or the start reads: an export needs no such file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +48,7 @@ def export(
     """Writes a checkpoint's networks as a weight folder with its card; the checkpoint stays as it is.
 
     Args:
-        run: whose checkpoint it is; only its step has to be as it was trained.
+        run: whose checkpoint it is; its step's plain settings are taken as they were trained with.
         checkpoints: address of the run's checkpoints.
         to: the weight folder. Earlier weights in it are replaced at the end, and other files beside them are kept.
         runs: where earlier runs' exported weights lie, for a step that reads them.
@@ -61,13 +66,11 @@ def export(
         raise ConfigError(f"{to}: holds something else than weights; must be a weight folder, empty or absent")
     store = CheckpointStore(checkpoints)
     info = store.at(step)
-    _refuse_other_step(run, info, store.address)
-    built = run.step.build(runs)
+    built = _step_of(run, info, store.address).build(runs)
+    store.load(TrainState(networks=built.networks), step)
     if averaged:
         names = [name for player in built.players if player.average for name in player.networks]
         store.load(TrainState(averages=nn.ModuleDict({name: built.networks[name] for name in names})), step)
-    else:
-        store.load(TrainState(networks=built.networks), step)
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}-") as place:
         made = Path(place)
@@ -90,11 +93,26 @@ def export(
     return Exported(info=info, digest=digest)
 
 
-def _refuse_other_step(run: TrainRun, info: CheckpointInfo, address: str) -> None:
-    """Networks come of the step's settings; how long and on which data it was trained does not matter here."""
-    expected = CheckpointInfo.start(run, data=info.data, num_workers=1)
-    others = {name.partition(".")[0] for name in {*expected.settings, *info.settings}} - {"step"}
-    dataclasses.replace(expected, versions=info.versions).refuse_stranger(address, info, changed=others)
+def _step_of(run: TrainRun, info: CheckpointInfo, address: str) -> StepConfig:
+    """The run's step with the plain settings that the checkpoint was trained with, whatever was typed to train it.
+
+    How long and on which data it was trained does not matter here; another kind of step or another model is refused.
+    """
+    mine, theirs = settings_of(run), info.settings
+    config: Any = run.step
+    nested = {name.split(".")[1] for name in {*mine, *theirs} if name.count(".") > 1}
+    plain = {
+        field.name: theirs[name]
+        for field in dataclasses.fields(config)
+        if (name := f"step.{field.name}") in theirs and field.name not in nested
+        if isinstance(getattr(config, field.name), (str, int, float, NoneType)) and theirs[name] != mine.get(name)
+    }
+    config = dataclasses.replace(config, **plain)
+    expected = CheckpointInfo.start(dataclasses.replace(run, step=config), data=info.data, num_workers=info.num_workers)
+    others = {name.partition(".")[0] for name in {*expected.settings, *theirs}} - {"step"}
+    expected.refuse_stranger(address, info, changed=others)
+    unread = {field.name for field in dataclasses.fields(config)} & _ONLY_TO_TRAIN
+    return dataclasses.replace(config, **dict.fromkeys(unread))
 
 
 def _replace(made: Path, to: Path) -> None:

@@ -20,6 +20,7 @@ from training.checkpoints import CheckpointInfo, CheckpointStore
 from training.export import export
 from training.layout import Layout
 from training.run import TrainRun
+from training.steps.pose import PoseStepConfig
 from training.world import World
 
 COMMAND = "python -m training run pose --data s3://looks/shards --output s3://runs"
@@ -99,13 +100,27 @@ def test_a_critic_stays_behind(tmp_path: Path) -> None:
     ]
 
 
-def test_only_the_step_must_be_as_it_was(tmp_path: Path) -> None:
+def test_the_step_is_that_of_the_training_and_needs_no_more_than_its_networks(tmp_path: Path) -> None:
+    trained = dataclasses.replace(pose(), step=dataclasses.replace(pose().step, learning_rate=0.5))
+    layout = kept(trained, tmp_path)
+    # As if it had started from weights that are nowhere any more, with settings that were typed.
+    store, moved = CheckpointStore(str(tmp_path / "checkpoints")), dataclasses.replace(trained.step, initial="/gone")
+    info = CheckpointInfo.start(dataclasses.replace(trained, step=moved), data="d", num_workers=1)
+    store.save(layout.state, info.at(5))
+    store.wait()
+    named = dataclasses.replace(pose(), num_steps=1000, batch_size=2)
+    exported = export(named, str(tmp_path / "checkpoints"), tmp_path / "mine", runs=tmp_path)
+    assert exported.info.num_steps_done == 5
+    assert '"step.initial": "/gone"' in (tmp_path / "mine" / "README.md").read_text()
+
+
+def test_another_model_run_or_step_is_refused(tmp_path: Path) -> None:
     run = pose()
     kept(run, tmp_path)
-    longer = dataclasses.replace(run, num_steps=1000, batch_size=2)
-    export(longer, str(tmp_path / "checkpoints"), tmp_path / "mine", runs=tmp_path)
-    other = dataclasses.replace(run, step=dataclasses.replace(run.step, learning_rate=0.5))
-    with pytest.raises(ConfigError, match=r"step.learning_rate: the checkpoint has .*, this run 0.5"):
+    assert isinstance(run.step, PoseStepConfig)
+    model = dataclasses.replace(run.step.model, widths=(8, 8, 12, 12, 16))
+    other = dataclasses.replace(run, step=dataclasses.replace(run.step, model=model))
+    with pytest.raises(ConfigError, match=r"step.model.widths.4: the checkpoint has 12, this run 16"):
         export(other, str(tmp_path / "checkpoints"), tmp_path / "other", runs=tmp_path)
     with pytest.raises(ConfigError, match="another run's"):
         export(duel(), str(tmp_path / "checkpoints"), tmp_path / "other", runs=tmp_path)
