@@ -11,6 +11,7 @@ import torch
 
 from atelier.errors import AtelierError
 from training import evaluate
+from training.data.command import add_prepare, prepare_command
 from training.export import export
 from training.launch.in_process import train_in_process
 from training.launch.request import TrainRequest
@@ -39,6 +40,7 @@ def main() -> int:
     run.add_argument("--restarts", type=int, default=10, help="how often lost workers are started again")
     run.add_argument("--quiet", action="store_true", help="tell nothing of the progress")
     commands.add_parser("list", help="the runs there are")
+    add_prepare(commands)
     exporting = commands.add_parser("export", help="a checkpoint as the weight folder that batch and serving load")
     exporting.add_argument("name", metavar="NAME", help=", ".join(RUNS))
     exporting.add_argument("--output", required=True, help="folder of runs, local or s3://")
@@ -52,7 +54,14 @@ def main() -> int:
     evaluate.add_arguments(commands.add_parser("evaluate", help="made pictures against true ones: SSIM, LPIPS, FID, …"))
     arguments = parser.parse_args()
     try:
-        return {"run": _run, "list": _list, "export": _export, "evaluate": evaluate.run}[arguments.command](arguments)
+        chosen = {
+            "run": _run,
+            "list": _list,
+            "prepare": prepare_command,
+            "export": _export,
+            "evaluate": evaluate.run,
+        }
+        return chosen[arguments.command](arguments)
     except AtelierError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
