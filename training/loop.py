@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +48,7 @@ class TrainLoop:
         layout: of the run's step over the workers.
         loader: this worker's rows.
         store: of this run's checkpoints. info: what they are of.
+        changed: settings that may differ from those of the checkpoint that is taken up.
         supervisor: whoever launched it.
         observers: told on the first worker only.
         validate: draws held-out rows; None never does.
@@ -64,6 +65,7 @@ class TrainLoop:
         loader: Loader,
         store: CheckpointStore,
         info: CheckpointInfo,
+        changed: Collection[str] = (),
         supervisor: Supervisor | None = None,
         observers: Observer | None = None,
         validate: Validate | None = None,
@@ -73,7 +75,7 @@ class TrainLoop:
         self.run, self.world, self.layout = run, world, layout
         self.num_steps_done = 0
         self.store = store
-        self._loader, self._info = loader, info
+        self._loader, self._info, self._changed = loader, info, changed
         self._supervisor = supervisor or Supervisor()
         self._observers = (observers if world.is_first else None) or Observer()
         self._validate, self._log_folder, self._flops = validate, log_folder, flops
@@ -95,7 +97,7 @@ class TrainLoop:
             ConfigError: the checkpoint there is another run's.
         """
         end = self.run.num_steps if num_steps is None else min(num_steps, self.run.num_steps)
-        if (found := self.store.resume(self.layout.state, self._info)) is not None:
+        if (found := self.store.resume(self.layout.state, self._info, changed=self._changed)) is not None:
             self.num_steps_done, self._info = found.num_steps_done, self._info.at(found.num_steps_done, found.metrics)
         self._judged_at = self._told_of = self.num_steps_done
         self._observers.started(self._facts())

@@ -27,7 +27,7 @@ class TrainRequest:
         data: address of its data; None draws what the run names.
         cache: folder of each machine for drawn and fetched data.
         overrides: fields of the run with other values than its own; `step.NAME` is a field of its step.
-        resume: may go on from checkpoints that are there; else they refuse the run.
+        resume: may go on from checkpoints that are there, with the overrides; else they refuse the run.
         command: that was typed, for the model card.
     """
 

@@ -100,6 +100,8 @@ def open_loop(
         loader=loader,
         store=CheckpointStore(request.address("checkpoints"), world, keep=run.keep),
         info=CheckpointInfo.start(run, data=dataset.digest, num_workers=world.num_workers, command=request.command),
+        # Whoever names another value for a run that is there wants it to go on with that.
+        changed=tuple(request.overrides) if request.resume else (),
         supervisor=supervisor,
         observers=watching(request.watch, logs, console) if world.is_first else None,
         validate=_validating(request, run, step, logs.path, world),

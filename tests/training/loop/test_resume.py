@@ -57,6 +57,7 @@ def test_a_run_never_overwrites_another_unasked(tmp_path: Path, cache: Path) -> 
         train_in_process(request, "cpu")
     with pytest.raises(ConfigError, match="num_steps: the checkpoint has 1, this run 6"):
         train_in_process(request_for("pose", tmp_path, cache, resume=True), "cpu")
+    assert train_in_process(request_for("pose", tmp_path, cache, resume=True, num_steps=2), "cpu").num_steps_done == 2
     with pytest.raises(ConfigError, match=r"learning_rate.*no such field"):
         train_in_process(request_for("pose", tmp_path, cache, learning_rate=1.0), "cpu")
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -17,6 +21,7 @@ from training.checkpoints import Retention
 from training.checkpoints.manifest import INDEX_NAME, Index
 from training.data.closet_source import ClosetConfig
 from training.data.config import DataConfig
+from training.data.dataset import Sample
 from training.data.look import LookColumns
 from training.data.try_on import TryOnColumns
 from training.launch.request import TrainRequest
@@ -87,10 +92,31 @@ def long_pose() -> TrainRun:
     return dataclasses.replace(pose(), name="long_pose", num_steps=60, checkpoint_every_steps=5)
 
 
-def long_duel() -> TrainRun:
-    """As long, and the same whatever the number of workers, but for rounding."""
+def slow_layout() -> TrainRun:
+    """Steps of a third of a second while the file that `TINY_SLOW` names exists; the same for any number of workers."""
     run = duel_without_chance()
-    return dataclasses.replace(run, name="long_duel", num_steps=150, checkpoint_every_steps=10)
+    assert isinstance(run.step, SegmentationStepConfig)
+    return dataclasses.replace(
+        run,
+        name="slow_layout",
+        data=dataclasses.replace(run.data, columns=SlowColumns(flag=os.environ.get("TINY_SLOW", ""))),
+        step=dataclasses.replace(run.step, critic=None),
+        batch_size=2,
+        num_steps=500,
+        checkpoint_every_steps=20,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlowColumns(TryOnColumns):
+    """Rows that take their time while a file exists; a process beside the run decides when it has."""
+
+    flag: str = field(default="", metadata={"identity": False})
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        if self.flag and Path(self.flag).exists():
+            time.sleep(0.3)
+        return super().__call__(sample, rng)
 
 
 def request_for(name: str, output: Path, cache: Path, *, resume: bool = False, **overrides: Any) -> TrainRequest:

@@ -1,0 +1,133 @@
+"""A run on Ray through all that a cluster does to it: notice, lost node, killed worker, room for more, and the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from ray.cluster_utils import Cluster
+
+from tests.crash.training_runs import PATIENCE_S, ROOT, Training, stop
+from tests.training.loop.tiny_runs import request_for
+from training.launch.in_process import train_in_process
+from training.watch.step_log import read_steps
+
+pytestmark = pytest.mark.crash
+
+EVERY = 20
+"""Steps between checkpoints of the slow run."""
+
+
+@pytest.fixture
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    flag = tmp_path / "slow"
+    monkeypatch.setenv("TINY_SLOW", str(flag))
+    flag.touch()
+    return flag
+
+
+@pytest.fixture
+def cluster(slow: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    for name, value in {
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+        "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",
+        "PYTHONPATH": str(ROOT),
+    }.items():
+        monkeypatch.setenv(name, value)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    yield cluster
+    cluster.shutdown()
+
+
+class OnRay(Training):
+    """The slow run by a driver on the test's cluster, with one worker or two."""
+
+    def __init__(self, root: Path, cache: Path) -> None:
+        super().__init__("slow_layout", root / "output", cache)
+        self._command = [sys.executable, "-m", "tests.crash.drive_training", str(self.output), str(cache), "1:2"]
+
+    def started(self, number: int, driver: subprocess.Popen[bytes], num_workers: int) -> int:
+        """Waits for the run to have begun so many times, the last time with so many workers; gives where."""
+        self.wait_for(lambda: len(self.events("started")) >= number, driver)
+        facts = self.events("started")[number - 1]
+        assert facts["num_workers"] == num_workers
+        self.wait_for(lambda: self.last_step() >= facts["first_step"] + 5, driver)
+        return facts["first_step"]
+
+
+def test_a_run_lives_through_what_a_cluster_does_to_it(cluster: Cluster, slow: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    run = OnRay(tmp_path, cache)
+    cluster.add_node(num_cpus=1)
+    leaving = cluster.add_node(num_cpus=1)
+    driver = run.start()
+    try:
+        assert run.started(1, driver, num_workers=2) == 0
+
+        # Notice: a checkpoint at once, between two that were due, and the node goes.
+        drain(leaving.node_id, seconds=12)
+        run.wait_for(lambda: any(kept["step"] % EVERY for kept in run.events("kept")), driver)
+        noticed_at = max(kept["step"] for kept in run.events("kept"))
+        run.wait_for(lambda: run.last_step() >= noticed_at + 3, driver)
+        reached = run.last_step()
+        cluster.remove_node(leaving, allow_graceful=False)
+
+        # On with one worker, by itself.
+        first = run.started(2, driver, num_workers=1)
+        assert noticed_at <= first and reached - first <= 2 * EVERY + 60
+
+        # A worker dies without notice.
+        reached = run.last_step()
+        worker().kill()
+        first = run.started(3, driver, num_workers=1)
+        assert reached - first < 2 * EVERY + 5
+
+        # Room for two again.
+        cluster.add_node(num_cpus=1)
+        first = run.started(4, driver, num_workers=2)
+
+        # Asked to stop: kept at the very step.
+        driver.send_signal(signal.SIGTERM)
+        assert driver.wait(PATIENCE_S) == 130
+        assert run.checkpoints()[-1] == run.last_step()
+
+        slow.unlink()
+        assert run.run() == 0
+    finally:
+        stop(driver)
+
+    undisturbed = request_for("slow_layout", tmp_path / "undisturbed", cache)
+    train_in_process(undisturbed, "cpu")
+    mine, theirs = read_steps(tmp_path / "output/slow_layout/log"), read_steps(Path(undisturbed.address("log")))
+    assert [entry["step"] for entry in mine] == list(range(1, 501))
+    # Every step's first row, whoever made it: the same samples in the same order.
+    assert [entry["ids"][0] for entry in mine] == [entry["ids"][0] for entry in theirs]
+    for entry, other in list(zip(mine, theirs, strict=True))[:30]:
+        assert entry["losses"]["segmentation"]["total"] == pytest.approx(
+            other["losses"]["segmentation"]["total"], rel=1e-3
+        )
+
+
+def drain(node_id: str, *, seconds: int) -> None:
+    """What a cloud's notice becomes: this node will be gone in so many seconds."""
+    command = [str(Path(sys.executable).with_name("ray")), "drain-node", "--address", os.environ["RAY_ADDRESS"]]
+    command += ["--node-id", node_id, "--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot"]
+    subprocess.run([*command, "--deadline-remaining-seconds", str(seconds)], check=True, timeout=60)
+
+
+def worker() -> psutil.Process:
+    """The process of a training worker."""
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        command = " ".join(process.info["cmdline"] or [])
+        if "RayTrainWorker" in command and "TINY_SLOW" in (process.info["environ"] or {}):
+            return process
+    raise AssertionError("no training worker lives")
