@@ -39,7 +39,9 @@ class Autoencoder(nn.Module):
         )  # takes seconds: only who loads one pays for it
 
         try:
-            vae = AutoencoderKL.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
+            vae = AutoencoderKL.from_pretrained(
+                str(folder), local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
+            )
         except (OSError, ValueError) as error:
             raise WeightsError(str(folder), reason=f"is no folder with an AutoencoderKL: {error}") from error
         assert isinstance(vae, nn.Module)
