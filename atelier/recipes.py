@@ -37,6 +37,7 @@ def viton_hd_closet(
         parser=parser,
         pose=pose,
         repaint=True,
+        check_parse=True,
         batch_size=4,
     )
 
@@ -70,6 +71,7 @@ def try_on(
     pose: str | None,
     options: InferenceOptions | None = None,
     repaint: bool,
+    check_parse: bool = False,
     batch_size: int,
 ) -> Recipe:
     """A person and a flat garment become that person in that garment, by VITON-HD.
@@ -77,6 +79,7 @@ def try_on(
     Args:
         size: working size (H, W).
         weights, parser, pose: shipped names or folders; parser and pose may be None where every row brings its own.
+        check_parse: let the parser look at rows that bring their own parse too, see `Parse.check_given`.
         repaint: lay the person's own pixels back where nothing was to change (ours); False is exactly the paper's.
     """
     inputs, optional = ("person", "garment"), ("garment_mask", "parse", "keypoints")
@@ -91,7 +94,7 @@ def try_on(
         stages=(
             Fetch(required=inputs, optional=optional),
             Decode(size=size),
-            Parse(size=size, weights=parser),
+            Parse(size=size, weights=parser, check_given=check_parse),
             Pose(weights=pose),
             Agnostic(size=size),
             Layout(size=size, weights=weights, options=options),

@@ -35,7 +35,7 @@ def weights(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def batch(maps: list[np.ndarray | None]) -> Batch:
+def batch(maps: list[np.ndarray | None], size: tuple[int, int] = SIZE) -> Batch:
     rows = len(maps)
     return new_batch(
         {
@@ -43,8 +43,8 @@ def batch(maps: list[np.ndarray | None]) -> Batch:
             "variant": np.zeros(rows, np.int32),
             "task": ["try_on"] * rows,
             "seed": np.arange(rows),
-            "person": np.full((rows, *SIZE, 3), 128, np.uint8),
-            "given_parse": np.stack([np.zeros(SIZE, np.uint8) if m is None else m for m in maps]),
+            "person": np.full((rows, *size, 3), 128, np.uint8),
+            "given_parse": np.stack([np.zeros(size, np.uint8) if m is None else m for m in maps]),
             "has_parse": np.array([m is not None for m in maps]),
         }
     )
@@ -89,6 +89,20 @@ def test_a_row_without_a_person_fails_alone() -> None:
     assert "hardly any face, hair or skin" in after["error_detail"][2]
     assert "0.2% of the picture" in after["error_detail"][3] and "at least 1%" in after["error_detail"][3]
     assert (after["parse"][1:] == 0).all() and after["parse"][0].any()
+
+
+def test_a_given_map_of_a_picture_without_a_person_is_refused_where_it_is_checked() -> None:
+    size = (256, 192)
+    look = draw_look(person=1_000_000, outfit=outfit_for(1_000_000), pose=1_000_000, size=size)
+    product = draw_flat(garment=10_000_000, size=size).image
+    before = batch([look.parse_cihp, look.parse_cihp], size) | {"person": np.stack([look.image, product])}
+    codes = {}
+    for check in (True, False):
+        config = Parse(size=size, weights="parser_closet", check_given=check)
+        after = StageChain([config.build(CPU)], batch_size=2).run(before)
+        codes[check] = after["error_code"].tolist()
+        assert np.array_equal(after["parse"][0], look.parse_cihp)
+    assert codes == {True: ["", "no_person"], False: ["", ""]}
 
 
 def test_identity_is_the_weights_digest_not_their_path(weights: Path) -> None:
