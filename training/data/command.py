@@ -6,11 +6,12 @@ import argparse
 import dataclasses
 import json
 import sys
+from pathlib import Path
 
 from atelier import storage
 from training.data.config import DataConfig
 from training.data.preparing.here import prepare_here
-from training.data.preparing.plan import MAX_LEFT_OUT, plan
+from training.data.preparing.plan import MAX_LEFT_OUT, Preparation, plan
 from training.data.shards.index import LEFT_OUT_NAME, ShardIndex
 from training.data.sources.finding import CLOSET, LayoutSettings
 from training.runs import RUNS, named
@@ -33,23 +34,31 @@ def add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     prepare.add_argument("--max-left-out", type=float, default=MAX_LEFT_OUT, help="share of rows that may be broken")
     prepare.add_argument("--workers", type=int, help="how many work at once; default: as many as there are CPUs")
     prepare.add_argument("--gpus", type=float, default=0.0, help="accelerator share of a worker that finds parses")
+    prepare.add_argument(
+        "--cache", type=Path, default=Path("~/.cache/atelier"), help="where a machine keeps shards that it fetched"
+    )
     prepare.add_argument("--no-ray", action="store_true", help="use this machine's processes alone")
 
 
 def prepare_command(arguments: argparse.Namespace) -> int:
     """Prepares, and says what became of the rows."""
-    data = named(arguments.name).data
-    preparation = plan(
-        _with(data, arguments).source(arguments.data), arguments.output, max_left_out=arguments.max_left_out
-    )
-    if arguments.no_ray:
-        index = prepare_here(preparation, num_processes=arguments.workers)
-    else:
-        from training.data.prepare import prepare  # Ray takes seconds to import, and no other command needs it
-
-        index = prepare(preparation, num_workers=arguments.workers, num_gpus=arguments.gpus)
-    sys.stdout.write(summary(index, preparation.output) + "\n")
+    data = _with(named(arguments.name).data, arguments)
+    source = data.source(arguments.data)
+    index = _prepared(plan(source, arguments.output, max_left_out=arguments.max_left_out), arguments)
+    sys.stdout.write(summary(index, arguments.output) + "\n")
+    device = "cuda" if arguments.gpus else "cpu"
+    folder = storage.resolve(arguments.output)
+    for preparation in data.feature_preparations(folder, arguments.cache.expanduser(), device=device):
+        sys.stdout.write(summary(_prepared(preparation, arguments), preparation.output) + "\n")
     return 0
+
+
+def _prepared(preparation: Preparation, arguments: argparse.Namespace) -> ShardIndex:
+    if arguments.no_ray:
+        return prepare_here(preparation, num_processes=arguments.workers)
+    from training.data.prepare import prepare  # Ray takes seconds to import, and no other command needs it
+
+    return prepare(preparation, num_workers=arguments.workers, num_gpus=arguments.gpus)
 
 
 def summary(index: ShardIndex, folder: str) -> str:

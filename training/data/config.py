@@ -7,13 +7,16 @@ from pathlib import Path
 
 from atelier import storage
 from atelier.errors import ConfigError
+from atelier.stages.base import StageConfig
 from training.data.closet_source import ClosetConfig
 from training.data.dataset import Columns, Dataset
+from training.data.features import FeatureColumns, WithFeatures, check_frozen
 from training.data.locks import alone
 from training.data.preparing.here import prepare_here
 from training.data.preparing.plan import Preparation, plan
 from training.data.shards import INDEX_NAME, ShardDataset
 from training.data.sources.closet import ClosetSource
+from training.data.sources.features import FeatureSource
 from training.data.sources.finding import CLOSET, LayoutSettings, find_source
 from training.data.sources.source import Source
 
@@ -26,15 +29,19 @@ class DataConfig:
         columns: from a sample to what the step reads, augmented.
         closet: what is drawn where a run is given no other data; None where it must be given some.
         layout: how a folder in a data set's layout is read; None: at the closet's size, with what the folder brings.
+        features: stages with fixed weights whose columns the step reads too, computed once and kept.
     """
 
     columns: Columns
     closet: ClosetConfig | None = None
     layout: LayoutSettings | None = None
+    features: tuple[StageConfig, ...] = ()
 
     def __post_init__(self) -> None:
         if self.closet is None and self.layout is None:
             raise ConfigError("data: closet and layout are both None; one must say the working size")
+        for stage in self.features:
+            check_frozen(stage, self.columns)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -55,12 +62,27 @@ class DataConfig:
             CatalogError: there is no data set at the address, or one that cannot be read.
             ConfigError: the data set is not what the run's step can read.
         """
-        if address is not None and is_prepared(address):
-            return self._checked(ShardDataset(address, cache), address)
-        preparation = self.preparation(address, cache)
-        with alone(Path(f"{preparation.output}.lock")):
-            prepare_here(preparation)
-        return self._checked(ShardDataset(preparation.output, cache), address or CLOSET)
+        folder = address
+        if folder is None or not is_prepared(folder):
+            preparation = self.preparation(address, cache)
+            with alone(Path(f"{preparation.output}.lock")):
+                prepare_here(preparation)
+            folder = preparation.output
+        dataset = self._checked(ShardDataset(folder, cache), address or CLOSET)
+        if not self.features:
+            return dataset
+        return WithFeatures(dataset, tuple(self._features(stage, folder, cache) for stage in self.features))
+
+    @property
+    def loaded_columns(self) -> Columns:
+        """What the loader makes of a sample: the columns and the features."""
+        names = tuple(name for stage in self.features for name in stage.columns().writes)
+        return FeatureColumns(columns=self.columns, names=names) if names else self.columns
+
+    def feature_preparations(self, folder: str, cache: Path, *, device: str = "cpu") -> list[Preparation]:
+        """What computes the features of prepared data into folders beside its shards, where `open` looks first."""
+        sources = [FeatureSource(folder=folder, cache=cache, stage=stage, device=device) for stage in self.features]
+        return [plan(source, storage.join(folder, source.name), max_left_out=0) for source in sources]
 
     def preparation(self, address: str | None, cache: Path) -> Preparation:
         """What `open` would prepare under `cache`, in a folder that is named for its content."""
@@ -78,6 +100,16 @@ class DataConfig:
                 "prepared data or of a data set"
             )
         return ClosetSource(config=self.closet)
+
+    def _features(self, stage: StageConfig, folder: str, cache: Path) -> ShardDataset:
+        source = FeatureSource(folder=folder, cache=cache, stage=stage)
+        beside = storage.join(folder, source.name)
+        if is_prepared(beside):
+            return ShardDataset(beside, cache)
+        here = cache / "prepared" / source.name
+        with alone(Path(f"{here}.lock")):
+            prepare_here(plan(source, str(here), max_left_out=0))
+        return ShardDataset(str(here), cache)
 
     def _checked(self, dataset: ShardDataset, address: str) -> ShardDataset:
         columns = {column.name: column for column in dataset.index.columns}

@@ -95,6 +95,7 @@ class Fastidious(Columns):
     """Refuses one sample, as drawing an agnostic person may."""
 
     refused: bytes
+
     reads = ("person",)
 
     @property
