@@ -30,7 +30,8 @@ class PidmConfig:
     """Residual blocks of a level going down; going up there is one more."""
     texture_strides: tuple[int, ...] = (8, 16, 32)
     """Where texture diffusion blocks are: pixels of the picture per position; one down, one up, and one in the middle
-    where the coarsest level is among them."""
+    where the coarsest level is among them. Without any there is no encoder, and the source is concatenated to the noisy
+    picture: the baseline that the paper's blocks are held against, as we read it."""
     num_groups: int = 32
     """Of every group norm; divides the channels of every level."""
     dropout: float = 0.1

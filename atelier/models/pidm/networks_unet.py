@@ -43,10 +43,12 @@ class TextureEncoder(nn.Module):
 
     def __init__(self, config: PidmConfig) -> None:
         super().__init__()
-        self.input_blocks = _down_blocks(config, num_channels=3, timed=False)
+        self.input_blocks = _down_blocks(config, num_channels=3, timed=False) if config.texture_strides else None
 
     def forward(self, source: Picture) -> list[Texture]:
-        """One feature map per block, fine to coarse: 18 for the published network."""
+        """One feature map per block, fine to coarse: 18 for the published network; the source where none is wanted."""
+        if self.input_blocks is None:
+            return [source]
         textures, features = [], source
         for block in self.input_blocks:
             features = block(features, None, None)
@@ -64,7 +66,9 @@ class UNet(nn.Module):
         super().__init__()
         self.blocks_per_level = config.num_blocks + 1  # going down with the halving, going up with the place more
         self.time_embed = TimeEmbedding(config.width // 2, config.time_width)
-        self.input_blocks = _down_blocks(config, num_channels=3 + POSE_CHANNELS, timed=True)
+        self.concatenates = not config.texture_strides
+        num_channels = 3 + POSE_CHANNELS + (3 if self.concatenates else 0)
+        self.input_blocks = _down_blocks(config, num_channels=num_channels, timed=True)
         deepest = config.width * config.multipliers[-1]
         coarsest = len(config.multipliers) - 1
         self.middle_block = Block([_res(config, deepest, deepest)])
@@ -92,10 +96,14 @@ class UNet(nn.Module):
             deep: where it holds features, everything coarser than the picture itself is taken from there and not
                 computed; where it is empty, they are kept in it.
         """
+        inputs = [x_t, pose_map]
+        if self.concatenates:
+            (source,), keys_values = keys_values, []
+            inputs.append(source.view_as(x_t))
         given = dict(zip((block for _, block in self._attending()), keys_values, strict=True))
         outer = 0 if deep is None else self.blocks_per_level
         time = self.time_embed(timestep)
-        features, skips = torch.cat([x_t, pose_map], 1), []
+        features, skips = torch.cat(inputs, 1), []
         for block in self.input_blocks[:outer]:
             features = block(features, time, given.get(block))
             skips.append(features)
@@ -115,7 +123,9 @@ class UNet(nn.Module):
         return self.out(features)
 
     def keys_values(self, textures: Sequence[Texture]) -> list[KeysValues]:
-        """What the texture diffusion blocks take of the source, in the order of the forward pass."""
+        """What the texture diffusion blocks take of the source, in the order of the forward pass; without any, it."""
+        if self.concatenates:
+            return [textures[0].flatten(2)]
         attending = ((index, _texture_block(block)) for index, block in self._attending())
         return [block.keys_values(textures[index]) for index, block in attending if block is not None]
 

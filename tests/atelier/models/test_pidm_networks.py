@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from atelier.errors import ConfigError, WeightsError
+from atelier.models.diffusion.modes import Mode
 from atelier.models.pidm import Pidm, PidmConfig, pidm_256, pidm_512, pidm_closet
+from atelier.models.pidm.sampling import sample
 from tests.parity.fill import fill, keys_of
 
 SIZE = (32, 48)
@@ -81,6 +83,24 @@ def test_texture_blocks_stand_where_published(config: PidmConfig, num_maps: int,
     strides = [*config.texture_strides, config.texture_strides[-1], *reversed(config.texture_strides)]
     assert len(features) == num_maps and len(keys_values) == num_blocks
     assert [part.shape[2] for part in keys_values] == [height // stride * (width // stride) for stride in strides]
+
+
+def test_without_texture_blocks_the_source_goes_in_with_the_noise(tmp_path: Path) -> None:
+    baseline = Pidm(
+        replace(pidm_closet(), width=8, multipliers=(1, 2, 2), texture_strides=(), num_groups=4, working_size=(16, 16))
+    ).eval()
+    baseline.unet.load_state_dict(fill(keys_of(baseline.unet)))
+    source, x_t, pose = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 16, 16), torch.rand(2, 20, 16, 16)
+    t = torch.tensor([5, 9])
+    with torch.no_grad():
+        output = baseline.denoise(x_t, t, pose, baseline.encode(source))
+        other = baseline.denoise(x_t, t, pose, baseline.encode(-source))
+        assert output.shape == (2, 6, 16, 16) and (output - other).abs().mean() > 1e-3
+        sampled = sample(baseline, baseline.encode(source), pose, mode=Mode(num_steps=2), noise=x_t)
+        baseline.save_pretrained(tmp_path)
+        again = Pidm.from_pretrained(tmp_path)
+        assert torch.equal(again.denoise(x_t, t, pose, again.encode(source)), output)
+    assert sampled.isfinite().all()
 
 
 def test_closet_weights_stay_within_nine_megabytes() -> None:
