@@ -85,7 +85,7 @@ def open_loop(
     dataset = run.data.open(request.data, request.cache_folder)
     loader = Loader(
         dataset=dataset,
-        columns=run.data.columns,
+        columns=run.data.loaded_columns,
         order=SampleOrder(run.seed, dataset.num_samples),
         batch_size=run.batch_size,
         world=world,
