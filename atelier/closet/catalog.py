@@ -155,7 +155,6 @@ def _no_person(row: dict[str, str], files: Files) -> None:
 
 def _swapped_pictures(row: dict[str, str], files: Files) -> None:
     row["person"], row["garment"] = row["garment"], row["person"]
-    row["garment_mask"] = row["parse"] = row["keypoints"] = ""
 
 
 def _several_people(row: dict[str, str], files: Files) -> None:
