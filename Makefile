@@ -29,13 +29,16 @@ check: $(READY)  ## lint, types, import contracts, unit tests
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
-	$(TEST_ENV) $(BIN)/pytest -m 'not slow and not crash' -n 2 --dist loadgroup
+	$(TEST_ENV) $(BIN)/pytest -m 'not slow and not crash and not soak' -n 2 --dist loadgroup
 
 test: $(READY)  ## every test but the crash tests
-	$(TEST_ENV) $(BIN)/pytest -m 'not crash' -n 2 --dist loadgroup
+	$(TEST_ENV) $(BIN)/pytest -m 'not crash and not soak' -n 2 --dist loadgroup
 
 test-crash: $(READY)  ## kills processes for real
 	$(TEST_ENV) $(BIN)/pytest -m crash
+
+soak: $(READY)  ## four workers on two machines of this one for an hour; SOAK_MINUTES says how long
+	$(TEST_ENV) $(BIN)/pytest -m soak
 
 bench: $(READY)  ## the job against a bare loop, side by side
 	$(BIN)/python -m benchmarks.batch

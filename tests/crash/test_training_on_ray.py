@@ -39,6 +39,8 @@ def cluster(slow: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
         "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",
+        # Ray counts a lost node's room for some seconds more, and waits so long for it.
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "45",
         "PYTHONPATH": str(ROOT),
     }.items():
         monkeypatch.setenv(name, value)
@@ -53,7 +55,15 @@ class OnRay(Training):
 
     def __init__(self, root: Path, cache: Path) -> None:
         super().__init__("slow_layout", root / "output", cache)
-        self._command = [sys.executable, "-m", "tests.crash.drive_training", str(self.output), str(cache), "1:2"]
+        self._command = [
+            sys.executable,
+            "-m",
+            "tests.crash.drive_training",
+            str(self.output),
+            str(cache),
+            "1:2",
+            self.name,
+        ]
 
     def started(self, number: int, driver: subprocess.Popen[bytes], num_workers: int) -> int:
         """Waits for the run to have begun so many times, the last time with so many workers; gives where."""

@@ -148,8 +148,6 @@ def train_on_ray(request: TrainRequest, workers: RayWorkers) -> TrainOutcome:
     request.refuse_overwriting()
     if not ray.is_initialized():
         _connect(workers)
-    # Ray's minute is too short for workers that share a busy machine: it would start them over and over.
-    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "300")
     use_gpu = ray.cluster_resources().get("GPU", 0) > 0 if workers.use_gpu is None else workers.use_gpu
     bell = ray.remote(num_cpus=0)(Bell).remote()
     trainer = ray.train.torch.TorchTrainer(

@@ -107,6 +107,12 @@ def slow_layout() -> TrainRun:
     )
 
 
+def soaked_layout() -> TrainRun:
+    """The same for four workers, without an end in sight."""
+    run = slow_layout()
+    return dataclasses.replace(run, name="soaked_layout", batch_size=4, num_steps=1_000_000)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SlowColumns(TryOnColumns):
     """Rows that take their time while a file exists; a process beside the run decides when it has."""
