@@ -16,6 +16,8 @@ from training.watch.settings import WatchSettings
 from training.watch.step_log import FILE_NAME
 from training.watch.validation.parts import LayoutValidation
 
+pytestmark = pytest.mark.slow
+
 HELD_OUT = LayoutValidation(num_rows=1, size=SIZE, batch_size=1)
 
 
