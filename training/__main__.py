@@ -39,6 +39,10 @@ def main() -> int:
     run.add_argument("--workers", type=_workers, default=(1, 1), metavar="N|MIN:MAX", help="how many train together")
     run.add_argument("--restarts", type=int, default=10, help="how often lost workers are started again")
     run.add_argument("--quiet", action="store_true", help="tell nothing of the progress")
+    run.add_argument("--mlflow", metavar="URI", help="tracking server that gets the curves too")
+    run.add_argument("--wandb", metavar="PROJECT", help="project of Weights & Biases that gets the curves too")
+    run.add_argument("--wandb-offline", action="store_true", help="keep them beside the log, for `wandb sync` later")
+    run.add_argument("--metrics-port", type=int, metavar="PORT", help="serve Prometheus gauges there")
     commands.add_parser("list", help="the runs there are")
     add_prepare(commands)
     exporting = commands.add_parser("export", help="a checkpoint as the weight folder that batch and serving load")
@@ -79,7 +83,13 @@ def _run(arguments: argparse.Namespace) -> int:
             if value is not None
         },
         resume=arguments.resume,
-        watch=WatchSettings(quiet=arguments.quiet),
+        watch=WatchSettings(
+            quiet=arguments.quiet,
+            mlflow=arguments.mlflow,
+            wandb=arguments.wandb,
+            wandb_offline=arguments.wandb_offline,
+            metrics_port=arguments.metrics_port,
+        ),
         command=" ".join(["python -m training", *sys.argv[1:]]),
     )
     if arguments.launcher == "in-process":
