@@ -64,11 +64,15 @@ def run(
     x: Noisy,
     schedule: Schedule,
     *,
+    clip: bool = True,
     generator: Generators | None = None,
     callback: Callback | None = None,
     stop: Stop | None = None,
 ) -> Noisy:
     """The picture that a mode's sampler makes of `x`.
+
+    Args:
+        clip: of `ddpm`, see there; False for latents, which are not bounded.
 
     Raises:
         ConfigError: settings that contradict each other, or a sampler that draws noise without a generator.
@@ -80,7 +84,8 @@ def run(
     if mode.sampler == "ddpm":
         if generator is None:
             raise ConfigError("ddpm: draws noise at every step and needs a generator")
-        return ddpm(denoise, x, schedule, _grid(mode, schedule), generator=generator, callback=callback, stop=stop)
+        timesteps = _grid(mode, schedule)
+        return ddpm(denoise, x, schedule, timesteps, clip=clip, generator=generator, callback=callback, stop=stop)
     return solve(
         denoise, x, schedule, mode.num_steps, solver=mode.sampler, karras=mode.karras, callback=callback, stop=stop
     )

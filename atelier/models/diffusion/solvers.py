@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from atelier.models.diffusion.denoisers import Denoise, Estimate, Noisy
@@ -51,16 +52,22 @@ def solve(
     # Euler keeps x divided by alpha; the others keep it as it is.
     scales = (1 + ratios.square()).sqrt().tolist() if solver == "euler" else [1.0] * len(levels)
 
+    moved = x
+
     def update(x: Tensor, estimate: Estimate, index: int) -> Tensor:
-        timestep = scheduler.timesteps[index]
+        nonlocal moved
+        if solver == "unipc" and x is not moved and not torch.equal(x, moved):
+            # Its corrector makes this x anew out of the one before, and would undo what the callback did.
+            scheduler.disable_corrector.append(index - 1)
         state = x.float() * scales[index]
-        moved: Tensor = scheduler.step(estimate.x0.float(), timestep, state, return_dict=False)[0]
-        return (moved / scales[index + 1]).to(x.dtype)
+        stepped: Tensor = scheduler.step(estimate.x0.float(), scheduler.timesteps[index], state, return_dict=False)[0]
+        moved = (stepped / scales[index + 1]).to(x.dtype)
+        return moved
 
     return walk(denoise, x, levels, update, callback, stop)
 
 
-def _scheduler(schedule: Schedule, solver: Solver, karras: bool):
+def _scheduler(schedule: Schedule, solver: Solver, karras: bool) -> Any:
     # Importing diffusers takes longer than importing torch: only who solves waits for it.
     from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
     from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler

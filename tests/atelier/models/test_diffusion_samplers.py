@@ -133,14 +133,16 @@ def test_equal_timesteps_of_a_steep_schedule_skip_no_level(solver: Solver) -> No
 
 
 RUNS: dict[str, Callable[..., Tensor]] = {
-    "ddim": lambda x, generator, **hooks: ddim(
-        WAVY, x, SCHEDULE, grids.leading(SCHEDULE, 5), eta=1.0, generator=generator, **hooks
+    "ddim": lambda x, generator, denoise=WAVY, **hooks: ddim(
+        denoise, x, SCHEDULE, grids.leading(SCHEDULE, 5), eta=1.0, generator=generator, **hooks
     ),
-    "ddpm": lambda x, generator, **hooks: ddpm(
-        WAVY, x, SCHEDULE, grids.leading(SCHEDULE, 5), generator=generator, **hooks
+    "ddpm": lambda x, generator, denoise=WAVY, **hooks: ddpm(
+        denoise, x, SCHEDULE, grids.leading(SCHEDULE, 5), generator=generator, **hooks
     ),
     **{
-        solver: lambda x, generator, solver=solver, **hooks: solve(WAVY, x, SCHEDULE, 5, solver=solver, **hooks)
+        solver: lambda x, generator, solver=solver, denoise=WAVY, **hooks: solve(
+            denoise, x, SCHEDULE, 5, solver=solver, **hooks
+        )
         for solver in ("dpm_solver", "unipc", "euler")
     },
 }
@@ -167,6 +169,22 @@ def test_every_step_is_seen_and_may_be_changed(name: str) -> None:
     torch.testing.assert_close(same, plain, rtol=1e-4, atol=1e-4)
     last = in_turn(None, lambda step: torch.zeros_like(step.x), lambda step: step.x + 1 if step.index == 4 else None)
     assert RUNS[name](x, _seeded(1), callback=last).unique().tolist() == [1.0]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_what_a_callback_changes_is_what_goes_on(name: str) -> None:
+    """A denoiser that sees black leaves of x only noise: what was put in has to be there a step later."""
+    black = Denoiser(
+        network=lambda x_t, t, c: torch.zeros_like(x_t), conditions={"full": torch.zeros(1)}, prediction="x0"
+    )
+    steps = list[Step]()
+
+    def put_in(step: Step) -> Tensor | None:
+        steps.append(step)
+        return torch.full_like(step.x, 50.0) if step.index == 1 else None
+
+    RUNS[name](torch.zeros(1, 3, 8, 8), _seeded(), denoise=black, callback=put_in)
+    assert steps[2].x.mean() > 1
 
 
 @pytest.mark.parametrize("name", RUNS)
