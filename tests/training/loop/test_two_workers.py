@@ -132,7 +132,8 @@ def test_uneven_shares_weigh_as_their_rows_do(pair: Pair, tmp_path: Path, cache:
     settings = {"batch_size": 5, "num_steps": 3, "max_gradient_norm": 1e9}
     one = request_for("duel_without_chance", tmp_path / "one", cache, **settings)
     train_in_process(one, "cpu")
-    both = request_for("duel_without_chance", tmp_path / "both", cache, **settings)
+    # Their rows made ahead by processes of their own, forked from workers that talk to each other.
+    both = request_for("duel_without_chance", tmp_path / "both", cache, loader_workers=1, **settings)
     pair(fit, both)
     for mine, theirs in zip(losses_of(both), losses_of(one), strict=True):
         for player, terms in theirs.items():
