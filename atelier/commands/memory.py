@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from atelier.datasets import TextSample
     from atelier.memory_builder import MemoryBuilder
-    from atelier.models.human_diffusion import HumanDiffusion
+    from atelier.models.human_diffusion import HumanDiffusionConfig
+    from atelier.models.human_diffusion.encoders import Encoders
 
 _BATCH = 16
 
@@ -34,22 +35,22 @@ def run(arguments: argparse.Namespace) -> int:
     from atelier.datasets import multimodal
     from atelier.memory_builder import MemoryBuilder
     from atelier.models import registry
-    from atelier.models.human_diffusion import HumanDiffusion
     from atelier.models.human_diffusion.encoders import state_digest
+    from atelier.models.human_diffusion.networks import read_encoders
 
-    model = HumanDiffusion.from_pretrained(registry.folder(arguments.model))
+    config, encoders = read_encoders(registry.folder(arguments.model))
     builder = MemoryBuilder(per_phrase=arguments.per_phrase)
     samples = itertools.islice(multimodal.read(arguments.data), arguments.items)
     num_read = 0
     while batch := list(itertools.islice(samples, _BATCH)):
-        num_read += _add(builder, model, batch)
-    memory = builder.build(max_bytes=arguments.max_bytes, encoders_digest=state_digest(model.encoders))
+        num_read += _add(builder, encoders, config, batch)
+    memory = builder.build(max_bytes=arguments.max_bytes, encoders_digest=state_digest(encoders))
     digest = memory.save(arguments.out, source=f"{num_read} pictures of {Path(arguments.data).name}")
     sys.stdout.write(f"{arguments.out}: {memory.num_rows} crops of {num_read} pictures, sha256 {digest}\n")
     return 0
 
 
-def _add(builder: MemoryBuilder, model: HumanDiffusion, batch: Sequence[TextSample]) -> int:
+def _add(builder: MemoryBuilder, encoders: Encoders, config: HumanDiffusionConfig, batch: Sequence[TextSample]) -> int:
     """Adds what can be read of a batch; names the rest, and gives how many were read."""
     import numpy as np
     import torch
@@ -61,7 +62,7 @@ def _add(builder: MemoryBuilder, model: HumanDiffusion, batch: Sequence[TextSamp
     from atelier.models.human_diffusion.remembering import remember
     from atelier.models.layers.pixels import picture_from_bytes
 
-    size = model.config.working_size
+    size = config.working_size
     pictures, maps, ids, captions = [], [], [], []
     for sample in batch:
         try:
@@ -77,5 +78,5 @@ def _add(builder: MemoryBuilder, model: HumanDiffusion, batch: Sequence[TextSamp
     if pictures:
         pixels = picture_from_bytes(torch.from_numpy(np.stack(pictures)))
         labels = torch.from_numpy(np.stack(maps))
-        builder.add(ids, remember(model.encoders, pixels, labels, captions, crop_size=model.config.crop_size))
+        builder.add(ids, remember(encoders, pixels, labels, captions, crop_size=config.crop_size))
     return len(pictures)

@@ -19,10 +19,11 @@ class ClosetConfig:
 
     `try_on`: people in a top and a bottom, and that top laid flat. `looks`: people in all that the closet has.
     `looks_and_negatives`: the same people, but every fourth picture is one that no person is to be found in.
+    `described`: the same people with DeepFashion-MultiModal's 24 labels, a sentence, and their id.
     `pose_transfer`: people in all that the closet has, each in two poses, named as DeepFashion's are.
     """
 
-    kind: Literal["try_on", "looks", "looks_and_negatives", "pose_transfer"]
+    kind: Literal["try_on", "looks", "looks_and_negatives", "described", "pose_transfer"]
     num_samples: int
     seed: int = 0
     size: tuple[int, int] = (256, 192)
@@ -56,6 +57,9 @@ def draw_sample(config: ClosetConfig, index: int) -> Sample:
         if config.kind == "pose_transfer":
             return _in_two_poses(person, outfit, (pose, int(rng.integers(HELD_OUT // 10))), config.size)
     look = draw_look(person=person, outfit=outfit, pose=pose, size=config.size)
+    if config.kind == "described":
+        words = {"caption": np.array(look.caption), "item_id": np.array(config.sample_id(index))}
+        return {"person": look.image, "parse": look.parse_multimodal, **words}
     sample = {"person": look.image, "parse": look.parse_cihp, "keypoints": look.keypoints}
     if config.kind == "try_on":
         assert outfit.top is not None

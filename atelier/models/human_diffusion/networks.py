@@ -27,6 +27,9 @@ from atelier.models.human_diffusion.tokens import Tokens, Words
 from atelier.models.layers.noise import Generators
 from atelier.models.tensors import LabelIds, Picture
 
+ENCODERS = "encoders"
+_UNET = "unet"
+"""Children of `HumanDiffusion` and the stems of their files."""
 _CLIP, _VAE = "clip", "vae"
 """Folders inside the model's own, in the formats of transformers and diffusers."""
 _DIGESTS = "digests"
@@ -169,16 +172,15 @@ class HumanDiffusion(nn.Module):
         values = weights.read_config(folder)
         digests = values.pop(_DIGESTS, {})
         config = HumanDiffusionConfig.from_json(values)
-        encoders = ClipEncoders.from_folder(clip or folder / _CLIP, config) if config.encoder == "clip" else None
+        encoders = _encoders(config, folder, clip)
         autoencoder = Autoencoder.from_folder(vae or folder / _VAE) if config.latent_stride > 1 else None
         model = cls(config, encoders=encoders, vae=autoencoder)
         for part, wanted in digests.items():
             if (held := state_digest(model.get_submodule(part))) != wanted:
                 reason = f"{part}: the weights are {held[:12]}, the model was trained on {wanted[:12]}"
                 raise WeightsError(str(folder), reason=reason)
-        for name in model.own_networks:
-            state = weights.read_state(folder, name)
-            weights.load_into(model.get_submodule(name), state, folder / f"{name}{weights.SUFFIX}")
+        state = weights.read_state(folder, _UNET)
+        weights.load_into(model.unet, state, folder / f"{_UNET}{weights.SUFFIX}")
         return model.eval()
 
     def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> str:
@@ -187,7 +189,7 @@ class HumanDiffusion(nn.Module):
         digests = {}
         if isinstance(self.encoders, ClipEncoders):
             self.encoders.save(folder / _CLIP)
-            digests["encoders"] = state_digest(self.encoders)
+            digests[ENCODERS] = state_digest(self.encoders)
         if self.vae is not None:
             self.vae.save(folder / _VAE)
             digests[_VAE] = state_digest(self.vae)
@@ -197,7 +199,7 @@ class HumanDiffusion(nn.Module):
     @property
     def own_networks(self) -> tuple[str, ...]:
         """The children whose weights are this model's alone, and the stems of their files."""
-        return ("unet",) if isinstance(self.encoders, ClipEncoders) else ("unet", "encoders")
+        return (_UNET,) if isinstance(self.encoders, ClipEncoders) else (_UNET, ENCODERS)
 
     def _check(self, memory: StyleMemory) -> None:
         """Once a memory: hashing the encoders takes a while."""
@@ -211,6 +213,26 @@ class HumanDiffusion(nn.Module):
                 " build it again with `python -m atelier memory build`"
             )
         self._checked = weakref.ref(memory)
+
+
+def read_encoders(folder: str | Path, *, clip: str | Path | None = None) -> tuple[HumanDiffusionConfig, Encoders]:
+    """The encoders in a model's folder, or in one that holds them alone, and the config; in evaluation mode.
+
+    Raises:
+        WeightsError, ConfigError: as `HumanDiffusion.from_pretrained`.
+    """
+    values = weights.read_config(folder)
+    values.pop(_DIGESTS, None)
+    config = HumanDiffusionConfig.from_json(values)
+    return config, _encoders(config, Path(folder), clip).eval()
+
+
+def _encoders(config: HumanDiffusionConfig, folder: Path, clip: str | Path | None) -> Encoders:
+    if config.encoder == "clip":
+        return ClipEncoders.from_folder(clip or folder / _CLIP, config)
+    encoders = SmallEncoders(config)
+    weights.load_into(encoders, weights.read_state(folder, ENCODERS), folder / f"{ENCODERS}{weights.SUFFIX}")
+    return encoders
 
 
 def _fitting(vae: Autoencoder, config: HumanDiffusionConfig) -> Autoencoder:

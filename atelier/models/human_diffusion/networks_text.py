@@ -39,14 +39,8 @@ class NgramTextEncoder(nn.Module):
         self.project = nn.Linear(width, config.key_width)
 
     def tokenize(self, phrases: Sequence[str]) -> Int[Tensor, "phrases words grams"]:
-        """Bucket ids of each word's n-grams, 0 where there is none; empty words ("the", "with") are left out."""
-        ids = torch.zeros(len(phrases), self.max_words, _MAX_GRAMS, dtype=torch.int64)
-        for row, phrase in enumerate(phrases):
-            words = [word for word in map(str.lower, words_of(phrase)) if word not in lexicon.FILLERS]
-            for place, word in enumerate(words[: self.max_words]):
-                buckets = [1 + zlib.crc32(gram.encode()) % self.num_buckets for gram in _grams(word)[:_MAX_GRAMS]]
-                ids[row, place, : len(buckets)] = torch.tensor(buckets)
-        return ids
+        """As `ngram_ids`."""
+        return ngram_ids(phrases, max_words=self.max_words, num_buckets=self.num_buckets)
 
     def forward(self, ids: Int[Tensor, "phrases words grams"]) -> Float[Tensor, "phrases key_width"]:
         """Unit vectors; a phrase without words has one too."""
@@ -77,6 +71,17 @@ class _Layer(nn.Module):
         mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=attended)
         tokens = tokens + self.out(mixed.transpose(1, 2).reshape(rows, places, width))
         return tokens + self.perceptron(self.norms[1](tokens))
+
+
+def ngram_ids(phrases: Sequence[str], *, max_words: int, num_buckets: int) -> Int[Tensor, "phrases words grams"]:
+    """Bucket ids of each word's n-grams, 0 where there is none; empty words ("the", "with") are left out."""
+    ids = torch.zeros(len(phrases), max_words, _MAX_GRAMS, dtype=torch.int64)
+    for row, phrase in enumerate(phrases):
+        words = [word for word in map(str.lower, words_of(phrase)) if word not in lexicon.FILLERS]
+        for place, word in enumerate(words[:max_words]):
+            buckets = [1 + zlib.crc32(gram.encode()) % num_buckets for gram in _grams(word)[:_MAX_GRAMS]]
+            ids[row, place, : len(buckets)] = torch.tensor(buckets)
+    return ids
 
 
 def _grams(word: str) -> list[str]:

@@ -67,13 +67,14 @@ class Tokens:
         return Tokens(**{field.name: getattr(self, field.name).to(device) for field in dataclasses.fields(self)})
 
 
+def phrases_of(description: Description) -> list[str]:
+    """Its phrases in the tokens' order: by label id, the person's last; empty where nothing is said."""
+    return [*(description.phrases.get(region, "") for region in REGIONS), description.person]
+
+
 def words(encoders: Encoders, descriptions: Sequence[Description]) -> Words:
     """Descriptions as ids, on the CPU."""
-    phrases = [
-        phrase
-        for description in descriptions
-        for phrase in (*(description.phrases.get(region, "") for region in REGIONS), description.person)
-    ]
+    phrases = [phrase for description in descriptions for phrase in phrases_of(description)]
     ids = encoders.tokenize(phrases)
     said = torch.tensor([bool(phrase) for phrase in phrases]).view(-1, NUM_PHRASES)
     return Words(ids=ids.view(len(descriptions), NUM_PHRASES, *ids.shape[1:]), said=said)

@@ -22,7 +22,8 @@ _INPUTS = ("person", "parse")
 
 @dataclass(frozen=True, kw_only=True)
 class MultimodalSource(Source):
-    """Samples of `person`, `parse` (the release's 24 ids), `keypoints` [21, 3] as annotated, and `caption`.
+    """Samples of `person`, `parse` (the release's 24 ids), `keypoints` [21, 3] as annotated, `caption` and
+    `item_id`.
 
     Args:
         root: a path or `s3://` prefix that holds `images/`, `segm/` and `captions.json`.
@@ -72,4 +73,4 @@ class MultimodalSource(Source):
             stages=(Fetch(required=_INPUTS), reading),
             batch_size=8,
         )
-        return Conditioning(recipe=recipe, keep=(*_INPUTS, "keypoints", "caption"))
+        return Conditioning(recipe=recipe, keep=(*_INPUTS, "keypoints", "caption", "item_id"))

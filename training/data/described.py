@@ -1,0 +1,65 @@
+"""A person, the map of their regions and a sentence about them, as HumanDiffusion is trained on them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from atelier.errors import ConfigError
+from atelier.models.human_diffusion.config import HumanDiffusionConfig
+from atelier.models.human_diffusion.networks_text import ngram_ids
+from atelier.models.human_diffusion.phrases import parse
+from atelier.models.human_diffusion.tokens import phrases_of
+from training.data.dataset import Columns, Sample
+
+_QUOTES = '"“'
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescribedColumns(Columns):
+    """`person` uint8 RGB, `pose_map` uint8 label ids, `words` int16 [25, words, grams], `said` bool [25] and `item`.
+
+    `words` are ids of the small text encoder; `item` is the item id as a number, so that a memory can pass over it.
+
+    Args:
+        model: whose text encoder the ids are for.
+        mirror: show every other sample as a mirror would, but for those with a printed word.
+
+    Raises:
+        ConfigError: a model with CLIP, whose tokenizer is a file of the user's own.
+    """
+
+    model: HumanDiffusionConfig
+    mirror: bool = True
+
+    reads = ("person", "parse", "caption", "item_id")
+
+    def __post_init__(self) -> None:
+        if self.model.encoder != "small":
+            raise ConfigError(f"encoder: is {self.model.encoder!r}, described columns are made for 'small'")
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        return ("person", "parse") if self.mirror else ()
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        person, pose_map, caption = sample["person"], sample["parse"], str(sample["caption"])
+        turned = rng.random() < 0.5
+        if self.mirror and turned and not any(quote in caption for quote in _QUOTES):
+            person, pose_map = person[:, ::-1], pose_map[:, ::-1]
+        phrases = phrases_of(parse(caption))
+        ids = ngram_ids(phrases, max_words=self.model.max_words, num_buckets=self.model.num_buckets)
+        return {
+            "person": np.ascontiguousarray(person),
+            "pose_map": np.ascontiguousarray(pose_map),
+            "words": ids.numpy().astype(np.int16),
+            "said": np.array([bool(phrase) for phrase in phrases]),
+            "item": np.array(item_number(str(sample["item_id"])), dtype=np.int64),
+        }
+
+
+def item_number(item_id: str) -> int:
+    """An item id as a number in [0, 2**63)."""
+    return int.from_bytes(hashlib.sha256(item_id.encode()).digest()[:8], "big") >> 1

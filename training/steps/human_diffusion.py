@@ -1,0 +1,171 @@
+"""HumanDiffusion: first the encoders of words and crops, then, with these fixed, the denoiser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from atelier.errors import ConfigError
+from atelier.memory import read_memory
+from atelier.models.diffusion.denoisers import target
+from atelier.models.human_diffusion import HumanDiffusion, HumanDiffusionConfig
+from atelier.models.human_diffusion.crops import region_crops
+from atelier.models.human_diffusion.encoders import SmallEncoders
+from atelier.models.human_diffusion.losses import contrastive_loss, denoising_loss, reconstruction_loss
+from atelier.models.human_diffusion.networks import ENCODERS, read_encoders
+from atelier.models.human_diffusion.networks_alignment import Alignment
+from atelier.models.human_diffusion.networks_blocks import ResidualBlock
+from atelier.models.human_diffusion.networks_crops import CropDecoder
+from atelier.models.human_diffusion.tokens import Words
+from atelier.models.layers.pixels import picture_from_bytes
+from atelier.weights import write_folder
+from training.data.described import item_number
+from training.steps.base import Batch, Moment, Player, StepConfig, StepLoss, TrainStep
+from training.steps.initial import load_initial, weights_of
+
+_DECODER = "decoder"
+_UNET = "unet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodersStepConfig(StepConfig):
+    """Words against crops of their own region, and crops kept well enough to be drawn again.
+
+    Args:
+        reconstruction_weight: of the second against the first.
+    """
+
+    model: HumanDiffusionConfig
+    learning_rate: float = 1e-3
+    reconstruction_weight: float = 1.0
+
+    def build(self, runs: Path) -> EncodersStep:
+        return EncodersStep(self)
+
+
+class EncodersStep(TrainStep):
+    """Reads all that `DescribedColumns` writes; exports a folder that `memory build` and `DenoiserStep` read."""
+
+    methods: ClassVar = {ENCODERS: ("read", "see")}
+
+    def __init__(self, config: EncodersStepConfig) -> None:
+        self.config = config
+        self.encoders, self.decoder = SmallEncoders(config.model), CropDecoder(config.model)
+        self.networks = nn.ModuleDict({ENCODERS: self.encoders, _DECODER: self.decoder})
+        self.players = (
+            Player(name=ENCODERS, networks=(ENCODERS, _DECODER), learning_rate=config.learning_rate, weight_decay=1e-4),
+        )
+
+    def loss(self, player: str, batch: Batch, moment: Moment) -> StepLoss:
+        crops = region_crops(picture_from_bytes(batch["person"]), batch["pose_map"], self.config.model.crop_size)
+        regions = torch.tensor(crops.regions, device=crops.pictures.device)
+        rows = torch.tensor(crops.rows, device=crops.pictures.device)
+        described = batch["said"][rows, regions]
+        ids = batch["words"][rows, regions][described].long()
+        _, phrases = ids.flatten(1).unique(dim=0, return_inverse=True)
+        pictures, masks = crops.pictures[described], crops.masks[described]
+        keys, values = self.encoders.see(pictures, masks)
+        found = contrastive_loss(self.encoders.read(ids), keys, phrases, regions[described])
+        kept = reconstruction_loss(self.decoder(values), pictures, masks)
+        total = found + self.config.reconstruction_weight * kept
+        return StepLoss(total=total, terms={"contrastive": found, "reconstruction": kept})
+
+    def export(self, networks: nn.ModuleDict, folder: Path, dtype: torch.dtype | None) -> str:
+        states = {ENCODERS: networks[ENCODERS].state_dict()}
+        return write_folder(folder, self.config.model.to_json(), states, dtype=dtype)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiserStepConfig(StepConfig):
+    """Squared error of what the model predicts.
+
+    Args:
+        encoders: an earlier run of `EncodersStep`, a shipped name or a folder.
+        memory: a folder that `python -m atelier memory build` wrote with these encoders; "" trains without, as the
+            ablation of SMR must.
+        text_dropped, memory_dropped: share of the rows that are told no words, or nothing retrieved, each by itself.
+        person_weight: of positions on the person against the background's.
+        initial: weights to start from: an earlier run, a shipped name or a folder; None starts from nothing.
+    """
+
+    model: HumanDiffusionConfig
+    encoders: str
+    memory: str = ""
+    learning_rate: float = 4e-4
+    betas: tuple[float, float] = (0.9, 0.99)
+    text_dropped: float = 0.1
+    memory_dropped: float = 0.1
+    person_weight: float = 2.0
+    initial: str | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.memory) != self.model.stylized_memory:
+            raise ConfigError(
+                f"memory: is {self.memory!r} with stylized_memory={self.model.stylized_memory}; a model with SMR is"
+                " trained with a memory, one without it without"
+            )
+
+    def build(self, runs: Path) -> DenoiserStep:
+        return DenoiserStep(self, runs)
+
+
+class DenoiserStep(TrainStep):
+    """Reads all that `DescribedColumns` writes."""
+
+    blocks: ClassVar[tuple[type[nn.Module], ...]] = (ResidualBlock, Alignment)
+    methods: ClassVar = {_UNET: ("tell",)}
+
+    def __init__(self, config: DenoiserStepConfig, runs: Path) -> None:
+        self.config = config
+        folder = weights_of(config.encoders, runs)
+        trained, encoders = read_encoders(folder)
+        if _space(trained) != _space(config.model):
+            raise ConfigError(f"encoders: {folder} has other sizes than the model: {_space(trained)}")
+        # The model is built around its encoders: they are read, not learned, and are exported with it.
+        self.model = HumanDiffusion(config.model, encoders=encoders.requires_grad_(False))
+        if config.initial is not None:
+            load_initial(self.model.unet, _UNET, config.initial, runs)
+        self.networks = nn.ModuleDict({_UNET: self.model.unet})
+        self.players = (Player(name=_UNET, networks=(_UNET,), learning_rate=config.learning_rate, betas=config.betas),)
+        self.schedule = self.model.schedule()
+        self.memory = read_memory(config.memory) if config.memory else None
+        items = [] if self.memory is None else self.memory.rows.column("item_id").unique().to_pylist()
+        self._item_ids = {item_number(item): item for item in items}
+
+    def loss(self, player: str, batch: Batch, moment: Moment) -> StepLoss:
+        config, pose_map = self.config, batch["pose_map"]
+        picture = picture_from_bytes(batch["person"])
+        device = picture.device
+        words = Words(ids=batch["words"].long(), said=batch["said"])
+        excluded = None
+        if self.memory is not None:
+            self.memory = self.memory.to(device) if self.memory.text_keys.device != device else self.memory
+            excluded = [self._item_ids.get(number, "") for number in batch["item"].tolist()]
+        tokens = self.model.encode_words(words, self.memory, excluded=excluded).without(
+            text=(moment.uniform("text", ()) < config.text_dropped).to(device),
+            memory=(moment.uniform("memory", ()) < config.memory_dropped).to(device),
+        )
+        latents = self.model.to_latents(picture)
+        timestep = moment.integers("timestep", self.schedule.num_timesteps).to(device)
+        noise = moment.normal("noise", latents.shape[1:]).to(device)
+        level = self.schedule.rows(self.schedule.alpha_bars, timestep, latents).float()
+        alpha, sigma = level.sqrt(), (1 - level).sqrt()
+        x_t = alpha * latents + sigma * noise
+        predicted = self.model.denoise(x_t, timestep, pose_map, tokens).float()
+        wanted = target(config.model.prediction, latents, noise, alpha, sigma)
+        total = denoising_loss(predicted, wanted, pose_map, person_weight=config.person_weight).mean()
+        return StepLoss(total=total, terms={"denoising": total})
+
+    def export(self, networks: nn.ModuleDict, folder: Path, dtype: torch.dtype | None) -> str:
+        states = {_UNET: networks[_UNET].state_dict(), ENCODERS: self.model.encoders.state_dict()}
+        return write_folder(folder, self.config.model.to_json(), states, dtype=dtype)
+
+
+def _space(config: HumanDiffusionConfig) -> dict[str, object]:
+    """What encoders and denoiser must agree on."""
+    names = ("encoder", "crop_size", "key_width", "value_width", "num_values", "max_words", "num_buckets", "text_width")
+    return {name: getattr(config, name) for name in names}
