@@ -108,7 +108,7 @@ class TrainStep(ABC):
         """Moves all that the step holds, what it only reads included: every module and tensor among its attributes."""
         for name, value in vars(self).items():
             if isinstance(value, nn.Module):
-                value.to(device, memory_format=memory_format)
+                value.to(device, memory_format=memory_format)  # pyright: ignore[reportCallIssue]
             elif isinstance(value, Tensor):
                 setattr(self, name, value.to(device))
 

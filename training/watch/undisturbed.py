@@ -12,15 +12,17 @@ import torch
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Gives back every global random state and the gradient mode as they were, whatever is drawn inside.
+    """Gives back every global random state of this worker and the gradient mode as they were, whatever is drawn inside.
 
     Steps seed what they draw by their own number, so a stray draw would already be harmless there; this keeps it so
     for what draws from the global generators without saying so.
     """
     state, numpy_state = random.getstate(), np.random.get_state()
     graded = torch.is_grad_enabled()
+    # This worker's accelerator alone: to ask another's would open a context on it, half a gigabyte beside its worker.
+    accelerators = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     try:
-        with torch.random.fork_rng():  # the CPU's and every accelerator's
+        with torch.random.fork_rng(devices=accelerators):
             yield
     finally:
         random.setstate(state)
