@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
@@ -57,6 +58,7 @@ def main() -> int:
     exporting.add_argument("--licence", default="not stated", help="for the model card")
     evaluate.add_arguments(commands.add_parser("evaluate", help="made pictures against true ones: SSIM, LPIPS, FID, …"))
     arguments = parser.parse_args()
+    _speak(quiet=getattr(arguments, "quiet", False))
     try:
         chosen = {
             "run": _run,
@@ -69,6 +71,13 @@ def main() -> int:
     except AtelierError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
+
+
+def _speak(*, quiet: bool) -> None:
+    """Shows on stderr what training logs; other libraries' logs stay as they are."""
+    logger = logging.getLogger("training")
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.addHandler(logging.StreamHandler())
 
 
 def _run(arguments: argparse.Namespace) -> int:

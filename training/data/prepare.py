@@ -25,6 +25,7 @@ from atelier.errors import AtelierError
 from training.data.preparing.here import num_cores
 from training.data.preparing.part import Part, PartRecord, make_part
 from training.data.preparing.plan import Preparation
+from training.data.preparing.progress import told
 from training.data.shards.index import ShardIndex
 from training.data.sources.source import Source
 
@@ -54,7 +55,9 @@ def prepare(preparation: Preparation, *, num_workers: int | None = None, num_gpu
         for _ in range(_ROUNDS):
             if not todo:
                 break
-            for record in _round(preparation.source, todo, num_workers=num_workers, num_gpus=num_gpus):
+            before = sum(record.num_listed for record in made.values())
+            records = _round(preparation.source, todo, num_workers=num_workers, num_gpus=num_gpus)
+            for record in told(preparation, records, num_rows_before=before):
                 made[record.number] = record
             todo = [part for part in todo if part.number not in made]
     return preparation.finish(list(made.values()))

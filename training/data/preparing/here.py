@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from training.data.preparing.part import Part, PartRecord, make_part
 from training.data.preparing.plan import Preparation
 from training.data.preparing.process import PartProcess
+from training.data.preparing.progress import told
 from training.data.shards.index import ShardIndex
 from training.data.sources.source import Source
 
@@ -27,8 +28,10 @@ def prepare_here(preparation: Preparation, *, num_processes: int | None = None) 
         return index
     todo, records = preparation.pending()
     wanted = num_processes or (num_cores() if sum(len(part.rows) for part in todo) > _FEW_ROWS else 1)
-    made = _by_processes if (count := min(wanted, len(todo))) > 1 else _alone
-    return preparation.finish([*records, *made(preparation.source, todo, count)])
+    make = _by_processes if (count := min(wanted, len(todo))) > 1 else _alone
+    made = make(preparation.source, todo, count)
+    before = sum(record.num_listed for record in records)
+    return preparation.finish([*records, *told(preparation, made, num_rows_before=before)])
 
 
 def num_cores() -> int:
