@@ -77,7 +77,8 @@ def attend(
     bias: Float[Tensor, "batch 1 bias_positions tokens"] | None,
 ) -> Float[Tensor, "batch positions width"]:
     """Attention by heads; `bias` is added to the logits and is the same for all heads."""
-    split = [part.unflatten(2, (num_heads, -1)).transpose(1, 2) for part in (queries, keys, values)]
+    # Channels must lie next to each other, or the fused kernels refuse: it was half of a small network's time.
+    split = [part.contiguous().unflatten(2, (num_heads, -1)).transpose(1, 2) for part in (queries, keys, values)]
     bias = None if bias is None else bias.to(queries.dtype)
     return F.scaled_dot_product_attention(*split, attn_mask=bias).transpose(1, 2).flatten(2)
 

@@ -118,9 +118,9 @@ def test_mirrored_but_for_printed_words(samples: list[Sample]) -> None:
 
 def test_the_denoiser_learns_and_leaves_the_encoders(step: DenoiserStep, batch: Mapping[str, Tensor]) -> None:
     before = state_digest(step.model.encoders)
-    optimizer = torch.optim.Adam(step.networks.parameters(), lr=3e-3)
+    optimizer = torch.optim.Adam(step.networks.parameters(), lr=8e-3)
     totals = []
-    for _ in range(15):
+    for _ in range(10):
         loss = step.loss("unet", batch, _moment(0))
         optimizer.zero_grad()
         loss.total.backward()
@@ -133,10 +133,10 @@ def test_the_denoiser_learns_and_leaves_the_encoders(step: DenoiserStep, batch: 
 def test_a_rows_loss_is_its_own(step: DenoiserStep, batch: Mapping[str, Tensor]) -> None:
     moment = _moment(3)
     parts = [
-        float(step.loss("unet", {name: rows[part] for name, rows in batch.items()}, moment.rows(part)).total)
+        float(step.loss("unet", {name: rows[part] for name, rows in batch.items()}, moment.rows(part)).total.detach())
         for part in (slice(index, index + 1) for index in range(ROWS))
     ]
-    assert float(step.loss("unet", batch, moment).total) == pytest.approx(sum(parts) / ROWS, rel=1e-4)
+    assert float(step.loss("unet", batch, moment).total.detach()) == pytest.approx(sum(parts) / ROWS, rel=1e-4)
 
 
 def test_a_samples_own_crops_are_no_help(
