@@ -23,6 +23,7 @@ class Hosts:
     def __init__(self, root: Path, addresses: Mapping[str, str]) -> None:
         self.addresses = addresses
         self._root = root
+        root.mkdir(parents=True, exist_ok=True)
 
     def command(self, host: str, command: Sequence[str]) -> list[str]:
         """The command line that runs something on a host, as the first process of a machine that has just started."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import io
 import logging
 import math
 import os
@@ -19,9 +17,11 @@ import ray.train
 import ray.train.torch
 import torch
 from ray.train.v2.api.exceptions import TrainingFailedError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
 from atelier.errors import AtelierError, StorageError
+from training.launch.bell import Bell, Terminal
 from training.launch.request import TrainRequest
 from training.launch.torchrun import COLLECTIVE_TIMEOUT, backend_for
 from training.launch.train import TrainOutcome, train
@@ -49,54 +49,6 @@ class RayWorkers:
     resources: Mapping[str, float] = field(default_factory=dict)
     max_failures: int = 10
     resize_every_s: float = 60.0
-
-
-class Bell:
-    """Between driver and workers: that the run is to stop, why it cannot go on, and what the first worker says."""
-
-    def __init__(self) -> None:
-        self._rung = asyncio.Event()
-        self._reason = ""
-        self._refusal: AtelierError | None = None
-        self._said: list[str] = []
-
-    async def ring(self, reason: str) -> None:
-        """Asks all workers to stop with a checkpoint."""
-        self._reason = reason
-        self._rung.set()
-
-    async def rung(self) -> str:
-        """Returns when somebody has asked to stop: who."""
-        await self._rung.wait()
-        return self._reason
-
-    async def refuse(self, error: AtelierError) -> None:
-        """Keeps an error that workers started anew would meet again."""
-        self._refusal = self._refusal or error
-
-    async def refusal(self) -> AtelierError | None:
-        """The error that was kept."""
-        return self._refusal
-
-    async def say(self, text: str) -> None:
-        """Takes what is for the driver's terminal."""
-        self._said.append(text)
-
-    async def said(self) -> str:
-        """What was said since the last time."""
-        text, self._said = "".join(self._said), []
-        return text
-
-
-class _Terminal(io.TextIOBase):
-    """Writes to the driver's terminal, from wherever the worker is."""
-
-    def __init__(self, bell: Any) -> None:
-        self._bell = bell
-
-    def write(self, text: str, /) -> int:
-        self._bell.say.remote(text)
-        return len(text)
 
 
 class RaySupervisor(Supervisor):
@@ -149,7 +101,9 @@ def train_on_ray(request: TrainRequest, workers: RayWorkers) -> TrainOutcome:
     if not ray.is_initialized():
         _connect(workers)
     use_gpu = ray.cluster_resources().get("GPU", 0) > 0 if workers.use_gpu is None else workers.use_gpu
-    bell = ray.remote(num_cpus=0)(Bell).remote()
+    # On the driver's own machine: it must not be lost with a worker's.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    bell: Any = ray.remote(Bell).options(num_cpus=0, scheduling_strategy=here).remote()
     trainer = ray.train.torch.TorchTrainer(
         _work,
         train_loop_config={"request": request, "bell": bell, "width": Console().width},
@@ -230,7 +184,7 @@ def _work(config: Mapping[str, Any]) -> TrainOutcome | AtelierError:
         device=ray.train.torch.get_device(),
     )
     try:
-        console = Console(file=cast(TextIO, _Terminal(bell)), width=config["width"])
+        console = Console(file=cast(TextIO, Terminal(bell)), width=config["width"])
         return train(request, world, RaySupervisor(bell, world.rank), console)
     except StorageError:
         raise
