@@ -1,1 +1,1 @@
-"""What a run learns from: samples drawn once, handed out in an order that is a function of seed, epoch and index."""
+"""What a run learns from: indexed shards, handed out in an order that is a function of seed, epoch and index."""
