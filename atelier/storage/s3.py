@@ -163,7 +163,9 @@ def _as_storage_error(address: str, error: ClientError | BotoCoreError) -> Stora
         return NotFound(address, "there is no such bucket")
     if code in _MISSING:
         # A reply to HEAD has no body that could tell a missing bucket from a missing object.
-        return NotFound(address, "nothing lies there" if code == "NoSuchKey" else "nothing lies there, or no such bucket")
+        return NotFound(
+            address, "nothing lies there" if code == "NoSuchKey" else "nothing lies there, or no such bucket"
+        )
     if code in _DENIED:
         return AccessDenied(address, f"the store refused the credentials ({code})")
     return StorageError(address, str(error))
