@@ -102,7 +102,7 @@ def slow_layout() -> TrainRun:
         data=dataclasses.replace(run.data, columns=SlowColumns(flag=os.environ.get("TINY_SLOW", ""))),
         step=dataclasses.replace(run.step, critic=None),
         batch_size=2,
-        num_steps=500,
+        num_steps=300,
         checkpoint_every_steps=20,
     )
 
