@@ -100,8 +100,9 @@ def edit(
     mode, schedule = named(mode), model.schedule()
     noise = first_noise(model, pose_map, noise, generator)
     may_change = F.max_pool2d(region[:, None].float(), model.config.latent_stride) > 0
+    guidance = rule(model, tokens, text_scale, memory_scale, mode, schedule)
     denoise = Holding(
-        denoise=denoiser(model, tokens, pose_map, rule(model, tokens, text_scale, memory_scale, mode, schedule)),
+        denoise=denoiser(model, tokens, pose_map, guidance, reuse_every=mode.reuse_every),
         original=model.to_latents(original),
         may_change=may_change,
     )

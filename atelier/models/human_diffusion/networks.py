@@ -19,7 +19,7 @@ from atelier.models.human_diffusion.autoencoder import Autoencoder, Latents
 from atelier.models.human_diffusion.config import HumanDiffusionConfig
 from atelier.models.human_diffusion.encoders import Encoders, SmallEncoders, state_digest
 from atelier.models.human_diffusion.networks_clip import ClipEncoders
-from atelier.models.human_diffusion.networks_unet import Told, UNet
+from atelier.models.human_diffusion.networks_unet import DeepFeatures, Told, UNet
 from atelier.models.human_diffusion.phrases import Description, parse
 from atelier.models.human_diffusion.regions import NUM_REGIONS
 from atelier.models.human_diffusion.retrieval import Retrieval, StyleMemory, nothing
@@ -131,9 +131,15 @@ class HumanDiffusion(nn.Module):
         self.config.check_size((pose_map.shape[1], pose_map.shape[2]))
         return self.unet.tell(pose_map, tokens)
 
-    def predict(self, x_t: Latents, t: Real[Tensor, " batch"], told: Told) -> Latents:
-        """What the config's `prediction` says, of the shape of `x_t`; `t` in [0, num_timesteps), fractions allowed."""
-        return self.unet(x_t, t, told)
+    def predict(self, x_t: Latents, t: Real[Tensor, " batch"], told: Told, deep: DeepFeatures | None = None) -> Latents:
+        """What the config's `prediction` says, of the shape of `x_t`.
+
+        Args:
+            t: in [0, num_timesteps); fractions are allowed.
+            told: from `tell`.
+            deep: coarse features of an earlier step, or where to keep this one's; see `UNet`.
+        """
+        return self.unet(x_t, t, told, deep)
 
     def denoise(self, x_t: Latents, t: Real[Tensor, " batch"], pose_map: LabelIds, tokens: Tokens) -> Latents:
         """`predict` straight from what `encode` gives."""

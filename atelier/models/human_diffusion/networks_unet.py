@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,6 +22,13 @@ from atelier.models.tensors import LabelIds
 
 Told = Mapping[str, Any]
 """What `UNet.tell` makes of a pose map and tokens: tensors of B rows, in lists and mappings."""
+
+
+@dataclass
+class DeepFeatures:
+    """The UNet's coarse features, kept from one step for later ones: they change slowly (DeepCache, Ma et al. 2024)."""
+
+    features: Tensor | None = None
 
 
 class Level(nn.ModuleList):
@@ -106,31 +114,32 @@ class UNet(nn.Module):
             "modulations": [part.modulation for part in prepared],
         }
 
-    def forward(self, x_t: Latents, timestep: Real[Tensor, " batch"], told: Told) -> Latents:
+    def forward(
+        self, x_t: Latents, timestep: Real[Tensor, " batch"], told: Told, deep: DeepFeatures | None = None
+    ) -> Latents:
         """The prediction, of the shape of `x_t`.
 
         Args:
             told: from `tell`.
+            deep: where it holds features, everything coarser than the finest level is taken from there and not
+                computed; where it is empty, they are kept in it.
         """
         time = self.time(timestep)
         features = self.picture_in(F.pixel_unshuffle(x_t, self.config.patch)) + told["pose"]
-        places = iter(zip(told["keys_values"], told["modulations"], strict=True))
-        skips = []
-        for index, level in enumerate(self._levels_down()):
-            for block in level:
-                features = _apply(block, features, time, places, told, level.index)
-                if isinstance(block, ResidualBlock):
-                    skips.append(features)
-            skips[-1] = features  # what comes after the last residual block is handed across too
-            if index < len(self.halvings):
-                features = self.halvings[index](features)
-        for index, level in enumerate(self._levels_up()):
-            if index:
-                features = self.doublings[index - 1](F.interpolate(features, scale_factor=2.0, mode="nearest"))
-            for block in level:
-                if isinstance(block, ResidualBlock):
-                    features = torch.cat([features, skips.pop()], 1)
-                features = _apply(block, features, time, places, told, level.index)
+        down, up = list(enumerate(self._levels_down())), list(enumerate(self._levels_up(), len(self.down)))
+        skips: list[Tensor] = []
+        features = _go(*down[0], features, time, told, skips, joins=False)
+        if deep is not None and deep.features is not None:
+            features = deep.features
+        else:
+            for (place, level), halve in zip(down[1:], self.halvings, strict=True):
+                features = _go(place, level, halve(features), time, told, skips, joins=False)
+            for (place, level), double in zip(up[:-1], self.doublings, strict=True):
+                features = _go(place, level, features, time, told, skips, joins=True)
+                features = double(F.interpolate(features, scale_factor=2.0, mode="nearest"))
+            if deep is not None:
+                deep.features = features
+        features = _go(*up[-1], features, time, told, skips, joins=True)
         return F.pixel_shuffle(self.out(features), self.config.patch)
 
     def _levels_down(self) -> Iterator[Level]:
@@ -149,20 +158,29 @@ class UNet(nn.Module):
             yield level.alignment
 
 
-def _apply(
-    block: nn.Module,
-    features: Tensor,
-    time: Tensor,
-    places: Iterator[tuple[Tensor, Tensor | None]],
-    told: Told,
-    index: int,
+def _go(
+    place: int, level: Level, features: Tensor, time: Tensor, told: Told, skips: list[Tensor], *, joins: bool
 ) -> Tensor:
-    if isinstance(block, ResidualBlock):
-        return block(features, time)
-    if isinstance(block, Alignment):
-        keys_values, modulation = next(places)
-        return block(features, keys_values, modulation, told["coverages"][index], told["biases"][index])
-    return block(features)
+    """Through a level's blocks: going down each residual block leaves a skip, going up (`joins`) it takes one.
+
+    Args:
+        place: of the level in the order of the forward pass.
+    """
+    for block in level:
+        if isinstance(block, ResidualBlock):
+            features = block(torch.cat([features, skips.pop()], 1) if joins else features, time)
+            if not joins:
+                skips.append(features)
+        elif isinstance(block, Alignment):
+            keys_values, modulation = told["keys_values"][place], told["modulations"][place]
+            features = block(
+                features, keys_values, modulation, told["coverages"][level.index], told["biases"][level.index]
+            )
+        else:
+            features = block(features)
+    if not joins:
+        skips[-1] = features  # what comes after the last residual block is handed across too
+    return features
 
 
 def _widths_up(config: HumanDiffusionConfig, index: int, width_below: int) -> list[int]:

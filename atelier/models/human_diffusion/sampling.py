@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from atelier.errors import ConfigError
 from atelier.models.diffusion.denoisers import Denoiser
@@ -12,6 +13,8 @@ from atelier.models.diffusion.schedules import Schedule
 from atelier.models.diffusion.steps import Callback, Stop
 from atelier.models.human_diffusion.autoencoder import Latents
 from atelier.models.human_diffusion.networks import HumanDiffusion
+from atelier.models.human_diffusion.networks_unet import DeepFeatures, Told
+from atelier.models.human_diffusion.regions import check_pose_map
 from atelier.models.human_diffusion.tokens import Tokens
 from atelier.models.layers.noise import Generators, draw_normal
 from atelier.models.tensors import LabelIds, Picture
@@ -53,25 +56,54 @@ def sample(
     """
     mode, schedule = named(mode), model.schedule()
     noise = first_noise(model, pose_map, noise, generator)
-    denoise = denoiser(model, tokens, pose_map, rule(model, tokens, text_scale, memory_scale, mode, schedule))
+    guidance = rule(model, tokens, text_scale, memory_scale, mode, schedule)
+    denoise = denoiser(model, tokens, pose_map, guidance, reuse_every=mode.reuse_every)
     latents = run(mode, denoise, noise, schedule, generator=generator, callback=callback, stop=stop)
     return model.to_picture(latents)
 
 
-def denoiser(model: HumanDiffusion, tokens: Tokens, pose_map: LabelIds, guidance: Guidance) -> Denoiser:
-    """The model under guidance, for samplers; all that knows neither noise nor time is computed here, once."""
+def denoiser(
+    model: HumanDiffusion, tokens: Tokens, pose_map: LabelIds, guidance: Guidance, *, reuse_every: int = 1
+) -> Denoiser:
+    """The model under guidance, for one sampling run; all that knows neither noise nor time is computed here, once.
+
+    Args:
+        reuse_every: see `Mode`.
+
+    Raises:
+        ConfigError: a pose map with labels outside the set.
+    """
+    check_pose_map(pose_map)
     told = {
         NULL: lambda: tokens.without(text=True, memory=True),
         TEXT: lambda: tokens.without(memory=True),
         FULL: lambda: tokens,
     }
     return Denoiser(
-        network=model.predict,
+        network=_Steps(model, reuse_every),
         conditions={branch: model.tell(pose_map, told[branch]()) for branch in sorted(guidance.branches)},
         guidance=guidance,
         prediction=model.config.prediction,
         dtype=next(model.unet.parameters()).dtype,
     )
+
+
+class _Steps:
+    """The network of one run, step by step: it keeps coarse features where a mode reuses them."""
+
+    def __init__(self, model: HumanDiffusion, reuse_every: int) -> None:
+        self._model, self._every = model, reuse_every
+        self._deep, self._age = DeepFeatures(), 0
+
+    def __call__(self, x_t: Latents, t: Tensor, told: Told) -> Latents:
+        if self._every == 1:
+            return self._model.predict(x_t, t, told)
+        kept = self._deep.features
+        # Where guidance begins or ends there are other branches, and what was kept is not theirs.
+        if kept is None or len(kept) != len(x_t) or self._age == self._every:
+            self._deep.features, self._age = None, 0
+        self._age += 1
+        return self._model.predict(x_t, t, told, self._deep)
 
 
 def rule(

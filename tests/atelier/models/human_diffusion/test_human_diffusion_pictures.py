@@ -55,6 +55,20 @@ def test_tokens_are_placed_once_a_run(
     assert len(told) == 2 and predicted == [4] * 5  # at equal scales the words' own branch vanishes
 
 
+def test_coarse_features_are_reused_between_steps(
+    model: HumanDiffusion, tokens: Tokens, pose_maps: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coarse, forward = [], model.unet.halvings[0].forward
+    monkeypatch.setattr(model.unet.halvings[0], "forward", lambda features: (coarse.append(1), forward(features))[1])
+    made = {}
+    for every in (1, 2, 3):
+        coarse.clear()
+        mode = Mode(num_steps=5, reuse_every=every)
+        made[every] = sample(model, tokens, pose_maps[:2], mode=mode, generator=seeds(7, 8))
+        assert len(coarse) == -(-5 // every)
+    assert not torch.equal(made[1], made[2]) and float((made[1] - made[2]).abs().mean()) < 0.2
+
+
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.sampler)
 def test_other_words_for_a_region_leave_the_rest_bit_for_bit(
     model: HumanDiffusion, memory: Memory, looks: list[Look], pose_maps: Tensor, original: Tensor, mode: Mode
@@ -96,6 +110,8 @@ def test_what_is_said_of_the_person_concerns_the_whole_picture(pose_maps: Tensor
 def test_an_edit_that_does_not_fit_is_refused(model: HumanDiffusion, tokens: Tokens, pose_maps: Tensor) -> None:
     with pytest.raises(ConfigError, match="must be as many of one size"):
         changed_region([Description()], [Description()], pose_maps[:2], pose_maps[:2])
+    with pytest.raises(ConfigError, match=r"labels \[77\], must be 0..23"):
+        sample(model, tokens, pose_maps[:2].clone().fill_(77), generator=seeds(7, 8))
     with pytest.raises(ConfigError, match="give the noise to begin with"):
         sample(model, tokens, pose_maps[:2])
     with pytest.raises(ConfigError, match=r"noise: is \[2, 3, 8, 8\]"):
