@@ -41,7 +41,7 @@ def two_workers(folder: Path) -> Iterator[Pair]:
     ends, processes = [], []
     for rank in range(2):
         mine, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(rank, folder / "store", theirs), daemon=True)
+        process = context.Process(target=_serve, args=(rank, folder / "store", theirs))
         process.start()
         ends.append(mine)
         processes.append(process)
