@@ -49,6 +49,8 @@ class Denoiser:
         conditions: branch → condition, for every branch that the guidance may ask for.
         learned_variance: the network's second half of channels is a learned range (Nichol and Dhariwal 2021, Eq. 15),
             guided like the first.
+        clip: hold the estimated picture in [-1, 1], and eps to what is then left: where almost all is noise, a little
+            error of eps is a large one of the picture. For pictures, not for latents.
         dtype: in which the network takes `x_t`; the state of a sampler may be wider.
     """
 
@@ -57,6 +59,7 @@ class Denoiser:
     guidance: Guidance = field(default_factory=unguided)
     prediction: Prediction = "eps"
     learned_variance: bool = False
+    clip: bool = False
     dtype: torch.dtype = torch.float32
     _stacked: dict[tuple[tuple[str, ...], int], Condition] = field(default_factory=dict, init=False, repr=False)
 
@@ -72,6 +75,9 @@ class Denoiser:
             output, variance = output.chunk(2, 1)
             share = (variance + 1) / 2
         x0, eps = split(self.prediction, output, x_t, level)
+        if self.clip:
+            x0 = x0.clamp(-1, 1)
+            _, eps = split("x0", x0, x_t, level)
         return Estimate(x0=x0, eps=eps, variance_share=share)
 
     def _guided(self, x_t: Tensor, level: Level) -> Tensor:

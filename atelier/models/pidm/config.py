@@ -38,6 +38,8 @@ class PidmConfig:
 
     num_timesteps: int = 1000
     """Of the linear noise schedule, betas 1e-4 to 2e-2."""
+    clip: bool = False
+    """Whether sampling holds the estimated picture in [-1, 1] at every step; the released DDIM does not."""
     guidance: Guidance = "released"
     """What sampling does unless told otherwise. `disentangled`, the paper's Eq. 6, needs weights that were trained with
     the pose dropped; the released ones were not."""
@@ -124,5 +126,6 @@ def pidm_closet() -> PidmConfig:
         texture_strides=(4, 8, 16),
         num_groups=8,
         dropout=0.0,
+        clip=True,
         guidance="disentangled",
     )

@@ -88,6 +88,7 @@ def denoiser(
         conditions=conditions(model, features, pose_map, guidance.branches),
         guidance=guidance,
         learned_variance=True,
+        clip=model.config.clip,
         dtype=next(model.unet.parameters()).dtype,
     )
 

@@ -88,6 +88,14 @@ def test_learned_range_is_guided_and_scaled() -> None:
     torch.testing.assert_close(estimate.variance_share, torch.ones(2, 3, 4, 4))
 
 
+def test_a_clipped_estimate_still_adds_up() -> None:
+    denoise = Denoiser(network=lambda x_t, t, c: 0 * x_t, conditions={"full": torch.zeros(1)}, clip=True)
+    x_t = 5 * torch.randn(2, 3, 4, 4)
+    estimate = denoise(x_t, LEVEL)
+    assert estimate.x0.abs().max() == 1
+    torch.testing.assert_close(LEVEL.alpha * estimate.x0 + LEVEL.sigma * estimate.eps, x_t)
+
+
 def test_state_may_be_wider_than_the_network() -> None:
     dtypes = []
 
