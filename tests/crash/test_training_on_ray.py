@@ -95,7 +95,7 @@ def test_a_run_lives_through_what_a_cluster_does_to_it(cluster: Cluster, slow: P
 
         # A worker dies without notice.
         reached = run.last_step()
-        worker().kill()
+        worker(slow).kill()
         first = run.started(3, driver, num_workers=1)
         assert reached - first < 2 * EVERY + 5
 
@@ -124,10 +124,10 @@ def drain(node_id: str, *, seconds: int) -> None:
     subprocess.run([*command, "--deadline-remaining-seconds", str(seconds)], check=True, timeout=60)
 
 
-def worker() -> psutil.Process:
-    """The process of a training worker."""
+def worker(slow: Path) -> psutil.Process:
+    """The process of a training worker of this test."""
     for process in psutil.process_iter(["cmdline", "environ"]):
         command = " ".join(process.info["cmdline"] or [])
-        if "RayTrainWorker" in command and "TINY_SLOW" in (process.info["environ"] or {}):
+        if "RayTrainWorker" in command and (process.info["environ"] or {}).get("TINY_SLOW") == str(slow):
             return process
     raise AssertionError("no training worker lives")
