@@ -50,6 +50,11 @@ class RayWorkers:
     max_failures: int = 10
     resize_every_s: float = 60.0
 
+    @property
+    def most(self) -> int:
+        """As many as there ever are."""
+        return self.num_workers if isinstance(self.num_workers, int) else self.num_workers[1]
+
 
 class RaySupervisor(Supervisor):
     """Hears the driver's bell and the cluster's notices that a node is about to go.
@@ -98,6 +103,10 @@ def train_on_ray(request: TrainRequest, workers: RayWorkers) -> TrainOutcome:
         TrainingFailedError: more workers were lost than `max_failures`.
     """
     request.refuse_overwriting()
+    # Before workers are started, which takes half a minute.
+    World(rank=0, num_workers=workers.most, local_rank=0, device=torch.device("cpu")).rows(
+        request.resolved().batch_size
+    )
     if not ray.is_initialized():
         _connect(workers)
     use_gpu = ray.cluster_resources().get("GPU", 0) > 0 if workers.use_gpu is None else workers.use_gpu
@@ -133,8 +142,7 @@ def _connect(workers: RayWorkers) -> None:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(**quiet)
         return
-    most = workers.num_workers if isinstance(workers.num_workers, int) else workers.num_workers[1]
-    needed = math.ceil(most * workers.resources.get("CPU", 1))
+    needed = math.ceil(workers.most * workers.resources.get("CPU", 1))
     ray.init(address="local", num_cpus=max(needed, os.cpu_count() or 1), include_dashboard=False, **quiet)
 
 
