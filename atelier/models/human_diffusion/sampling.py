@@ -84,6 +84,7 @@ def denoiser(
         conditions={branch: model.tell(pose_map, told[branch]()) for branch in sorted(guidance.branches)},
         guidance=guidance,
         prediction=model.config.prediction,
+        clip=model.vae is None,
         dtype=next(model.unet.parameters()).dtype,
     )
 
