@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from atelier.errors import AtelierError
+from atelier.errors import AtelierError, ConfigError
 from training import evaluate
 from training.data.command import add_prepare, prepare_command
 from training.export import export
@@ -37,7 +37,10 @@ def main() -> int:
     run.add_argument("--vgg", help="an ImageNet VGG's weights, for the perceptual loss of a run that can have one")
     run.add_argument("--resume", action="store_true", help="go on from OUTPUT/NAME's checkpoint")
     run.add_argument("--launcher", choices=("in-process", "torchrun", "ray"), default="in-process")
-    run.add_argument("--workers", type=_workers, default=(1, 1), metavar="N|MIN:MAX", help="how many train together")
+    run.add_argument(
+        "--workers", type=_workers, default=(1, 1), metavar="N|MIN:MAX",
+        help="how many train together; MIN:MAX with Ray: as many as there is room for",
+    )  # fmt: skip
     run.add_argument("--restarts", type=int, default=10, help="how often lost workers are started again")
     run.add_argument("--quiet", action="store_true", help="tell nothing of the progress")
     run.add_argument("--mlflow", metavar="URI", help="tracking server that gets the curves too")
@@ -81,6 +84,11 @@ def _speak(*, quiet: bool) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    fewest, most = arguments.workers
+    if arguments.launcher == "in-process" and most > 1:
+        raise ConfigError(f"--workers: is {most}; in one process one worker trains: add --launcher torchrun or ray")
+    if arguments.launcher == "torchrun" and fewest != most:
+        raise ConfigError(f"--workers: is {fewest}:{most}; torchrun takes one number, --launcher ray takes a range")
     request = TrainRequest(
         run=arguments.name,
         data=arguments.data,
@@ -107,7 +115,6 @@ def _run(arguments: argparse.Namespace) -> int:
         # Here: to import Ray takes seconds, and the other launchers need none of it.
         from training.launch.ray_train import RayWorkers, train_on_ray
 
-        fewest, most = arguments.workers
         workers = RayWorkers(num_workers=most if fewest == most else (fewest, most), max_failures=arguments.restarts)
         outcome = train_on_ray(request, workers)
     elif is_torchrun_worker():
@@ -124,7 +131,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _workers(text: str) -> tuple[int, int]:
     fewest, _, most = text.partition(":")
-    return int(fewest), int(most or fewest)
+    most = most or fewest
+    if not (fewest.isdecimal() and most.isdecimal() and 1 <= int(fewest) <= int(most)):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 up, or MIN:MAX such as 4:16")
+    return int(fewest), int(most)
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -92,6 +92,10 @@ class RaySupervisor(Supervisor):
         ray.train.report({"step": step, "checkpoint": address})
 
 
+class WorkersLost(AtelierError):
+    """More workers failed than the run survives; the message ends with the last one's traceback."""
+
+
 def train_on_ray(request: TrainRequest, workers: RayWorkers) -> TrainOutcome:
     """Trains on the cluster that Ray is connected to, or on one of this machine; SIGTERM and SIGINT end it kept.
 
@@ -100,7 +104,7 @@ def train_on_ray(request: TrainRequest, workers: RayWorkers) -> TrainOutcome:
 
     Raises:
         AtelierError: as `train`; or checkpoints are there, and nobody asked to go on from them.
-        TrainingFailedError: more workers were lost than `max_failures`.
+        WorkersLost: more workers were lost than `max_failures`.
     """
     request.refuse_overwriting()
     # Before workers are started, which takes half a minute.
@@ -153,7 +157,7 @@ def _fit(trainer: ray.train.torch.TorchTrainer, bell: Any) -> TrainOutcome:
     def fit() -> None:
         try:
             ended.append(trainer.fit())
-        except TrainingFailedError as error:
+        except Exception as error:  # noqa: BLE001  raised again below, in the thread that waits for it
             ended.append(error)
 
     supervisor, rung = Supervisor(), False
@@ -170,7 +174,11 @@ def _fit(trainer: ray.train.torch.TorchTrainer, bell: Any) -> TrainOutcome:
     [result] = ended
     if isinstance(result, Exception):
         refusal: Any = ray.get(bell.refusal.remote())
-        raise result if refusal is None else refusal
+        if refusal is not None:
+            raise refusal
+        if isinstance(result, TrainingFailedError):
+            raise WorkersLost(f"Ray Train gave up; the last whole checkpoint is there: {result}") from result
+        raise result
     outcome = result.return_value
     if isinstance(outcome, AtelierError):
         raise outcome

@@ -13,6 +13,7 @@ from typing import Any
 from atelier import storage
 from atelier.errors import ConfigError
 from training.checkpoints import CheckpointStore
+from training.data.sources import finding
 from training.run import TrainRun
 from training.watch.settings import WatchSettings
 
@@ -39,6 +40,14 @@ class TrainRequest:
     resume: bool = False
     watch: WatchSettings = field(default_factory=WatchSettings)
     command: str = ""
+
+    def __post_init__(self) -> None:
+        # Workers of other processes stand in other folders.
+        object.__setattr__(self, "output", storage.resolve(self.output))
+        if self.data is not None:
+            object.__setattr__(self, "data", finding.resolve(self.data))
+        if not str(self.cache).startswith("~"):
+            object.__setattr__(self, "cache", self.cache.absolute())
 
     def resolved(self) -> TrainRun:
         """The run, its overrides in place.

@@ -38,4 +38,14 @@ def test_everything_of_a_run_lies_in_its_own_folder() -> None:
     assert remote.runs_folder == Path("/cache/runs")
     local = TrainRequest(run="pose_closet", output="runs")
     assert local.address("log").endswith("runs/pose_closet/log")
-    assert local.runs_folder == Path("runs")
+    assert local.runs_folder == Path("runs").absolute()
+
+
+def test_workers_elsewhere_find_what_was_named_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    request = TrainRequest(run="parser_closet", output="out/runs/", data="viton_hd:data", cache=Path("cache"))
+
+    assert request.address("ray") == f"{tmp_path}/out/runs/parser_closet/ray"
+    assert request.data == f"viton_hd:{tmp_path}/data"
+    assert request.cache_folder == tmp_path / "cache"
+    assert TrainRequest(run="parser_closet", output="s3://runs/a", data="closet").data == "closet"

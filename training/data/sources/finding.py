@@ -78,6 +78,14 @@ def find_source(address: str, settings: LayoutSettings) -> Source:
     return MultimodalSource(root=root, size=settings.size)
 
 
+def resolve(address: str) -> str:
+    """An address of data that means the same in every process, whatever layout is named before it."""
+    if address == CLOSET:
+        return address
+    layout, root = _named(address)
+    return f"{layout}:{storage.resolve(root)}" if layout else storage.resolve(root)
+
+
 def _named(address: str) -> tuple[str, str]:
     for layout in _TELLING:
         if address.startswith(f"{layout}:"):

@@ -1,0 +1,46 @@
+"""The command line: what it refuses before anything starts."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from training.__main__ import main
+
+
+def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["training", *words])
+    try:
+        status = main()
+    except SystemExit as error:
+        status = int(str(error.code))
+    captured = capsys.readouterr()
+    return status, captured.out + captured.err
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "expected"),
+    [
+        (["--workers", "many"], 2, "'many' must be a whole number from 1 up, or MIN:MAX"),
+        (["--workers", "3:2", "--launcher", "ray"], 2, "'3:2' must be"),
+        (["--workers", "0"], 2, "'0' must be"),
+        (["--workers", "2"], 1, "--workers: is 2; in one process one worker trains"),
+        (["--workers", "1:2", "--launcher", "torchrun"], 1, "torchrun takes one number"),
+    ],
+)
+def test_workers(
+    words: list[str], status: int, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended, text = said(monkeypatch, capsys, "run", "parser_closet", "--output", "out", *words)
+    assert (ended, expected in text) == (status, True), text
+
+
+def test_runs_are_listed_with_what_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, text = said(monkeypatch, capsys, "list")
+    assert status == 0
+    assert any(
+        line.split(maxsplit=1) == ["parser_closet", "The small parser, on people alone."] for line in text.splitlines()
+    )
