@@ -237,14 +237,14 @@ class TrainLoop:
 
     def _draw_validation(self) -> None:
         networks = self.layout.averaged_networks()
-        if self._validate is None:
-            return
         metrics: Mapping[str, float] | None = None
-        if networks is not None:
+        if networks is not None and self._validate is not None:
             report = self._validate(self.num_steps_done, networks)
             self._observers.validated(report)
             metrics = report.metrics
-        self._info = self._info.at(self.num_steps_done, self.world.share(metrics))
+        # The others have nothing to draw with; they come here all the same, and wait.
+        if (shared := self.world.share(metrics)) is not None:
+            self._info = self._info.at(self.num_steps_done, shared)
 
     def _flops_per_step(self) -> float | None:
         """Of the newest step, or of the first where none was made."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -38,11 +39,19 @@ class Supervisor:
         """The checkpoint of a step is whole on every worker: called on each of them at the same time."""
 
 
+def heard(signal_name: str) -> str:
+    """What a person is told who has asked to stop."""
+    return f"{signal_name}: ending with a checkpoint after this step; once more ends at once\n"
+
+
 @contextmanager
-def stopping_on_signals(supervisor: Supervisor) -> Iterator[None]:
+def stopping_on_signals(supervisor: Supervisor, *, tell: bool = True) -> Iterator[None]:
     """SIGTERM and SIGINT ask to stop; a second one of them ends the process as it always would.
 
     Does nothing outside the main thread, which alone may handle signals.
+
+    Args:
+        tell: say on stderr that it was heard: the step under way and its checkpoint may take a while.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -52,7 +61,10 @@ def stopping_on_signals(supervisor: Supervisor) -> Iterator[None]:
         if supervisor.reason:
             signal.signal(number, before[number])
             signal.raise_signal(number)
-        supervisor.stop(signal.Signals(number).name)
+        supervisor.stop(name := signal.Signals(number).name)
+        if tell:
+            # Not print: the signal may have come while the buffer was being written.
+            os.write(2, heard(name).encode())
 
     before = {int(number): signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

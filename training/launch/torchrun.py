@@ -17,7 +17,7 @@ import torch.distributed as dist
 from atelier.errors import ConfigError
 from training.launch.request import TrainRequest
 from training.launch.train import TrainOutcome, train
-from training.supervisor import Supervisor, stopping_on_signals
+from training.supervisor import Supervisor, heard, stopping_on_signals
 from training.world import World
 
 COLLECTIVE_TIMEOUT = timedelta(hours=1)
@@ -57,7 +57,7 @@ def train_under_torchrun(request: TrainRequest) -> TrainOutcome:
         torch.cuda.set_device(device)
     world = World(rank=rank, num_workers=num_workers, local_rank=local_rank, device=device)
     supervisor = Supervisor()
-    with stopping_on_signals(supervisor):
+    with stopping_on_signals(supervisor, tell=False):
         dist.init_process_group(backend_for(device), timeout=COLLECTIVE_TIMEOUT)
         outcome = train(request, world, supervisor)
         # Not in a `finally`: with a worker lost, this would wait for it.
@@ -80,6 +80,8 @@ def start_torchrun(arguments: Sequence[str], *, num_workers: int, max_restarts: 
         nonlocal stopped
         if stopped:
             agent.send_signal(number)
+        else:
+            os.write(2, heard(signal.Signals(number).name).encode())
         stopped = True
         for worker in psutil.Process(agent.pid).children():
             worker.terminate()

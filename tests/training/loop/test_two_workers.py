@@ -11,11 +11,13 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from tests.training.loop.pair import Pair, two_workers
-from tests.training.loop.tiny_runs import losses_of, request_for, weights_of
+from tests.training.loop.tiny_runs import SIZE, losses_of, request_for, weights_of
+from training.checkpoints import CheckpointStore
 from training.launch.in_process import train_in_process
 from training.launch.request import TrainRequest
 from training.launch.train import TrainOutcome, open_loop, train
 from training.supervisor import Supervisor
+from training.watch.validation.looks import PoseValidation
 from training.wishes import Wish
 from training.world import World
 
@@ -107,6 +109,21 @@ def test_sharded_networks_learn_what_replicated_ones_do(pair: Pair, tmp_path: Pa
         torch.testing.assert_close(
             mine[name], tensor, rtol=2e-3, atol=2e-5, msg=lambda text, name=name: f"{name}: {text}"
         )
+
+
+@pytest.mark.parametrize("sharding", ["replicated", "sharded"])
+def test_one_draws_held_out_rows_while_the_other_waits(sharding: str, pair: Pair, tmp_path: Path, cache: Path) -> None:
+    plain = request_for("pose", tmp_path / "plain", cache, sharding=sharding)
+    pair(fit, plain)
+    validation = PoseValidation(size=SIZE, num_rows=2)
+    watched = request_for(
+        "pose", tmp_path / "watched", cache, sharding=sharding, validation=validation, validate_every_steps=3
+    )
+    pair(fit, watched)
+    assert_equal(weights_of(watched), weights_of(plain))
+    assert len(list(Path(watched.address("log")).glob("validation/step-*.png"))) == 3
+    latest = CheckpointStore(watched.address("checkpoints")).latest()
+    assert latest is not None and {"pose_pck", "joint_presence"} <= set(latest.metrics)
 
 
 def layouts(world: World, request: TrainRequest) -> dict[str, bool]:
