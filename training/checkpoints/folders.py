@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from atelier import storage
 from training.checkpoints.info import CheckpointInfo
@@ -32,7 +33,7 @@ def find(address: str) -> Found:
     Raises:
         StorageError: the store does not answer.
     """
-    sizes: dict[str, dict[str, int]] = {}
+    sizes: dict[str, dict[str, int]] = {name: {} for name in _on_disk(address)}
     for entry in storage.list(address):
         folder, _, name = entry.address.removeprefix(f"{address}/").partition("/")
         if name and _NAME.fullmatch(folder):
@@ -45,6 +46,13 @@ def find(address: str) -> Found:
         except DamagedCheckpoint as damage:
             torn.append(DamagedCheckpoint(folder, damage.reason))
     return Found(whole=tuple(whole), torn=tuple(torn))
+
+
+def _on_disk(address: str) -> list[str]:
+    """Folders of checkpoints that no listing shows where a killed writer left only the half of a file in them."""
+    if storage.is_s3(address) or not Path(address).is_dir():
+        return []
+    return [folder.name for folder in Path(address).iterdir() if folder.is_dir() and _NAME.fullmatch(folder.name)]
 
 
 def remove(folder: str) -> None:

@@ -101,6 +101,7 @@ class CheckpointStore:
             if info.versions != expected.versions:
                 mine, theirs = dict(expected.versions), dict(info.versions)
                 log.warning("%s: was written with %s, this is %s: bits may differ", folder, theirs, mine)
+            self._tidy()
             return info
         if damaged:
             raise ConfigError(f"{self.address}: no checkpoint is whole any more: " + "; ".join(damaged))
@@ -219,6 +220,15 @@ class CheckpointStore:
         for info in kept:
             if info.num_steps_done not in stay:
                 self._remove(self._folder(info))
+
+    def _tidy(self) -> None:
+        """Removes what a killed run had kept beyond its retention; kill after kill it would pile up."""
+        stay = self._keep.kept(self._kept)
+        if self._ranks.world.is_first:
+            for info in self._kept:
+                if info not in stay:
+                    self._remove(self._folder(info))
+        self._kept = stay
 
     def _discard(self, folder: str, reason: str) -> None:
         log.warning("%s: is passed over and removed: %s", folder, reason)
