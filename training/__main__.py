@@ -74,6 +74,9 @@ def main() -> int:
     except AtelierError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted at once; whatever checkpoint is whole stays, and --resume goes on from it", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _speak(*, quiet: bool) -> None:

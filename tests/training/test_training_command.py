@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
+from atelier.closet.layouts import write_dataset
 from training.__main__ import main
 
 
@@ -44,3 +46,20 @@ def test_runs_are_listed_with_what_they_are(
     assert any(
         line.split(maxsplit=1) == ["parser_closet", "The small parser, on people alone."] for line in text.splitlines()
     )
+
+
+def test_data_that_the_run_cannot_read_is_refused_before_it_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_dataset("multimodal", str(tmp_path / "drawn"), items=1, seed=3, size=(64, 48), split="train")
+    words = ["--data", str(tmp_path / "drawn"), "--output", str(tmp_path / "shards"), "--no-ray"]
+    status, text = said(monkeypatch, capsys, "prepare", "viton_hd_matching_closet", *words)
+    assert status == 1
+    assert "lacks ['garment', 'garment_mask'], which run viton_hd_matching_closet reads" in text
+    assert not (tmp_path / "shards").exists()
+
+
+def test_an_output_that_cannot_be(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = said(monkeypatch, capsys, "run", "parser_closet", "--output", "/proc/nope")
+    assert status == 1
+    assert text.startswith("StorageError: /proc/nope/parser_closet")

@@ -121,8 +121,9 @@ class CheckpointStore:
         try:
             load_checkpoint(self._folder(info), state, self._ranks)
         except DamagedCheckpoint as damage:
-            steps = [kept.num_steps_done for kept in self._kept]
-            raise ConfigError(f"{damage}: the checkpoint is damaged; there are those of steps {steps}") from damage
+            others = [kept.num_steps_done for kept in self._kept if kept is not info]
+            way_out = f"name the step of another one: {others}" if others else "there is no other"
+            raise ConfigError(f"{damage}: the checkpoint is damaged; {way_out}") from damage
         return info
 
     def at(self, step: int | None = None) -> CheckpointInfo:

@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 from atelier import storage
+from atelier.errors import ConfigError
 from training.data.config import DataConfig
 from training.data.preparing.here import prepare_here
 from training.data.preparing.plan import MAX_LEFT_OUT, Preparation, plan
 from training.data.shards.index import LEFT_OUT_NAME, ShardIndex
 from training.data.sources.finding import CLOSET, LayoutSettings
+from training.data.sources.source import LeftOut, Source
 from training.runs import RUNS, named
 
 
@@ -44,6 +46,7 @@ def prepare_command(arguments: argparse.Namespace) -> int:
     """Prepares, and says what became of the rows."""
     data = _with(named(arguments.name).data, arguments)
     source = data.source(arguments.data)
+    _refuse_unread(source, data, arguments)
     index = _prepared(plan(source, arguments.output, max_left_out=arguments.max_left_out), arguments)
     sys.stdout.write(summary(index, arguments.output) + "\n")
     device = "cuda" if arguments.gpus else "cpu"
@@ -51,6 +54,22 @@ def prepare_command(arguments: argparse.Namespace) -> int:
     for preparation in data.feature_preparations(folder, arguments.cache.expanduser(), device=device):
         sys.stdout.write(summary(_prepared(preparation, arguments), preparation.output) + "\n")
     return 0
+
+
+def _refuse_unread(source: Source, data: DataConfig, arguments: argparse.Namespace) -> None:
+    """Looks at one sample, so that hours are not spent on data that the run cannot read.
+
+    Raises:
+        ConfigError: the samples lack columns that the run reads.
+    """
+    for made in source.build()(source.rows()[:1]):
+        if isinstance(made, LeftOut):
+            continue
+        _, sample = made
+        if absent := sorted(set(data.columns.reads) - set(sample)):
+            raise ConfigError(
+                f"data {arguments.data}: lacks {absent}, which run {arguments.name} reads; it has {sorted(sample)}"
+            )
 
 
 def _prepared(preparation: Preparation, arguments: argparse.Namespace) -> ShardIndex:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from atelier import storage
+from atelier.errors import StorageError
 from training.watch.observer import Observer, ValidationReport
 
 
@@ -26,8 +27,15 @@ class LogFolder(Observer):
         self._sent: dict[Path, tuple[int, int]] = {}
 
     def fetch(self) -> None:
-        """Brings the folder up to what lies at the address; call it before the observers are made."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        """Brings the folder up to what lies at the address; call it before the observers are made.
+
+        Raises:
+            StorageError: the folder cannot be made, or the store does not answer.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(str(self.path), f"no folder can be made there ({error.strerror})") from error
         if not self._remote:
             return
         for entry in storage.list(self._address):

@@ -87,7 +87,7 @@ def test_where_none_is_whole_nothing_starts_by_itself(tmp_path: Path) -> None:
 def test_who_only_reads_removes_nothing(tmp_path: Path) -> None:
     saved_at(CheckpointStore(str(tmp_path)), 1, 2)
     flip_a_byte(tmp_path / "step-00000002")
-    with pytest.raises(ConfigError, match="the checkpoint is damaged; there are those of steps"):
+    with pytest.raises(ConfigError, match=r"the checkpoint is damaged; name the step of another one: \[1\]"):
         CheckpointStore(str(tmp_path)).load(Tiny().state)
     assert (tmp_path / "step-00000002" / TENSORS).exists()
 
