@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -22,6 +23,8 @@ from training.watch.settings import WatchSettings
 
 INTERRUPTED = 130
 """Exit status of a run that was asked to stop: its checkpoint is whole, and `--resume` goes on."""
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+"""What no code of ours is to blame for."""
 
 
 def main() -> int:
@@ -74,6 +77,11 @@ def main() -> int:
     except AtelierError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK:
+            raise
+        print(f"{error.filename or 'disk'}: {error.strerror}; the last whole checkpoint stays", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted at once; whatever checkpoint is whole stays, and --resume goes on from it", file=sys.stderr)
         return INTERRUPTED
@@ -88,9 +96,11 @@ def _speak(*, quiet: bool) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     fewest, most = arguments.workers
-    if arguments.launcher == "in-process" and most > 1:
+    # A person's own torchrun says who is who by itself.
+    launcher = "torchrun" if is_torchrun_worker() else arguments.launcher
+    if launcher == "in-process" and most > 1:
         raise ConfigError(f"--workers: is {most}; in one process one worker trains: add --launcher torchrun or ray")
-    if arguments.launcher == "torchrun" and fewest != most:
+    if launcher == "torchrun" and fewest != most:
         raise ConfigError(f"--workers: is {fewest}:{most}; torchrun takes one number, --launcher ray takes a range")
     request = TrainRequest(
         run=arguments.name,
@@ -112,9 +122,9 @@ def _run(arguments: argparse.Namespace) -> int:
         ),
         command=" ".join(["python -m training", *sys.argv[1:]]),
     )
-    if arguments.launcher == "in-process":
+    if launcher == "in-process":
         outcome = train_in_process(request)
-    elif arguments.launcher == "ray":
+    elif launcher == "ray":
         # Here: to import Ray takes seconds, and the other launchers need none of it.
         from training.launch.ray_train import RayWorkers, train_on_ray
 

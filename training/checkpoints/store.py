@@ -72,7 +72,7 @@ class CheckpointStore:
         """Takes up the newest checkpoint that is whole, into `state`; says which, or None where there is none at all.
 
         Any number of workers loads what any other wrote. A torn or damaged checkpoint is passed over for the one
-        before, and removed; a warning says so.
+        before, and then removed; a warning says so. Where none is whole, the damaged ones stay.
 
         Args:
             state: of a run that has made no step.
@@ -86,7 +86,8 @@ class CheckpointStore:
         """
         for damage in self._torn:
             self._discard(damage.address, damage.reason)
-        self._torn, damaged = (), []
+        self._torn = ()
+        damaged: dict[str, str] = {}
         while self._kept:
             info = self._kept[-1]
             folder = self._folder(info)
@@ -94,17 +95,19 @@ class CheckpointStore:
             try:
                 load_checkpoint(folder, state, self._ranks)
             except DamagedCheckpoint as damage:
-                self._discard(folder, str(damage))
-                damaged.append(str(damage))
+                damaged[folder] = str(damage)
                 self._kept.pop()
                 continue
+            for folder_passed, reason in damaged.items():
+                self._discard(folder_passed, reason)
             if info.versions != expected.versions:
                 mine, theirs = dict(expected.versions), dict(info.versions)
                 log.warning("%s: was written with %s, this is %s: bits may differ", folder, theirs, mine)
             self._tidy()
             return info
         if damaged:
-            raise ConfigError(f"{self.address}: no checkpoint is whole any more: " + "; ".join(damaged))
+            # They stay: somebody may mend them, and a run from the start would bury them.
+            raise ConfigError(f"{self.address}: no checkpoint is whole any more: " + "; ".join(damaged.values()))
         return None
 
     def load(self, state: TrainState, step: int | None = None) -> CheckpointInfo:

@@ -82,6 +82,7 @@ def test_where_none_is_whole_nothing_starts_by_itself(tmp_path: Path) -> None:
     flip_a_byte(tmp_path / "step-00000001")
     with pytest.raises(ConfigError, match=r"no checkpoint is whole any more: .*must have"):
         CheckpointStore(str(tmp_path)).resume(Tiny().state, tiny_info())
+    assert (tmp_path / "step-00000001" / TENSORS).exists()
 
 
 def test_who_only_reads_removes_nothing(tmp_path: Path) -> None:
