@@ -7,6 +7,8 @@ import errno
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -64,16 +66,16 @@ def main() -> int:
     exporting.add_argument("--licence", default="not stated", help="for the model card")
     evaluate.add_arguments(commands.add_parser("evaluate", help="made pictures against true ones: SSIM, LPIPS, FID, …"))
     arguments = parser.parse_args()
-    _speak(quiet=getattr(arguments, "quiet", False))
+    chosen = {
+        "run": _run,
+        "list": _list,
+        "prepare": prepare_command,
+        "export": _export,
+        "evaluate": evaluate.run,
+    }
     try:
-        chosen = {
-            "run": _run,
-            "list": _list,
-            "prepare": prepare_command,
-            "export": _export,
-            "evaluate": evaluate.run,
-        }
-        return chosen[arguments.command](arguments)
+        with _speaking(quiet=getattr(arguments, "quiet", False)):
+            return chosen[arguments.command](arguments)
     except AtelierError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -87,11 +89,18 @@ def main() -> int:
         return INTERRUPTED
 
 
-def _speak(*, quiet: bool) -> None:
-    """Shows on stderr what training logs; other libraries' logs stay as they are."""
-    logger = logging.getLogger("training")
+@contextmanager
+def _speaking(*, quiet: bool) -> Iterator[None]:
+    """Shows on stderr what training logs meanwhile; other libraries' logs stay as they are."""
+    logger, handler = logging.getLogger("training"), logging.StreamHandler()
+    before = logger.level
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
-    logger.addHandler(logging.StreamHandler())
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def _run(arguments: argparse.Namespace) -> int:

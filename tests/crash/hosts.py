@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,8 @@ class Hosts:
         """The command line that runs something on a host, as the first process of a machine that has just started."""
         own = self._root / host
         own.mkdir(parents=True, exist_ok=True)
-        prepare = f"hostname {host}; mkdir -p /tmp/ray; mount --bind {own} /tmp/ray; "
+        shared = Path(tempfile.gettempdir(), "ray")  # where Ray keeps a machine's sessions
+        prepare = f"hostname {host}; mkdir -p {shared}; mount --bind {own} {shared}; "
         prepare += 'mount -t tmpfs -o size=1g tmpfs /dev/shm; exec "$@"'
         isolate = ["unshare", "--mount", "--uts", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"]
         return ["ip", "netns", "exec", f"atelier-{host}", *isolate, "bash", "-c", prepare, "_", *command]

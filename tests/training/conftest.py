@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from atelier.models.parsing.config import ParsingNetConfig
-from atelier.models.pose.config import PoseNetConfig
-from atelier.models.viton_hd import VitonHDConfig
+from tests.training.tiny_models import PARSER, POSE, SIZE, VITON_HD
 from training.data.closet_source import ClosetConfig
 from training.data.config import DataConfig
 from training.data.look import LookColumns
@@ -23,23 +21,8 @@ from training.steps.parser import ParserStepConfig
 from training.steps.pose import PoseStepConfig
 from training.steps.segmentation import SegmentationStepConfig
 
-SIZE = (64, 64)
 TRY_ONS = DataConfig(closet=ClosetConfig(kind="try_on", num_samples=4, size=SIZE), columns=TryOnColumns())
 LOOKS = DataConfig(closet=ClosetConfig(kind="looks", num_samples=4, size=SIZE), columns=LookColumns())
-VITON_HD = VitonHDConfig(
-    working_size=SIZE,
-    segmentation_size=(32, 32),
-    segmentation_widths=(8, 12, 16),
-    blur_kernel=3,
-    blur_sigma=0.8,
-    matching_size=SIZE,
-    matching_widths=(8, 8, 12, 12),
-    regression_widths=(12, 12, 8, 12),
-    alias_widths=(12, 8, 8, 12),
-    alias_hidden=4,
-    alias_injected=4,
-    num_misaligned_blocks=2,
-)
 
 
 @pytest.fixture(params=["segmentation", "matching", "parser", "pose"])
@@ -90,13 +73,11 @@ def matching_run() -> TrainRun:
 
 
 def parser_run() -> TrainRun:
-    model = ParsingNetConfig(input_size=SIZE, widths=(8, 8, 12, 12, 12), decoder_widths=(12, 8, 8, 8))
-    return _run("parser", LOOKS, ParserStepConfig(model=model))
+    return _run("parser", LOOKS, ParserStepConfig(model=PARSER))
 
 
 def pose_run() -> TrainRun:
-    model = PoseNetConfig(input_size=SIZE, widths=(8, 8, 12, 12, 12), decoder_widths=(12, 8, 8))
-    return _run("pose", LOOKS, PoseStepConfig(model=model))
+    return _run("pose", LOOKS, PoseStepConfig(model=POSE))
 
 
 def alias_run() -> TrainRun:

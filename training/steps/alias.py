@@ -20,13 +20,12 @@ from atelier.models.viton_hd.networks_discriminators import DiscriminatorConfig,
 from atelier.models.viton_hd.networks_perceptual import perceptual_features
 from atelier.weights import write_folder
 from training.steps.base import Batch, Moment, Player, StepConfig, StepLoss, TrainStep
-from training.steps.critics import Scores, split_scores
+from training.steps.critics import CRITIC, Scores, critic_player, split_scores
 from training.steps.initial import load_initial
 from training.steps.segmentation import segmentation_inputs
 from training.steps.structure import structural_dissimilarity
 
 STEM = "alias"
-CRITIC = "critic"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,15 +88,7 @@ class AliasStep(TrainStep):
         if config.critic is not None:
             self.critic = MultiscaleDiscriminator(config.critic)
             self.networks[CRITIC] = self.critic
-            self.players += (
-                Player(
-                    name=CRITIC,
-                    networks=(CRITIC,),
-                    learning_rate=config.critic_learning_rate,
-                    betas=config.betas,
-                    average=False,
-                ),
-            )
+            self.players += (critic_player(learning_rate=config.critic_learning_rate, betas=config.betas),)
         self.features = None if config.vgg is None else perceptual_features(config.vgg)
 
     def loss(self, player: str, batch: Batch, moment: Moment) -> StepLoss:

@@ -19,11 +19,10 @@ from atelier.models.viton_hd.networks_discriminators import DiscriminatorConfig,
 from atelier.models.viton_hd.networks_segmentation import SegGenerator
 from atelier.weights import write_folder
 from training.steps.base import Batch, Moment, Player, StepConfig, StepLoss, TrainStep
-from training.steps.critics import split_scores
+from training.steps.critics import CRITIC, critic_player, split_scores
 from training.steps.initial import load_initial
 
 STEM = "segmentation"
-CRITIC = "critic"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,15 +71,7 @@ class SegmentationStep(TrainStep):
         if config.critic is not None:
             self.critic = MultiscaleDiscriminator(config.critic)
             self.networks[CRITIC] = self.critic
-            self.players += (
-                Player(
-                    name=CRITIC,
-                    networks=(CRITIC,),
-                    learning_rate=config.critic_learning_rate,
-                    betas=config.betas,
-                    average=False,
-                ),
-            )
+            self.players += (critic_player(learning_rate=config.critic_learning_rate, betas=config.betas),)
 
     def loss(self, player: str, batch: Batch, moment: Moment) -> StepLoss:
         size = self.config.model.segmentation_size

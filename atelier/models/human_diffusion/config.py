@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from atelier.errors import ConfigError
 from atelier.models.human_diffusion.closet_words import CLOSET_WORDS
+from atelier.models.layers.config import ModelConfig
 
-MODEL_NAME = "human_diffusion"
 EncoderKind = Literal["clip", "small"]
 Prediction = Literal["eps", "v"]
 NoiseSchedule = Literal["linear", "scaled_linear", "cosine"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class HumanDiffusionConfig:
+class HumanDiffusionConfig(ModelConfig):
     """Sizes are (height, width) in pixels of the picture, strides its pixels per position.
 
     The paper states no sizes: the defaults are our reading, shaped like a latent diffusion model of 2022 at the size
     that DeepFashion-MultiModal's users train at.
     """
+
+    model = "human_diffusion"
 
     working_size: tuple[int, int] = (512, 256)
     """What the weights are trained for; other sizes run, `check_size` says which."""
@@ -131,29 +131,6 @@ class HumanDiffusionConfig:
         multiple = self.strides[-1]
         if min(size) < multiple or height % multiple or width % multiple:
             raise ConfigError(f"working_size: is {height}x{width}, both sides must be multiples of {multiple}")
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for `config.json`, with the model's name."""
-        return {"model": MODEL_NAME, **dataclasses.asdict(self)}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> HumanDiffusionConfig:
-        """The config that `to_json` wrote.
-
-        Raises:
-            ConfigError: another model's config, or a field that this one does not have.
-        """
-        fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
-            for name, value in values.items()
-        }
-        model = fields.pop("model", None)
-        if model != MODEL_NAME:
-            raise ConfigError(f"model: is {model!r}, must be {MODEL_NAME!r}")
-        known = {field.name for field in dataclasses.fields(cls)}
-        if strangers := sorted(set(fields) - known):
-            raise ConfigError(f"{', '.join(strangers)}: no such field; HumanDiffusion has {', '.join(sorted(known))}")
-        return cls(**fields)
 
 
 _CHOICES = {

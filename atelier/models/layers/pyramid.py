@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from atelier.errors import ConfigError
+from atelier.models.layers.config import ModelConfig
 from atelier.models.tensors import Features, Picture
 
 STRIDE = 32
@@ -20,14 +19,11 @@ STRIDE = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class PyramidConfig:
+class PyramidConfig(ModelConfig):
     """What a network on a feature pyramid is built from; each kind adds its head's fields.
 
     Sizes are (height, width) in pixels.
     """
-
-    model: ClassVar[str]
-    """By which `config.json` names the network."""
 
     input_size: tuple[int, int] = (256, 192)
     """What the weights are trained for; other pictures are scaled to its height, their aspect kept."""
@@ -49,28 +45,6 @@ class PyramidConfig:
         height = self.input_size[0]
         width = round(size[1] * height / size[0] / STRIDE) * STRIDE
         return height, max(width, STRIDE)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for `config.json`, with the model's name."""
-        return {"model": self.model, **dataclasses.asdict(self)}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The config that `to_json` wrote.
-
-        Raises:
-            ConfigError: another model's config, or a field that this one does not have.
-        """
-        fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
-            for name, value in values.items()
-        }
-        if (model := fields.pop("model", None)) != cls.model:
-            raise ConfigError(f"model: is {model!r}, must be {cls.model!r}")
-        known = {field.name for field in dataclasses.fields(cls)}
-        if strangers := sorted(set(fields) - known):
-            raise ConfigError(f"{', '.join(strangers)}: no such field; {cls.model} has {', '.join(sorted(known))}")
-        return cls(**fields)
 
 
 class FeaturePyramid(nn.Module):

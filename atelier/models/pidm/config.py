@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from atelier.errors import ConfigError
+from atelier.models.layers.config import ModelConfig
 
-MODEL_NAME = "pidm"
 POSE_CHANNELS = 20
 """Of a pose map: 3 of the coloured skeleton, 17 of distances to limbs."""
 Guidance = Literal["none", "released", "disentangled", "nested"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PidmConfig:
+class PidmConfig(ModelConfig):
     """Sizes are (height, width) in pixels. The defaults are the published network's at 256x256."""
+
+    model = "pidm"
 
     working_size: tuple[int, int] = (256, 256)
     """What the weights are trained for; other sizes run, `check_size` says which."""
@@ -45,6 +45,8 @@ class PidmConfig:
     the pose dropped; the released ones were not."""
 
     def __post_init__(self) -> None:
+        if self.guidance not in get_args(Guidance):
+            raise ConfigError(f"guidance: is {self.guidance!r}, must be one of {list(get_args(Guidance))}")
         strides = [2**level for level in range(len(self.multipliers))]
         if strangers := sorted(set(self.texture_strides) - set(strides)):
             raise ConfigError(f"texture_strides: {strangers} are none of the levels' strides, which are {strides}")
@@ -79,31 +81,6 @@ class PidmConfig:
         multiple = self.size_multiple
         if min(size) < multiple or height % multiple or width % multiple:
             raise ConfigError(f"working_size: is {height}x{width}, both sides must be multiples of {multiple}")
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for `config.json`, with the model's name."""
-        return {"model": MODEL_NAME, **dataclasses.asdict(self)}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> PidmConfig:
-        """The config that `to_json` wrote.
-
-        Raises:
-            ConfigError: another model's config, or a field or a value that this one does not have.
-        """
-        fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
-            for name, value in values.items()
-        }
-        model = fields.pop("model", None)
-        if model != MODEL_NAME:
-            raise ConfigError(f"model: is {model!r}, must be {MODEL_NAME!r}")
-        known = {field.name for field in dataclasses.fields(cls)}
-        if strangers := sorted(set(fields) - known):
-            raise ConfigError(f"{', '.join(strangers)}: no such field; PIDM has {', '.join(sorted(known))}")
-        if (guidance := fields.get("guidance", "released")) not in get_args(Guidance):
-            raise ConfigError(f"guidance: is {guidance!r}, must be one of {list(get_args(Guidance))}")
-        return cls(**fields)
 
 
 def pidm_256() -> PidmConfig:

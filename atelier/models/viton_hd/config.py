@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from atelier.errors import ConfigError
-
-MODEL_NAME = "viton_hd"
+from atelier.models.layers.config import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class VitonHDConfig:
+class VitonHDConfig(ModelConfig):
     """Sizes are (height, width) in pixels. The defaults are the published network's."""
+
+    model = "viton_hd"
 
     working_size: tuple[int, int] = (1024, 768)
     """What the weights are trained for; other sizes run, `check_size` says which."""
@@ -74,29 +72,6 @@ class VitonHDConfig:
                 f"working_size: is {size[0]}x{size[1]}, which leaves one pixel at the coarsest block, where nothing can"
                 f" be normalized; double at least one side"
             )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for `config.json`, with the model's name."""
-        return {"model": MODEL_NAME, **dataclasses.asdict(self)}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> VitonHDConfig:
-        """The config that `to_json` wrote.
-
-        Raises:
-            ConfigError: another model's config, or a field that this one does not have.
-        """
-        fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
-            for name, value in values.items()
-        }
-        model = fields.pop("model", None)
-        if model != MODEL_NAME:
-            raise ConfigError(f"model: is {model!r}, must be {MODEL_NAME!r}")
-        known = {field.name for field in dataclasses.fields(cls)}
-        if strangers := sorted(set(fields) - known):
-            raise ConfigError(f"{', '.join(strangers)}: no such field; VITON-HD has {', '.join(sorted(known))}")
-        return cls(**fields)
 
 
 def viton_hd() -> VitonHDConfig:

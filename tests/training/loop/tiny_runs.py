@@ -14,9 +14,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from atelier.models.pose.config import PoseNetConfig
-from atelier.models.viton_hd import VitonHDConfig
 from atelier.models.viton_hd.networks_discriminators import SEGMENTATION_CRITIC_INPUTS, DiscriminatorConfig
+from tests.training.tiny_models import POSE, SIZE, VITON_HD
 from training.checkpoints import Retention
 from training.checkpoints.manifest import INDEX_NAME, Index
 from training.data.closet_source import ClosetConfig
@@ -31,16 +30,13 @@ from training.steps.segmentation import SegmentationStepConfig
 from training.watch.settings import WatchSettings
 from training.watch.step_log import read_steps
 
-SIZE = (64, 64)
-
 
 def pose() -> TrainRun:
     """One player, running statistics, three epochs of six looks."""
-    model = PoseNetConfig(input_size=SIZE, widths=(8, 8, 12, 12, 12), decoder_widths=(12, 8, 8))
     return TrainRun(
         name="pose",
         data=DataConfig(closet=ClosetConfig(kind="looks", num_samples=6, size=SIZE), columns=LookColumns()),
-        step=PoseStepConfig(model=model),
+        step=PoseStepConfig(model=POSE),
         batch_size=4,
         num_steps=6,
         num_warmup_steps=2,
@@ -53,25 +49,11 @@ def pose() -> TrainRun:
 
 def duel(*, dropout: float = 0.3) -> TrainRun:
     """Two players, noise and dropout: the segmentation generator against its critic."""
-    model = VitonHDConfig(
-        working_size=SIZE,
-        segmentation_size=(32, 32),
-        segmentation_widths=(8, 12, 16),
-        blur_kernel=3,
-        blur_sigma=0.8,
-        matching_size=SIZE,
-        matching_widths=(8, 8, 12, 12),
-        regression_widths=(12, 12, 8, 12),
-        alias_widths=(12, 8, 8, 12),
-        alias_hidden=4,
-        alias_injected=4,
-        num_misaligned_blocks=2,
-    )
     critic = DiscriminatorConfig(in_channels=SEGMENTATION_CRITIC_INPUTS, width=4, num_layers=2)
     return TrainRun(
         name="duel",
         data=DataConfig(closet=ClosetConfig(kind="try_on", num_samples=6, size=SIZE), columns=TryOnColumns()),
-        step=SegmentationStepConfig(model=model, critic=critic, dropout=dropout),
+        step=SegmentationStepConfig(model=VITON_HD, critic=critic, dropout=dropout),
         batch_size=4,
         num_steps=6,
         num_warmup_steps=2,

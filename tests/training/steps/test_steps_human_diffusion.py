@@ -14,35 +14,18 @@ from torch import Tensor
 from atelier.errors import ConfigError
 from atelier.memory import Memory
 from atelier.memory_builder import MemoryBuilder
-from atelier.models.human_diffusion import HumanDiffusion, human_diffusion_closet, parse
+from atelier.models.human_diffusion import HumanDiffusion, parse
 from atelier.models.human_diffusion.encoders import state_digest
 from atelier.models.human_diffusion.networks import read_encoders
 from atelier.models.human_diffusion.remembering import remember
 from atelier.models.layers.pixels import picture_from_bytes
+from tests.atelier.models.human_diffusion.tiny import SIZE, TINY
 from training.data.closet_source import ClosetConfig, draw_sample
 from training.data.dataset import Sample
 from training.data.described import DescribedColumns, item_number
 from training.steps.base import Moment
 from training.steps.human_diffusion import DenoiserStep, DenoiserStepConfig, EncodersStepConfig
 
-SIZE = (64, 32)
-MODEL = replace(
-    human_diffusion_closet(),
-    working_size=SIZE,
-    crop_size=16,
-    key_width=16,
-    value_width=16,
-    num_buckets=256,
-    text_width=16,
-    width=16,
-    multipliers=(1, 1, 2),
-    num_groups=4,
-    head_width=16,
-    self_attention_strides=(8,),
-    token_width=24,
-    top_k=2,
-    retrieved_strides=(2, 4),
-)
 ROWS = 5
 
 
@@ -54,7 +37,7 @@ def samples() -> list[Sample]:
 
 @pytest.fixture(scope="module")
 def batch(samples: list[Sample]) -> Mapping[str, Tensor]:
-    rows = [DescribedColumns(model=MODEL, mirror=False)(sample, np.random.default_rng(0)) for sample in samples]
+    rows = [DescribedColumns(model=TINY, mirror=False)(sample, np.random.default_rng(0)) for sample in samples]
     return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
 
 
@@ -62,7 +45,7 @@ def batch(samples: list[Sample]) -> Mapping[str, Tensor]:
 def encoders_folder(batch: Mapping[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Encoders that the step has trained a little."""
     torch.manual_seed(0)
-    step = EncodersStepConfig(model=MODEL, learning_rate=5e-3).build(Path())
+    step = EncodersStepConfig(model=TINY, learning_rate=5e-3).build(Path())
     optimizer = torch.optim.Adam(step.networks.parameters(), lr=5e-3)
     totals = []
     for _ in range(8):
@@ -94,7 +77,7 @@ def memory_folder(samples: list[Sample], encoders_folder: Path, tmp_path_factory
 @pytest.fixture
 def step(encoders_folder: Path, memory_folder: Path, tmp_path: Path) -> DenoiserStep:
     torch.manual_seed(0)
-    config = DenoiserStepConfig(model=MODEL, encoders=str(encoders_folder), memory=str(memory_folder))
+    config = DenoiserStepConfig(model=TINY, encoders=str(encoders_folder), memory=str(memory_folder))
     return config.build(tmp_path)
 
 
@@ -103,7 +86,7 @@ def _moment(seed: int) -> Moment:
 
 
 def test_mirrored_but_for_printed_words(samples: list[Sample]) -> None:
-    columns = DescribedColumns(model=MODEL)
+    columns = DescribedColumns(model=TINY)
     printed = samples[0] | {"caption": np.array('a shirt with the word "SOL"')}
     plain = samples[0] | {"caption": np.array("a red shirt")}
     seen = {name: set() for name in ("printed", "plain")}
@@ -161,16 +144,16 @@ def test_what_is_exported_is_a_model_with_its_memory(
 ) -> None:
     step.export(step.networks, tmp_path, torch.float16)
     model = HumanDiffusion.from_pretrained(tmp_path)
-    assert model.config == MODEL
+    assert model.config == TINY
     assert bool(model.encode(["a person in white shoes"], step.memory).said.any())
 
 
 def test_settings_that_do_not_fit_are_refused(encoders_folder: Path, tmp_path: Path) -> None:
-    without = replace(MODEL, stylized_memory=False)
+    without = replace(TINY, stylized_memory=False)
     with pytest.raises(ConfigError, match="a model with SMR is"):
-        DenoiserStepConfig(model=MODEL, encoders=str(encoders_folder))
+        DenoiserStepConfig(model=TINY, encoders=str(encoders_folder))
     DenoiserStepConfig(model=without, encoders=str(encoders_folder)).build(tmp_path)
     with pytest.raises(ConfigError, match="has other sizes than the model"):
         DenoiserStepConfig(model=replace(without, key_width=32), encoders=str(encoders_folder)).build(tmp_path)
     with pytest.raises(ConfigError, match="encoder: is 'clip'"):
-        DescribedColumns(model=replace(MODEL, encoder="clip"))
+        DescribedColumns(model=replace(TINY, encoder="clip"))

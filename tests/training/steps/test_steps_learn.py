@@ -12,9 +12,7 @@ from torch import Tensor
 
 from atelier.errors import ConfigError, WeightsError
 from atelier.models.layers.vgg import VGG
-from atelier.models.parsing.config import ParsingNetConfig
-from atelier.models.pose.config import PoseNetConfig
-from atelier.models.viton_hd import VitonHD, VitonHDConfig
+from atelier.models.viton_hd import VitonHD
 from atelier.models.viton_hd.losses import AliasWeights
 from atelier.models.viton_hd.networks_discriminators import (
     ALIAS_CRITIC_INPUTS,
@@ -22,6 +20,7 @@ from atelier.models.viton_hd.networks_discriminators import (
     DiscriminatorConfig,
 )
 from atelier.weights import write_folder
+from tests.training.tiny_models import PARSER, POSE, SIZE, VITON_HD
 from training.data.closet_source import ClosetConfig, draw_sample
 from training.data.look import LookColumns
 from training.data.try_on import TryOnColumns
@@ -31,24 +30,6 @@ from training.steps.matching import MatchingStepConfig
 from training.steps.parser import ParserStepConfig
 from training.steps.pose import PoseStepConfig
 from training.steps.segmentation import SegmentationStepConfig
-
-SIZE = (64, 64)
-VITON_HD = VitonHDConfig(
-    working_size=SIZE,
-    segmentation_size=(32, 32),
-    segmentation_widths=(8, 12, 16),
-    blur_kernel=3,
-    blur_sigma=0.8,
-    matching_size=SIZE,
-    matching_widths=(8, 8, 12, 12),
-    regression_widths=(12, 12, 8, 12),
-    alias_widths=(12, 8, 8, 12),
-    alias_hidden=4,
-    alias_injected=4,
-    num_misaligned_blocks=2,
-)
-PARSER = ParsingNetConfig(input_size=SIZE, widths=(8, 8, 12, 12, 12), decoder_widths=(12, 8, 8, 8))
-POSE = PoseNetConfig(input_size=SIZE, widths=(8, 8, 12, 12, 12), decoder_widths=(12, 8, 8))
 
 
 def critic(in_channels: int) -> DiscriminatorConfig:

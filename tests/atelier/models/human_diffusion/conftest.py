@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from atelier.closet import Look, draw_look, outfit_for
 from atelier.memory import Memory
 from atelier.memory_builder import MemoryBuilder
-from atelier.models.human_diffusion import HumanDiffusion, HumanDiffusionConfig, human_diffusion_closet, parse
+from atelier.models.human_diffusion import HumanDiffusion, HumanDiffusionConfig, parse
 from atelier.models.human_diffusion.encoders import Encoders, state_digest
 from atelier.models.human_diffusion.remembering import remember
 from atelier.models.layers.pixels import picture_from_bytes
+from tests.atelier.models.human_diffusion.tiny import SIZE, TINY
 
-SIZE = (64, 32)
 NUM_LOOKS = 6
 
 
@@ -33,24 +33,7 @@ def stirred(model: nn.Module) -> nn.Module:
 @pytest.fixture(scope="session")
 def tiny_config() -> HumanDiffusionConfig:
     """Three levels, one of them coarse."""
-    return dataclasses.replace(
-        human_diffusion_closet(),
-        working_size=SIZE,
-        crop_size=16,
-        key_width=16,
-        value_width=16,
-        num_buckets=256,
-        text_width=16,
-        width=16,
-        multipliers=(1, 1, 2),
-        num_groups=4,
-        head_width=16,
-        self_attention_strides=(8,),
-        token_width=24,
-        top_k=2,
-        retrieved_strides=(2, 4),
-        num_timesteps=50,
-    )
+    return dataclasses.replace(TINY, num_timesteps=50)
 
 
 def make(config: HumanDiffusionConfig, encoders: Encoders | None = None) -> HumanDiffusion:

@@ -1,0 +1,40 @@
+"""What every network's config is besides its fields: a `config.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from atelier.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What a network is built from: frozen plain values; each kind adds its fields."""
+
+    model: ClassVar[str]
+    """By which `config.json` names the network."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `config.json`, with the model's name."""
+        return {"model": self.model, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The config that `to_json` wrote.
+
+        Raises:
+            ConfigError: another model's config, or a field or a value that this one does not have.
+        """
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
+            for name, value in values.items()
+        }
+        if (model := fields.pop("model", None)) != cls.model:
+            raise ConfigError(f"model: is {model!r}, must be {cls.model!r}")
+        known = {field.name for field in dataclasses.fields(cls)}
+        if strangers := sorted(set(fields) - known):
+            raise ConfigError(f"{', '.join(strangers)}: no such field; {cls.model} has {', '.join(sorted(known))}")
+        return cls(**fields)
