@@ -80,6 +80,9 @@ def open_loop(
     """
     run = request.resolved()
     world.rows(run.batch_size)
+    logs = LogFolder(request.address("log"), request.cache_folder)
+    if world.is_first:
+        logs.make()
     draw_weights_from(run.seed)
     step = run.step.build(request.runs_folder)
     dataset = run.data.open(request.data, request.cache_folder)
@@ -92,7 +95,6 @@ def open_loop(
         num_workers=run.loader_workers,
     )
     flops = _counted_flops(run, step, dataset, world) if world.is_first else None
-    logs = LogFolder(request.address("log"), request.cache_folder)
     return TrainLoop(
         run,
         world,

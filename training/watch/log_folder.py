@@ -26,16 +26,24 @@ class LogFolder(Observer):
         self.path = cache / "logs" / self._address.removeprefix("s3://") if self._remote else Path(self._address)
         self._sent: dict[Path, tuple[int, int]] = {}
 
+    def make(self) -> None:
+        """Makes the folder where there is none: before anything costly, so that an impossible output costs nothing.
+
+        Raises:
+            StorageError: it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(str(self.path), f"no folder can be made there ({error.strerror})") from error
+
     def fetch(self) -> None:
         """Brings the folder up to what lies at the address; call it before the observers are made.
 
         Raises:
             StorageError: the folder cannot be made, or the store does not answer.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(str(self.path), f"no folder can be made there ({error.strerror})") from error
+        self.make()
         if not self._remote:
             return
         for entry in storage.list(self._address):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from atelier.errors import ConfigError
 from atelier.models.human_diffusion.closet_words import CLOSET_WORDS
@@ -82,9 +82,6 @@ class HumanDiffusionConfig(ModelConfig):
     noise_schedule: NoiseSchedule = "scaled_linear"
 
     def __post_init__(self) -> None:
-        for name, allowed in _CHOICES.items():
-            if (value := getattr(self, name)) not in allowed:
-                raise ConfigError(f"{name}: is {value!r}, must be one of {list(allowed)}")
         for name in ("self_attention_strides", "retrieved_strides"):
             if strangers := sorted(set(getattr(self, name)) - set(self.strides)):
                 raise ConfigError(f"{name}: {strangers} are none of the levels' strides, which are {self.strides}")
@@ -131,13 +128,6 @@ class HumanDiffusionConfig(ModelConfig):
         multiple = self.strides[-1]
         if min(size) < multiple or height % multiple or width % multiple:
             raise ConfigError(f"working_size: is {height}x{width}, both sides must be multiples of {multiple}")
-
-
-_CHOICES = {
-    "encoder": get_args(EncoderKind),
-    "prediction": get_args(Prediction),
-    "noise_schedule": get_args(NoiseSchedule),
-}
 
 
 def human_diffusion() -> HumanDiffusionConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 from atelier.errors import ConfigError
 
@@ -37,4 +37,7 @@ class ModelConfig:
         known = {field.name for field in dataclasses.fields(cls)}
         if strangers := sorted(set(fields) - known):
             raise ConfigError(f"{', '.join(strangers)}: no such field; {cls.model} has {', '.join(sorted(known))}")
+        for name, kind in get_type_hints(cls).items():
+            if name in fields and get_origin(kind) is Literal and fields[name] not in get_args(kind):
+                raise ConfigError(f"{name}: is {fields[name]!r}, must be one of {list(get_args(kind))}")
         return cls(**fields)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from atelier.errors import ConfigError
 from atelier.models.layers.config import ModelConfig
@@ -45,8 +45,6 @@ class PidmConfig(ModelConfig):
     the pose dropped; the released ones were not."""
 
     def __post_init__(self) -> None:
-        if self.guidance not in get_args(Guidance):
-            raise ConfigError(f"guidance: is {self.guidance!r}, must be one of {list(get_args(Guidance))}")
         strides = [2**level for level in range(len(self.multipliers))]
         if strangers := sorted(set(self.texture_strides) - set(strides)):
             raise ConfigError(f"texture_strides: {strangers} are none of the levels' strides, which are {strides}")
