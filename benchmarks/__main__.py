@@ -1,4 +1,4 @@
-"""All benchmarks one after another, into the page: `python -m benchmarks` (about 30 minutes on two idle cores)."""
+"""All benchmarks one after another, into the page: `python -m benchmarks` (about an hour on two idle cores)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 def main() -> int:
     """Runs each as a person would run it alone; stops at the first that fails."""
-    for name in ("closet", "plan", "batch", "training"):
+    for name in ("closet", "plan", "batch", "training", "models"):
         print(f"benchmarks.{name}", flush=True)
         if status := subprocess.run([sys.executable, "-m", f"benchmarks.{name}", "--write"]).returncode:
             return status
