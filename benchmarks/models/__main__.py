@@ -1,10 +1,10 @@
 """What each lever gives each model: `python -m benchmarks.models` (about half an hour on two idle cores).
 
 The first rung of a ladder is the straightforward loop: eager, float32, every branch of guidance by itself, nothing
-kept from one step to the next. Each further rung keeps all before it and adds one lever. PSNR is of a rung's pictures
-against the first rung's, from the same noise. Where a case has shipped weights the pictures are real ones; published
-networks, whose weights can't be had, are filled by a rule, which says how far a lever moves numbers, and nothing of
-pictures.
+kept from one step to the next. Each further rung keeps all before it and adds one lever. PSNR and SSIM are of a rung's
+pictures against the first rung's, from the same noise. Where a case has shipped weights the pictures are real ones;
+published networks, whose weights can't be had, are filled by a rule, which says how far a lever moves numbers, and
+nothing of pictures.
 
 Each rung is a process of its own. On a CPU the published networks are run at a reduced size; with a GPU at full size
 and in batches of 1 to 32.
@@ -27,7 +27,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from atelier.evaluation.pictures import decibels
+from atelier.evaluation.pictures import decibels, ssim_map
 from benchmarks.footprint import watch
 from benchmarks.machine import describe
 from benchmarks.models.levers import ModelTrial, Rung
@@ -136,22 +136,29 @@ def _run(case: Case, rung: Rung, folder: Path, repeats: int) -> Measured:
 
 
 def _table(measured: Sequence[Measured]) -> Table:
-    table = markdown_table("levers, each with all before it", "s a picture", "gain", "PSNR dB", "peak MiB")
+    table = markdown_table("levers, each with all before it", "s a picture", "gain", "PSNR dB", "SSIM", "peak MiB")
     first = measured[0]
     for one in measured:
-        alike = np.square(one.pictures.astype(np.float64) - first.pictures).mean()
+        likeness = ("", "") if one is first or not _comparable(one) else _likeness(one.pictures, first.pictures)
         table.add_row(
             one.rung.label,
             f"{one.seconds:.3g}",
             f"{first.seconds / one.seconds:.2f}x",
-            "" if one is first or not _comparable(one) else f"{decibels(float(alike)):.1f}",
+            *likeness,
             f"{one.peak_bytes / 2**20:,.0f}",
         )
     return table
 
 
+def _likeness(pictures: np.ndarray, first: np.ndarray) -> tuple[str, str]:
+    """PSNR over all pixels, and SSIM over all pictures."""
+    squared_error = float(np.square(pictures.astype(np.float64) - first).mean())
+    similarity = [float(ssim_map(*pair).mean()) for pair in zip(pictures, first, strict=True)]
+    return f"{decibels(squared_error):.1f}", f"{statistics.mean(similarity):.3f}"
+
+
 def _comparable(one: Measured) -> bool:
-    """Whether PSNR says something: another sampler on weights without a meaning ends anywhere."""
+    """Whether likeness says something: another sampler on weights without a meaning ends anywhere."""
     return bool(one.case.weights) or one.rung.levers.mode == "quality"
 
 
