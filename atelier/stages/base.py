@@ -125,8 +125,9 @@ class TensorStage(Stage):
     device: torch.device
 
     @abstractmethod
-    def run_tensors(self, columns: Mapping[str, Any], faults: Faults) -> Mapping[str, torch.Tensor]:
-        """The written columns `[B, ...]` on `device`; a single row's failure goes to `faults`.
+    def run_tensors(self, columns: Mapping[str, Any], faults: Faults) -> Mapping[str, Any]:
+        """The written columns: tensors `[B, ...]` on `device`, text as object arrays `[B]`; a single row's failure goes
+        to `faults`.
 
         Raising `RowError` says that some row of the batch can't be done: the batch is replayed row by row.
         """

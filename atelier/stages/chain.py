@@ -74,10 +74,9 @@ class StageChain:
         check_reads(stage, batch | resident)
         rows = num_rows(batch)
         fine = alive(batch)
-        written = [np.asarray(value) for value in stage.blank().values()]
         if not fine.any():
-            for name, value in zip(stage.blank(), written, strict=True):
-                batch[name] = np.broadcast_to(value, (rows, *value.shape)).copy()
+            for name, value in stage.blank().items():
+                batch[name] = column([value] * rows)
                 resident.pop(name, None)
             return
         present = [name for name in (*stage.reads, *stage.optional) if name in batch or name in resident]
@@ -100,6 +99,9 @@ class StageChain:
                 fail_row(batch, row, stage.name, error)
         dead = torch.as_tensor(np.append(~alive(batch), np.zeros(self.batch_size - rows, dtype=bool)))
         for name, value in outputs.items():
+            if isinstance(value, np.ndarray):  # text, which has no tensors
+                batch[name] = np.where(alive(batch), value[:rows], stage.blank()[name]).astype(object)
+                continue
             # Not in place: a model may have run in inference mode, whose tensors can't be written to.
             resident[name] = value.masked_fill(dead.to(value.device).view(-1, *[1] * (value.ndim - 1)), 0)
             # A column another stage wrote before lives on the device now: the host copy would be stale.
@@ -144,9 +146,10 @@ def column(values: Sequence[Any]) -> np.ndarray:
     return np.stack([np.asarray(value) for value in values])
 
 
-def _replay(stage: TensorStage, columns: Mapping[str, Any], rows: np.ndarray) -> tuple[dict[str, torch.Tensor], Faults]:
+def _replay(stage: TensorStage, columns: Mapping[str, Any], rows: np.ndarray) -> tuple[dict[str, Any], Faults]:
     """Each row on its own, repeated to the batch's shape, so that its bits are those of an untroubled batch."""
-    faults, outputs = Faults(), {}
+    faults = Faults()
+    outputs: dict[str, Any] = {}
     for row in (int(r) for r in rows):
         alone = Faults()
         repeated = {
@@ -164,13 +167,19 @@ def _replay(stage: TensorStage, columns: Mapping[str, Any], rows: np.ndarray) ->
             faults.add(row, next(iter(alone.by_row.values())))
             continue
         for name, value in result.items():
-            outputs.setdefault(name, torch.zeros_like(value))[row] = value[0]
+            outputs.setdefault(name, _blanks(stage, name, len(value)))[row] = value[0]
     if not outputs:
         size = len(next(iter(columns.values())))
-        for name, value in stage.blank().items():
-            blank = torch.as_tensor(np.asarray(value), device=stage.device)
-            outputs[name] = blank.expand(size, *blank.shape).clone()
+        outputs = {name: _blanks(stage, name, size) for name in stage.blank()}
     return outputs, faults
+
+
+def _blanks(stage: TensorStage, name: str, size: int) -> torch.Tensor | np.ndarray:
+    blank = stage.blank()[name]
+    if isinstance(blank, str):
+        return column([blank] * size)
+    value = torch.as_tensor(np.asarray(blank), device=stage.device)
+    return value.expand(size, *value.shape).clone()
 
 
 def _padded(values: np.ndarray, size: int, device: torch.device) -> Any:

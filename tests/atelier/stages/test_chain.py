@@ -12,7 +12,7 @@ import torch
 
 from atelier.errors import RowError, StageContractError
 from atelier.stages.base import Faults, RowStage, TensorStage
-from atelier.stages.chain import StageChain, new_batch
+from atelier.stages.chain import StageChain, column, new_batch
 
 POISON = 13
 
@@ -63,6 +63,20 @@ class Add(TensorStage):
         return {"total": torch.stack([half + len(half), half], 1)}
 
 
+class Tell(Add):
+    """`Add` that says in words what it added: text has no tensors."""
+
+    name = "tell"
+    writes = ("total", "words")
+
+    def blank(self) -> dict[str, Any]:
+        return super().blank() | {"words": ""}
+
+    def run_tensors(self, columns: Mapping[str, Any], faults: Faults) -> Mapping[str, Any]:
+        words = column([f"{half} and {len(columns['half'])}" for half in columns["half"].tolist()])
+        return {**super().run_tensors(columns, faults), "words": words}
+
+
 def batch_of(*numbers: int) -> dict[str, np.ndarray]:
     rows = len(numbers)
     return new_batch(
@@ -97,6 +111,15 @@ def test_an_error_of_one_row_is_found_by_replay_at_the_same_shape(how: str) -> N
     assert result["total"].tolist() == [[6, 2], [0, 0], [8, 4]]
     assert result["error_code"].tolist() == ["", "poison", ""]
     assert add.runs == (4 if how == "raise" else 1)
+
+
+@pytest.mark.parametrize("how", ["raise", "fault"])
+def test_a_stage_of_tensors_writes_text_too(how: str) -> None:
+    result = StageChain([Halve(), Tell(how)], batch_size=4).run(batch_of(4, 2 * POISON, 7, 8))
+    assert result["words"].tolist() == ["2 and 4", "", "", "4 and 4"] and result["words"].dtype == object
+    dead = StageChain([Halve(), Tell(how)], batch_size=4).run(batch_of(2 * POISON, 1))
+    assert dead["words"].tolist() == ["", ""] and dead["words"].dtype == object
+    assert dead["total"].tolist() == [[0, 0], [0, 0]]
 
 
 def test_a_batch_whose_rows_all_fail_keeps_its_columns() -> None:
