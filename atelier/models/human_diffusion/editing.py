@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -11,16 +10,15 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from atelier.errors import ConfigError
-from atelier.models.diffusion.denoisers import Denoise, Estimate
+from atelier.models.diffusion.holding import Holding
 from atelier.models.diffusion.modes import Mode, named, run
-from atelier.models.diffusion.schedules import Level
 from atelier.models.diffusion.steps import Callback, Stop
-from atelier.models.human_diffusion.autoencoder import Latents
 from atelier.models.human_diffusion.networks import HumanDiffusion
 from atelier.models.human_diffusion.phrases import Description
 from atelier.models.human_diffusion.regions import REGIONS, region_id
 from atelier.models.human_diffusion.sampling import MEMORY_SCALE, TEXT_SCALE, denoiser, first_noise, rule
 from atelier.models.human_diffusion.tokens import Tokens
+from atelier.models.layers.autoencoder import Latents
 from atelier.models.layers.noise import Generators
 from atelier.models.tensors import LabelIds, Picture
 
@@ -108,25 +106,3 @@ def edit(
     )
     latents = run(mode, denoise, noise, schedule, generator=generator, callback=callback, stop=stop)
     return torch.where(region[:, None], model.to_picture(latents), original)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Holding:
-    """A denoiser that knows the picture outside a region: there it estimates what is known.
-
-    Every sampler then walks outside the region from noise to the original, at each level at that level's noise: it is
-    re-noising with the run's own noise, without a hook in the sampler, for ODE solvers too.
-    """
-
-    denoise: Denoise
-    original: Latents
-    may_change: Bool[Tensor, "batch 1 height width"]
-
-    def __call__(self, x_t: Latents, level: Level) -> Estimate:
-        estimate = self.denoise(x_t, level)
-        known_eps = (x_t - level.alpha * self.original) / level.sigma
-        return Estimate(
-            x0=torch.where(self.may_change, estimate.x0, self.original.to(x_t)),
-            eps=torch.where(self.may_change, estimate.eps, known_eps),
-            variance_share=estimate.variance_share,
-        )

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from atelier.models.human_diffusion.autoencoder import Latents
 from atelier.models.human_diffusion.crops import Crop, CropMask
+from atelier.models.layers.autoencoder import Latents
 from atelier.models.tensors import LabelIds
 
 

@@ -15,7 +15,6 @@ from atelier.errors import ConfigError, WeightsError
 from atelier.models.diffusion import schedules
 from atelier.models.diffusion.schedules import Schedule
 from atelier.models.human_diffusion import tokens as token_features
-from atelier.models.human_diffusion.autoencoder import Autoencoder, Latents
 from atelier.models.human_diffusion.config import HumanDiffusionConfig
 from atelier.models.human_diffusion.encoders import Encoders, SmallEncoders, state_digest
 from atelier.models.human_diffusion.networks_clip import ClipEncoders
@@ -24,6 +23,7 @@ from atelier.models.human_diffusion.phrases import Description, parse
 from atelier.models.human_diffusion.regions import NUM_REGIONS
 from atelier.models.human_diffusion.retrieval import Retrieval, StyleMemory, nothing
 from atelier.models.human_diffusion.tokens import Tokens, Words
+from atelier.models.layers.autoencoder import Autoencoder, Latents
 from atelier.models.layers.noise import Generators
 from atelier.models.tensors import LabelIds, Picture
 

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from jaxtyping import Real
 from torch import Tensor, nn
 
-from atelier.models.human_diffusion.autoencoder import Latents
 from atelier.models.human_diffusion.config import HumanDiffusionConfig
 from atelier.models.human_diffusion.networks_alignment import Alignment, RegionTokens, attention_bias, coverage_at
 from atelier.models.human_diffusion.networks_blocks import ResidualBlock, SelfAttention, TimeEmbedding
 from atelier.models.human_diffusion.regions import NUM_REGIONS
 from atelier.models.human_diffusion.tokens import Tokens
+from atelier.models.layers.autoencoder import Latents
 from atelier.models.layers.pixels import one_hot
 from atelier.models.tensors import LabelIds
 

@@ -11,11 +11,11 @@ from atelier.models.diffusion.guidance import FULL, NULL, Guidance, classifier_f
 from atelier.models.diffusion.modes import Mode, named, run
 from atelier.models.diffusion.schedules import Schedule
 from atelier.models.diffusion.steps import Callback, Stop
-from atelier.models.human_diffusion.autoencoder import Latents
 from atelier.models.human_diffusion.networks import HumanDiffusion
 from atelier.models.human_diffusion.networks_unet import DeepFeatures, Told
 from atelier.models.human_diffusion.regions import check_pose_map
 from atelier.models.human_diffusion.tokens import Tokens
+from atelier.models.layers.autoencoder import Latents
 from atelier.models.layers.noise import Generators, draw_normal
 from atelier.models.tensors import LabelIds, Picture
 
