@@ -10,9 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from atelier.models.human_diffusion.config import HumanDiffusionConfig
-from atelier.models.human_diffusion.networks_blocks import attend, num_heads, zeroed
+from atelier.models.human_diffusion.networks_blocks import num_heads
 from atelier.models.human_diffusion.regions import NUM_REGIONS
 from atelier.models.human_diffusion.tokens import Tokens
+from atelier.models.layers.attention import attend, zeroed
 from atelier.models.tensors import Features
 
 WholeTokens = Float[Tensor, "batch regions token_width"]

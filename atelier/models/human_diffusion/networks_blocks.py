@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Real
 from torch import Tensor, nn
 
+from atelier.models.layers.attention import attend, zeroed
 from atelier.models.tensors import Features
 
 _LONGEST_PERIOD = 10_000.0
@@ -69,30 +70,9 @@ class SelfAttention(nn.Module):
         return features + self.out(mixed.transpose(1, 2).view_as(features))
 
 
-def attend(
-    queries: Float[Tensor, "batch positions width"],
-    keys: Float[Tensor, "batch tokens width"],
-    values: Float[Tensor, "batch tokens width"],
-    num_heads: int,
-    bias: Float[Tensor, "batch 1 bias_positions tokens"] | None,
-) -> Float[Tensor, "batch positions width"]:
-    """Attention by heads; `bias` is added to the logits and is the same for all heads."""
-    # Channels must lie next to each other, or the fused kernels refuse: it was half of a small network's time.
-    split = [part.contiguous().unflatten(2, (num_heads, -1)).transpose(1, 2) for part in (queries, keys, values)]
-    bias = None if bias is None else bias.to(queries.dtype)
-    return F.scaled_dot_product_attention(*split, attn_mask=bias).transpose(1, 2).flatten(2)
-
-
 def num_heads(width: int, head_width: int) -> int:
     """Heads of `head_width` channels; one where they do not come out even."""
     return width // head_width if width % head_width == 0 else 1
-
-
-def zeroed(layer: nn.Module) -> nn.Module:
-    """A layer that starts by giving zeros."""
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
-    return layer
 
 
 def _groups(width: int, num_groups: int) -> int:
