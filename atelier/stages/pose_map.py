@@ -20,11 +20,13 @@ class PoseMap(StageConfig):
 
     Args:
         size: working size (H, W).
+        drawn_size: of the map, where the network sees pictures squeezed to another size; limbs keep their width.
     """
 
     name = "pose_map"
 
     size: tuple[int, int]
+    drawn_size: tuple[int, int] | None = None
 
     def columns(self) -> Columns:
         return Columns.of(PoseMapStage)
@@ -35,7 +37,7 @@ class PoseMap(StageConfig):
 
 
 class PoseMapStage(RowStage):
-    """Writes `pose_map` uint8 [H, W, 20] from `target_keypoints`, BODY_25 [25, 3] in working pixels.
+    """Writes `pose_map` uint8 [H, W, 20] of the drawn size from `target_keypoints`, BODY_25 [25, 3] in working pixels.
 
     Error: `no_pose` where the keypoints hold no limb, so that there is nothing to be posed by.
     """
@@ -45,13 +47,15 @@ class PoseMapStage(RowStage):
     writes = ("pose_map",)
 
     def __init__(self, config: PoseMap) -> None:
-        self._size = config.size
+        self._size = config.drawn_size or config.size
+        (height, width), (drawn_height, drawn_width) = config.size, self._size
+        self._squeeze = np.array([drawn_width / width, drawn_height / height, 1], np.float32)
 
     def blank(self) -> dict[str, Any]:
         return {"pose_map": np.zeros((*self._size, NUM_CHANNELS), np.uint8)}
 
     def run_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        drawn = pose_map(row["target_keypoints"], self._size)
+        drawn = pose_map(row["target_keypoints"] * self._squeeze, self._size)
         if (drawn[..., 3:] == 255).all():
             raise RowError(
                 "no_pose", "target_keypoints: no limb of the pose lies in the picture; two joints of one are needed"

@@ -13,7 +13,7 @@ from training.runs.closet import (
     viton_hd_segmentation_closet,
 )
 from training.runs.perception import parser_closet, parser_closet_negatives, pose_closet, pose_closet_negatives
-from training.runs.pidm import pidm_256, pidm_closet
+from training.runs.pidm import pidm_256, pidm_closet, pidm_closet_coarse
 from training.runs.viton_hd import viton_hd_alias, viton_hd_matching, viton_hd_segmentation
 
 RUNS: Mapping[str, Callable[[], TrainRun]] = {
@@ -30,6 +30,7 @@ RUNS: Mapping[str, Callable[[], TrainRun]] = {
         parser_closet_negatives,
         pose_closet,
         pose_closet_negatives,
+        pidm_closet_coarse,
         pidm_closet,
         pidm_256,
     )

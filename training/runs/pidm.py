@@ -16,28 +16,54 @@ from training.data.pose_transfer import PoseTransferColumns
 from training.data.sources.finding import LayoutSettings
 from training.run import TrainRun
 from training.steps.pidm import PidmStepConfig
+from training.watch.validation.pose_transfer import PidmValidation
 
 _NUM_PAIRS = 101_966
 _EPOCHS = 300
 
 
-def pidm_closet() -> TrainRun:
-    """The small PIDM at 128x96, on drawn people who each take two poses."""
-    size = pidm.pidm_closet().working_size
+def pidm_closet_coarse() -> TrainRun:
+    """The first two thirds of the small PIDM's training, at a quarter of its pixels."""
     return TrainRun(
-        name="pidm_closet",
-        data=DataConfig(
-            closet=ClosetConfig(kind="pose_transfer", num_samples=6000, size=size), columns=PoseTransferColumns()
-        ),
-        step=PidmStepConfig(model=pidm.pidm_closet(), learning_rate=4e-4),
-        batch_size=16,
-        num_steps=7500,
-        num_warmup_steps=500,
-        average_decay=0.999,
+        name="pidm_closet_coarse",
+        data=_drawn(halvings=1),
+        step=PidmStepConfig(model=replace(pidm.pidm_closet(), working_size=(64, 48)), learning_rate=8e-4),
+        batch_size=8,
+        num_steps=8000,
+        num_warmup_steps=200,
+        decay="constant",  # it goes on at the full size
+        average_decay=0.998,
         max_gradient_norm=1.0,
-        checkpoint_every_steps=1000,
+        log_every_steps=100,
+        checkpoint_every_steps=500,
+        validate_every_steps=1000,
+        validation=PidmValidation(size=(64, 48)),
         channels_last=True,
     )
+
+
+def pidm_closet() -> TrainRun:
+    """The small PIDM at 128x96, on drawn people who each take two poses; goes on from its coarse run."""
+    return TrainRun(
+        name="pidm_closet",
+        data=_drawn(),
+        step=PidmStepConfig(model=pidm.pidm_closet(), learning_rate=5e-4, initial=pidm_closet_coarse.__name__),
+        batch_size=8,
+        num_steps=1000,
+        num_warmup_steps=50,
+        average_decay=0.998,
+        max_gradient_norm=1.0,
+        log_every_steps=50,
+        checkpoint_every_steps=250,
+        validate_every_steps=250,
+        validation=PidmValidation(),
+        channels_last=True,
+    )
+
+
+def _drawn(*, halvings: int = 0) -> DataConfig:
+    closet = ClosetConfig(kind="pose_transfer", num_samples=6000, size=pidm.pidm_closet().working_size)
+    return DataConfig(closet=closet, columns=PoseTransferColumns(halvings=halvings))
 
 
 def pidm_256() -> TrainRun:

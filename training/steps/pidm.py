@@ -24,7 +24,7 @@ STEM = "pidm"
 
 @dataclass(frozen=True, kw_only=True)
 class PidmStepConfig(StepConfig):
-    """Squared error of the noise, and the learned range's variational term.
+    """Squared error of the prediction, and the learned range's variational term.
 
     Args:
         style_dropped, pose_dropped: share of the rows whose source or pose is at null, each by itself: Eq. 6 asks for
@@ -70,7 +70,7 @@ class PidmStep(TrainStep):
         pose_map = dropped(pose_map, (moment.uniform("pose", ()) < self.config.pose_dropped).to(device))
         x_t = self.schedule.add_noise(target, noise, timestep)
         output = self.network(x_t, timestep, pose_map, source).float()
-        made = objective(output, target, x_t, noise, timestep, self.schedule)
+        made = objective(output, target, x_t, noise, timestep, self.schedule, self.config.model.prediction)
         return StepLoss(total=made.total, terms=made.terms)
 
     def export(self, networks: nn.ModuleDict, folder: Path, dtype: torch.dtype | None) -> str:

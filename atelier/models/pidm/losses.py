@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from atelier.models.diffusion.denoisers import target
 from atelier.models.diffusion.schedules import Rows, Schedule
+from atelier.models.pidm.config import Prediction
 from atelier.models.tensors import EpsVariance, NoisyPicture, Picture
 
 _HALF_STEP = 1 / 255
@@ -34,27 +36,41 @@ def objective(
     noise: NoisyPicture,
     timestep: Int[Tensor, " batch"],
     schedule: Schedule,
+    prediction: Prediction = "eps",
 ) -> Objective:
-    """Mean squared error of eps, plus the variational term in bits per dimension, unweighted.
+    """Mean squared error of the prediction, plus the variational term in bits per dimension, unweighted.
 
     At 1000 timesteps a single step's term is 1/1000 of the whole bound's, the weight that improved diffusion gives it.
+
+    Args:
+        output: the prediction, and the variance of the learned range.
     """
-    eps = output[:, :3]
+    alpha, sigma = _shares(timestep, x_t, schedule)
+    wanted = target(prediction, x0, noise, alpha, sigma)
     terms = {
-        "eps": (eps - noise).square().mean(),
-        "variational": variational(output, x0, x_t, timestep, schedule).mean(),
+        prediction: (output[:, :3] - wanted).square().mean(),
+        "variational": variational(output, x0, x_t, timestep, schedule, prediction).mean(),
     }
-    return Objective(total=terms["eps"] + terms["variational"], terms={name: t.detach() for name, t in terms.items()})
+    return Objective(
+        total=terms[prediction] + terms["variational"], terms={name: t.detach() for name, t in terms.items()}
+    )
 
 
 def variational(
-    output: EpsVariance, x0: Picture, x_t: NoisyPicture, timestep: Int[Tensor, " batch"], schedule: Schedule
+    output: EpsVariance,
+    x0: Picture,
+    x_t: NoisyPicture,
+    timestep: Int[Tensor, " batch"],
+    schedule: Schedule,
+    prediction: Prediction = "eps",
 ) -> Float[Tensor, " batch"]:
     """Each row's term of the variational bound, bits per dimension: it trains the variance, its mean is detached.
 
     The divergence of the true posterior from the network's step; at timestep 0 the bits that the byte values cost.
     """
-    eps, share = output[:, :3].detach().float(), (output[:, 3:].float() + 1) / 2
+    predicted, share = output[:, :3].detach().float(), (output[:, 3:].float() + 1) / 2
+    alpha, sigma = _shares(timestep, x_t, schedule)
+    estimate = alpha * x_t - sigma * predicted if prediction == "v" else (x_t - sigma * predicted) / alpha
     here = schedule.alpha_bars
     there = torch.cat([here.new_ones(1), here[:-1]])
     betas = 1 - here / there
@@ -68,7 +84,6 @@ def variational(
     log_variance = share * upper + (1 - share) * lower
     of_picture = rows(there.sqrt() * betas / (1 - here))
     of_noisy = rows((here / there).sqrt() * (1 - there) / (1 - here))
-    estimate = (x_t - rows((1 - here).sqrt()) * eps) / rows(here.sqrt())
     mean = of_picture * estimate + of_noisy * x_t
     true_mean = of_picture * x0 + of_noisy * x_t
 
@@ -85,6 +100,12 @@ def dropped(condition: Rows, drop: Bool[Tensor, " batch"]) -> Rows:
     Style and pose are dropped independently, each at 10 %: Eq. 6 asks the network for either without the other.
     """
     return condition.masked_fill(drop.view(-1, *(1,) * (condition.ndim - 1)), 0.0)
+
+
+def _shares(timestep: Tensor, like: Tensor, schedule: Schedule) -> tuple[Tensor, Tensor]:
+    """Of the picture and of the noise in each row of `x_t`, float32 [B, 1, 1, 1]."""
+    alpha_bar = schedule.rows(schedule.alpha_bars, timestep, like)
+    return alpha_bar.sqrt().float(), (1 - alpha_bar).sqrt().float()
 
 
 def _byte_cost(x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -59,7 +59,8 @@ class Pidm(nn.Module):
         keys_values: Sequence[KeysValues],
         deep: DeepFeatures | None = None,
     ) -> EpsVariance:
-        """The noise in channels 0..2; in 3..5 the learned range: -1 is the lower, 1 the upper bound of the variance.
+        """The noise (or what the config's `prediction` says) in channels 0..2; in 3..5 the learned range: -1 is the
+        lower, 1 the upper bound of the variance.
 
         Args:
             t: timesteps in [0, 1000); fractions are allowed.

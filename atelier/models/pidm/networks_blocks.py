@@ -35,6 +35,17 @@ class TimeEmbedding(nn.Module):
         return self.time_embed(waves.to(next(self.parameters()).dtype))
 
 
+class GroupNorm(nn.GroupNorm):
+    """A group norm in its weights' own precision, whatever autocast makes of its input, as the released code has it.
+
+    On a CPU the backward pass of bfloat16 in channels-last order takes three times as long as this one's, which is a
+    quarter of a training step.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.to(self.weight.dtype)).to(input.dtype)
+
+
 class ResBlock(nn.Module):
     """Two convolutions and a shortcut; resamples on both paths, and takes the time as scale and shift.
 
@@ -56,12 +67,12 @@ class ResBlock(nn.Module):
         super().__init__()
         self.resample: Resample = resample
         self.in_layers = nn.Sequential(
-            nn.GroupNorm(num_groups, width_in), nn.SiLU(), nn.Conv2d(width_in, width_out, 3, padding=1)
+            GroupNorm(num_groups, width_in), nn.SiLU(), nn.Conv2d(width_in, width_out, 3, padding=1)
         )
         if time_width is not None:
             self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(time_width, 2 * width_out))
         self.out_layers = nn.Sequential(
-            nn.GroupNorm(num_groups, width_out),
+            GroupNorm(num_groups, width_out),
             nn.SiLU(),
             nn.Dropout(dropout),
             _zeroed(nn.Conv2d(width_out, width_out, 3, padding=1)),
@@ -90,7 +101,7 @@ class TextureDiffusionBlock(nn.Module):
 
     def __init__(self, width: int, num_groups: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(num_groups, width)
+        self.norm = GroupNorm(num_groups, width)
         self.to_q = nn.Conv1d(width, width, 1)
         self.to_kv = nn.Conv1d(width, 2 * width, 1)
         self.proj_out2 = _zeroed(nn.Conv1d(width, width, 1))

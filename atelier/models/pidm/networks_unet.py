@@ -10,7 +10,14 @@ from jaxtyping import Float, Real
 from torch import Tensor, nn
 
 from atelier.models.pidm.config import POSE_CHANNELS, PidmConfig
-from atelier.models.pidm.networks_blocks import KeysValues, Resample, ResBlock, TextureDiffusionBlock, TimeEmbedding
+from atelier.models.pidm.networks_blocks import (
+    GroupNorm,
+    KeysValues,
+    Resample,
+    ResBlock,
+    TextureDiffusionBlock,
+    TimeEmbedding,
+)
 from atelier.models.tensors import EpsVariance, NoisyPicture, Picture, PoseMap
 
 Texture = Float[Tensor, "batch _width _height _width_px"]
@@ -77,7 +84,7 @@ class UNet(nn.Module):
         self.middle_block.append(_res(config, deepest, deepest))
         self.output_blocks = _up_blocks(config)
         finest = config.width * config.multipliers[0]
-        self.out = nn.Sequential(nn.GroupNorm(config.num_groups, finest), nn.SiLU(), nn.Conv2d(finest, 6, 3, padding=1))
+        self.out = nn.Sequential(GroupNorm(config.num_groups, finest), nn.SiLU(), nn.Conv2d(finest, 6, 3, padding=1))
         for parameter in self.out[-1].parameters():
             nn.init.zeros_(parameter)
 

@@ -87,6 +87,7 @@ def denoiser(
         network=_Steps(model, reuse_every),
         conditions=conditions(model, features, pose_map, guidance.branches),
         guidance=guidance,
+        prediction=model.config.prediction,
         learned_variance=True,
         clip=model.config.clip,
         dtype=next(model.unet.parameters()).dtype,

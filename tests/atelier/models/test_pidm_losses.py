@@ -67,3 +67,23 @@ def test_the_variational_term_trains_the_variance_alone() -> None:
 def test_rows_are_dropped_one_by_one() -> None:
     kept = dropped(torch.ones(3, 20, 4, 4), torch.tensor([False, True, False]))
     assert kept.flatten(1).mean(1).tolist() == [1, 0, 1]
+
+
+def test_v_says_the_same_as_the_noise() -> None:
+    x0, noise, t, x_t = _rows([10, 300, 700])
+    level = [SCHEDULE.level(int(timestep)) for timestep in t]
+    alpha, sigma = (
+        torch.tensor([getattr(one, name) for one in level]).view(-1, 1, 1, 1) for name in ("alpha", "sigma")
+    )
+    share = torch.full_like(noise, 0.2)
+    truth = objective(torch.cat([alpha * noise - sigma * x0, share], 1), x0, x_t, noise, t, SCHEDULE, "v")
+    assert truth.terms["v"].item() == pytest.approx(0, abs=1e-10) and set(truth.terms) == {"v", "variational"}
+    eps = noise + 0.1
+    as_v = torch.cat([(eps - sigma * x_t) / alpha, share], 1)
+    as_eps = torch.cat([eps, share], 1)
+    torch.testing.assert_close(
+        variational(as_v, x0, x_t, t, SCHEDULE, "v"), variational(as_eps, x0, x_t, t, SCHEDULE), rtol=1e-3, atol=1e-6
+    )
+    errors = (objective(output, x0, x_t, noise, t, SCHEDULE, name) for output, name in ((as_v, "v"), (as_eps, "eps")))
+    by_v, by_eps = (next(iter(made.terms.values())) for made in errors)
+    torch.testing.assert_close(by_v, by_eps * alpha.pow(-2).mean(), rtol=1e-3, atol=0)

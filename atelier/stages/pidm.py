@@ -1,0 +1,138 @@
+"""Synthesize: the person of a picture in another pose, by PIDM."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from atelier.models import registry
+from atelier.models.diffusion import modes
+from atelier.models.layers.pixels import bytes_from_picture, picture_from_bytes
+from atelier.models.pidm import Pidm
+from atelier.models.pidm.config import Guidance
+from atelier.models.pidm.sampling import sample
+from atelier.seeds import generators
+from atelier.stages.base import Columns, Faults, StageConfig, TensorStage
+from atelier.stages.chain import column
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesizePidm(StageConfig):
+    """PIDM; the source's textures are encoded once a sampling run.
+
+    Args:
+        size: working size (H, W).
+        weights: a shipped name or a folder; the digest, not the path, is part of what the stage is.
+        network_size: what the network sees, where that is another: the released weights of 256x256 were trained on
+            pictures of 256x176 squeezed to a square. Pose maps come at this size, the person at `size`.
+        mode: `quality`, `balanced` or `fast`.
+        guidance: None is what the weights were trained for.
+        pose_scale, style_scale: of guidance, see `sampling.rule`.
+    """
+
+    name = "synthesize"
+
+    size: tuple[int, int]
+    weights: str = field(metadata={"identity": False})
+    network_size: tuple[int, int] | None = None
+    mode: str = "quality"
+    guidance: Guidance | None = None
+    pose_scale: float = 2.0
+    style_scale: float = 2.0
+
+    def __post_init__(self) -> None:
+        modes.named(self.mode)
+
+    def columns(self) -> Columns:
+        return Columns.of(SynthesizePidmStage)
+
+    def digests(self) -> Mapping[str, str]:
+        """The sha256 of the weights."""
+        return {"pidm": registry.digest(self.weights)}
+
+    def build(self, device: torch.device) -> SynthesizePidmStage:
+        """The stage, its model shared with the other stages of the same weights in this process.
+
+        Raises:
+            WeightsError: no such weights, or weights that do not fit.
+            ConfigError: a size that the model cannot make, found here rather than in the first batch.
+        """
+        return SynthesizePidmStage(self, device)
+
+
+class SynthesizePidmStage(TensorStage):
+    """Writes `image` uint8 RGB [H, W, 3] and `notes`.
+
+    Reads `person` uint8 RGB [H, W, 3], the source, and `pose_map` uint8 [H, W, 20]. The source's `parse` (CIHP ids) is
+    read where it is there: a source that shows no face gets the note `face_not_visible`.
+    """
+
+    name = "synthesize"
+    reads = ("person", "pose_map", "seed")
+    optional = ("parse",)
+    writes = ("image", "notes")
+
+    def __init__(self, config: SynthesizePidm, device: torch.device) -> None:
+        self.device, self._config = device, config
+        self._model = _model(config.weights, device)
+        self._network_size = config.network_size or config.size
+        self._model.config.check_size(self._network_size)
+
+    def blank(self) -> dict[str, Any]:
+        return {"image": np.zeros((*self._config.size, 3), np.uint8), "notes": ""}
+
+    @torch.no_grad()
+    def run_tensors(self, columns: Mapping[str, Any], faults: Faults) -> Mapping[str, Any]:
+        source = _scaled(picture_from_bytes(columns["person"]), self._network_size)
+        made = sample(
+            self._model,
+            self._model.encode(source),
+            columns["pose_map"].permute(0, 3, 1, 2).float() / 255,
+            mode=self._config.mode,
+            guidance=self._config.guidance,
+            pose_scale=self._config.pose_scale,
+            style_scale=self._config.style_scale,
+            generator=generators(columns["seed"].tolist(), "pidm_noise"),
+        )
+        image = bytes_from_picture(_scaled(made, self._config.size))
+        return {"image": image, "notes": column(_notes(columns.get("parse"), len(image)))}
+
+
+_FACE = 13
+_FACELESS = "face_not_visible: person: shows no face; the face in the picture is the model's own"
+
+
+def _notes(parse: Tensor | None, num_rows: int) -> list[str]:
+    if parse is None:
+        return [""] * num_rows
+    return ["" if shown else _FACELESS for shown in (parse == _FACE).flatten(1).any(1).tolist()]
+
+
+def _scaled(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """Squeezed or stretched to (H, W), bicubically, as the released code prepares its pictures."""
+    if tuple(picture.shape[2:]) == size:
+        return picture
+    return F.interpolate(picture, size, mode="bicubic", antialias=True).clamp(-1, 1)
+
+
+def _model(weights: str, device: torch.device) -> Pidm:
+    key = (registry.digest(weights), str(device))
+    with _LOCK:
+        model = _LOADED.get(key)
+        if model is None:
+            model = Pidm.from_pretrained(registry.folder(weights)).to(device).requires_grad_(False)
+            _LOADED[key] = model
+        return model
+
+
+_LOADED: WeakValueDictionary[tuple[str, str], Pidm] = WeakValueDictionary()
+"""Freed when the last stage that holds it goes."""
+_LOCK = threading.Lock()
