@@ -12,6 +12,7 @@ from atelier.closet.casting import cast
 from atelier.closet.files import jpeg, labels_png, png
 from atelier.closet.flat import draw_flat
 from atelier.closet.look import draw_look
+from atelier.closet.outfits import outfit_for
 from atelier.datasets import deepfashion, multimodal, viton_hd
 from atelier.geometry.pose_image import pose_image
 from atelier.skeletons import BODY_25, COCO_18, coco18, write_openpose
@@ -73,7 +74,9 @@ def _two_poses(items: int, seed: int, size: tuple[int, int], held_out: bool) -> 
 def _described(items: int, seed: int, size: tuple[int, int], held_out: bool) -> Iterator[multimodal.TextFiles]:
     for index in range(items):
         role = cast(seed, index, held_out=held_out)
-        look = draw_look(person=role.person, outfit=role.worn, pose=role.pose, size=size)
+        # Nobody is seen twice here: the number of the second pose says what is worn, of all that the closet has.
+        outfit = outfit_for(role.other_pose)
+        look = draw_look(person=role.person, outfit=outfit, pose=role.pose, size=size)
         yield multimodal.TextFiles(
             name=f"closet-{index:08d}",
             image_jpeg=jpeg(look.image),

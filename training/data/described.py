@@ -26,6 +26,7 @@ class DescribedColumns(Columns):
     Args:
         model: whose text encoder the ids are for.
         mirror: show every other sample as a mirror would, but for those with a printed word.
+        halvings: of both sides, of picture and map: what is to be learned first is learned on small pictures.
 
     Raises:
         ConfigError: a model with CLIP, whose tokenizer is a file of the user's own.
@@ -33,6 +34,7 @@ class DescribedColumns(Columns):
 
     model: HumanDiffusionConfig
     mirror: bool = True
+    halvings: int = 0
 
     reads = ("person", "parse", "caption", "item_id")
 
@@ -49,6 +51,8 @@ class DescribedColumns(Columns):
         turned = rng.random() < 0.5
         if self.mirror and turned and not any(quote in caption for quote in _QUOTES):
             person, pose_map = person[:, ::-1], pose_map[:, ::-1]
+        for _ in range(self.halvings):
+            person, pose_map = _halved(person), pose_map[::2, ::2]
         phrases = phrases_of(parse(caption))
         ids = ngram_ids(phrases, max_words=self.model.max_words, num_buckets=self.model.num_buckets)
         return {
@@ -58,6 +62,13 @@ class DescribedColumns(Columns):
             "said": np.array([bool(phrase) for phrase in phrases]),
             "item": np.array(item_number(str(sample["item_id"])), dtype=np.int64),
         }
+
+
+def _halved(person: np.ndarray) -> np.ndarray:
+    """The mean of each 2x2 pixels."""
+    height, width = person.shape[0] // 2, person.shape[1] // 2
+    mean = person[: 2 * height, : 2 * width].reshape(height, 2, width, 2, 3).mean((1, 3))
+    return np.rint(mean).astype(np.uint8)
 
 
 def item_number(item_id: str) -> int:

@@ -130,5 +130,5 @@ def _counted_flops(run: TrainRun, step: TrainStep, dataset: Dataset, world: Worl
 def _validating(request: TrainRequest, run: TrainRun, step: TrainStep, folder: Path, world: World) -> Validate | None:
     if run.validation is None or not world.is_first:
         return None
-    validation = run.validation.beside(request.data)
+    validation = run.validation.beside(request.data).among(request.runs_folder)
     return validating(validation, step, run=run.name, folder=folder, device=world.device)

@@ -12,6 +12,13 @@ from training.runs.closet import (
     viton_hd_matching_closet,
     viton_hd_segmentation_closet,
 )
+from training.runs.human_diffusion import (
+    human_diffusion_closet,
+    human_diffusion_closet_coarse,
+    human_diffusion_closet_without_mca,
+    human_diffusion_closet_without_smr,
+    human_diffusion_encoders_closet,
+)
 from training.runs.perception import parser_closet, parser_closet_negatives, pose_closet, pose_closet_negatives
 from training.runs.pidm import pidm_256, pidm_closet, pidm_closet_coarse
 from training.runs.viton_hd import viton_hd_alias, viton_hd_matching, viton_hd_segmentation
@@ -33,6 +40,11 @@ RUNS: Mapping[str, Callable[[], TrainRun]] = {
         pidm_closet_coarse,
         pidm_closet,
         pidm_256,
+        human_diffusion_encoders_closet,
+        human_diffusion_closet_coarse,
+        human_diffusion_closet,
+        human_diffusion_closet_without_smr,
+        human_diffusion_closet_without_mca,
     )
 }
 

@@ -25,7 +25,7 @@ from atelier.models.layers.pixels import picture_from_bytes
 from atelier.weights import write_folder
 from training.data.described import item_number
 from training.steps.base import Batch, Moment, Player, StepConfig, StepLoss, TrainStep
-from training.steps.initial import load_initial, weights_of
+from training.steps.initial import load_initial, memory_of, weights_of
 
 _DECODER = "decoder"
 _UNET = "unet"
@@ -85,8 +85,8 @@ class DenoiserStepConfig(StepConfig):
 
     Args:
         encoders: an earlier run of `EncodersStep`, a shipped name or a folder.
-        memory: a folder that `python -m atelier memory build` wrote with these encoders; "" trains without, as the
-            ablation of SMR must.
+        memory: that `python -m atelier memory build` made with these encoders, in the folder of runs, a shipped name or
+            a folder; "" trains without, as the ablation of SMR must.
         text_dropped, memory_dropped: share of the rows that are told no words, or nothing retrieved, each by itself.
         person_weight: of positions on the person against the background's.
         initial: weights to start from: an earlier run, a shipped name or a folder; None starts from nothing.
@@ -132,7 +132,7 @@ class DenoiserStep(TrainStep):
         self.networks = nn.ModuleDict({_UNET: self.model.unet})
         self.players = (Player(name=_UNET, networks=(_UNET,), learning_rate=config.learning_rate, betas=config.betas),)
         self.schedule = self.model.schedule()
-        self.memory = read_memory(config.memory) if config.memory else None
+        self.memory = read_memory(memory_of(config.memory, runs)) if config.memory else None
         items = [] if self.memory is None else self.memory.rows.column("item_id").unique().to_pylist()
         self._item_ids = {item_number(item): item for item in items}
 

@@ -1,4 +1,4 @@
-"""Where a step's first weights come from when they are not drawn at random."""
+"""Where the weights and memories that a step reads come from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 
 from atelier.errors import ConfigError, WeightsError
 from atelier.models import registry
-from atelier.weights import load_into, read_state
+from atelier.weights import CONFIG_NAME, load_into, read_state
 
 WEIGHTS_FOLDER = "weights"
 """In an earlier run's folder: its exported weights."""
@@ -30,6 +30,24 @@ def weights_of(name: str, runs: Path) -> Path:
         return registry.folder(name)
     except WeightsError as error:
         raise ConfigError(f"{earlier}: is missing; export {name} there first, or name other weights") from error
+
+
+def memory_of(name: str, runs: Path) -> Path:
+    """The folder of a stylized memory: one that was built among the runs, else a shipped one or a path.
+
+    Args:
+        runs: the folder where earlier runs lie; `python -m atelier memory build --out RUNS/NAME` puts a memory there.
+
+    Raises:
+        ConfigError: none of them is there; says how to build one.
+    """
+    built = runs / name
+    if (built / CONFIG_NAME).is_file():
+        return built
+    try:
+        return registry.folder(name)
+    except WeightsError as error:
+        raise ConfigError(f"{built}: is missing; build a memory there first, or name another: {error}") from error
 
 
 def load_initial(network: nn.Module, stem: str, name: str, runs: Path) -> None:

@@ -107,7 +107,7 @@ class HumanDiffusion(nn.Module):
         )
 
     def warnings(self, description: Description | str) -> tuple[str, ...]:
-        """What whoever wrote the sentence should know: words that no rule placed, and words never trained on."""
+        """What whoever wrote the sentence should know: words never trained on, and others that no list has."""
         parsed = parse(description) if isinstance(description, str) else description
         unseen: dict[str, list[str]] = {}
         for region, phrase in (*parsed.phrases.items(), ("the person", parsed.person)):
@@ -117,7 +117,7 @@ class HumanDiffusion(nn.Module):
             f"{word!r}, said of {' and '.join(dict.fromkeys(regions))}, is a word that the model never saw"
             for word, regions in unseen.items()
         )
-        return (*parsed.warnings, *told)
+        return (*told, *(sentence for word, sentence in parsed.told if word not in unseen))
 
     def tell(self, pose_map: LabelIds, tokens: Tokens) -> Told:
         """Tokens in their places: all that knows neither the noisy picture nor the time.

@@ -63,14 +63,21 @@ class Description:
         return found
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """What whoever wrote the sentence should know: each word that was not understood, and where it went."""
-        unplaced = (f"{word!r} belongs to no region that is known; every region is told" for word in self.unplaced)
+    def told(self) -> tuple[tuple[str, str], ...]:
+        """Each word that was not understood, and where it went in a sentence."""
+        unplaced = (
+            (word, f"{word!r} belongs to no region that is known; every region is told") for word in self.unplaced
+        )
         unlisted = (
-            f"{word!r} is in no word list; it is read as part of {' and '.join(regions)}"
+            (word, f"{word!r} is in no word list; it is read as part of {' and '.join(regions)}")
             for word, regions in self.unlisted.items()
         )
         return (*unplaced, *unlisted)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What whoever wrote the sentence should know: the sentences of `told`."""
+        return tuple(sentence for _, sentence in self.told)
 
 
 @dataclass(kw_only=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from atelier.errors import ConfigError
@@ -25,6 +27,9 @@ from training.data.dataset import Sample
 from training.data.described import DescribedColumns, item_number
 from training.steps.base import Moment
 from training.steps.human_diffusion import DenoiserStep, DenoiserStepConfig, EncodersStepConfig
+from training.steps.initial import memory_of
+from training.watch.validation.base import validating
+from training.watch.validation.text_to_person import TextToPersonValidation
 
 ROWS = 5
 
@@ -99,6 +104,43 @@ def test_mirrored_but_for_printed_words(samples: list[Sample]) -> None:
     assert seen == {"printed": {True}, "plain": {True, False}}
 
 
+def test_small_pictures_are_means_of_large_ones_and_tell_the_same(samples: list[Sample]) -> None:
+    columns = DescribedColumns(model=TINY, mirror=False)
+    large = columns(samples[0], np.random.default_rng(0))
+    small = dataclasses.replace(columns, halvings=2)(samples[0], np.random.default_rng(0))
+    assert small["person"].shape == (SIZE[0] // 4, SIZE[1] // 4, 3) and small["person"].dtype == np.uint8
+    means = large["person"].reshape(SIZE[0] // 4, 4, SIZE[1] // 4, 4, 3).mean((1, 3))
+    assert np.abs(small["person"] - means).max() <= 1.5
+    assert np.array_equal(small["pose_map"], large["pose_map"][::4, ::4])
+    for name in ("words", "said", "item"):
+        assert np.array_equal(small[name], large[name])
+
+
+def test_a_memory_among_the_runs_goes_before_a_shipped_one(
+    encoders_folder: Path, memory_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(memory_folder, tmp_path / "wardrobe")
+    config = DenoiserStepConfig(model=TINY, encoders=str(encoders_folder), memory="wardrobe")
+    step = config.build(tmp_path)
+    assert step.memory is not None and step.memory.num_rows > 0
+    assert memory_of(str(memory_folder), tmp_path) == memory_folder
+    with pytest.raises(ConfigError, match="elsewhere/wardrobe: is missing; build a memory there first"):
+        config.build(tmp_path / "elsewhere")
+
+
+def test_a_validation_draws_people_by_the_stage(step: DenoiserStep, memory_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(memory_folder, tmp_path / "runs" / "wardrobe")
+    validation = TextToPersonValidation(num_rows=2, size=SIZE, memory="wardrobe", batch_size=2, mode="fast")
+    among = validation.beside(None).among(tmp_path / "runs")
+    draw = validating(among, step, run="run", folder=tmp_path / "log", device=torch.device("cpu"))
+    report = draw(3, step.networks)
+    assert report.metrics["failed"] == 0 and np.isfinite(list(report.metrics.values())).all()
+    with Image.open(tmp_path / "log" / "validation" / "newest" / "look-00001.png") as picture:
+        assert picture.size == (SIZE[1], SIZE[0])
+    without = dataclasses.replace(validation, memory="")
+    assert without.among(tmp_path / "nowhere") == without
+
+
 def test_the_denoiser_learns_and_leaves_the_encoders(step: DenoiserStep, batch: Mapping[str, Tensor]) -> None:
     before = state_digest(step.model.encoders)
     optimizer = torch.optim.Adam(step.networks.parameters(), lr=8e-3)
@@ -149,11 +191,13 @@ def test_what_is_exported_is_a_model_with_its_memory(
 
 
 def test_settings_that_do_not_fit_are_refused(encoders_folder: Path, tmp_path: Path) -> None:
-    without = replace(TINY, stylized_memory=False)
+    without = dataclasses.replace(TINY, stylized_memory=False)
     with pytest.raises(ConfigError, match="a model with SMR is"):
         DenoiserStepConfig(model=TINY, encoders=str(encoders_folder))
     DenoiserStepConfig(model=without, encoders=str(encoders_folder)).build(tmp_path)
     with pytest.raises(ConfigError, match="has other sizes than the model"):
-        DenoiserStepConfig(model=replace(without, key_width=32), encoders=str(encoders_folder)).build(tmp_path)
+        DenoiserStepConfig(model=dataclasses.replace(without, key_width=32), encoders=str(encoders_folder)).build(
+            tmp_path
+        )
     with pytest.raises(ConfigError, match="encoder: is 'clip'"):
-        DescribedColumns(model=replace(TINY, encoder="clip"))
+        DescribedColumns(model=dataclasses.replace(TINY, encoder="clip"))

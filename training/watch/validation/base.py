@@ -79,6 +79,10 @@ class Validation(ABC):
         """
         return self
 
+    def among(self, runs: Path) -> Self:
+        """This validation with what it reads beside the weights, where that lies in the folder of earlier runs."""
+        return self
+
     @abstractmethod
     def draw(self, weights: Path, device: torch.device) -> Drawn:
         """The rows as the inference stage makes them.

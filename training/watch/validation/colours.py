@@ -23,12 +23,27 @@ _LAYOUT = np.array(
     dtype=np.uint8,
 )
 """Of VITON-HD's 7 regions: background, pasted, upper, hair, left arm, right arm, noise."""
+_REGIONS = np.array(
+    [
+        *(GROUND, (214, 90, 80), (232, 150, 70), (120, 130, 200), (178, 96, 160), (70, 110, 180)),
+        *((95, 140, 190), (140, 86, 75), (44, 120, 115), (230, 190, 90), (110, 70, 40), (60, 70, 80)),
+        *((160, 120, 60), (90, 62, 46), (250, 220, 190), (226, 170, 130), (210, 190, 60), (100, 160, 160)),
+        *((120, 160, 90), (130, 140, 150), (220, 200, 110), (200, 60, 110), (240, 210, 60), (80, 40, 90)),
+    ],
+    dtype=np.uint8,
+)
+"""Of DeepFashion-MultiModal's 24 labels, in CIHP's colours where the two mean the same."""
 _DIMMED = 0.45
 
 
 def parse_colours(parse: np.ndarray) -> np.ndarray:
     """A map of CIHP ids [H, W] as uint8 RGB."""
     return _CIHP[parse]
+
+
+def region_colours(regions: np.ndarray) -> np.ndarray:
+    """A map of DeepFashion-MultiModal's 24 ids [H, W] as uint8 RGB."""
+    return _REGIONS[regions]
 
 
 def layout_colours(layout: np.ndarray) -> np.ndarray:

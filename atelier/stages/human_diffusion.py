@@ -1,0 +1,128 @@
+"""Synthesize: a person out of a sentence and a map of regions, by HumanDiffusion."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+import torch
+
+from atelier.memory import Memory, read_memory
+from atelier.models import registry
+from atelier.models.diffusion import modes
+from atelier.models.human_diffusion import Description, HumanDiffusion, parse
+from atelier.models.human_diffusion.sampling import MEMORY_SCALE, TEXT_SCALE, sample
+from atelier.models.layers.pixels import bytes_from_picture
+from atelier.seeds import generators
+from atelier.stages.base import Columns, Faults, StageConfig, TensorStage
+from atelier.stages.chain import column
+
+_NOT_IDENTITY: Mapping[str, Any] = {"identity": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesizeHumanDiffusion(StageConfig):
+    """HumanDiffusion, its tokens computed once a sampling run.
+
+    Args:
+        size: working size (H, W).
+        weights, memory: shipped names or folders; without a memory, words alone tell of a region. Their digests, not
+            their paths, are part of what the stage is.
+        clip, vae: folders of the parts that the weights do not bring themselves; the weights' config holds the digests
+            of the ones they were trained on, and no others are taken.
+        mode: `quality`, `balanced` or `fast`.
+        text_scale, memory_scale: of guidance, see `sampling.rule`.
+    """
+
+    name = "synthesize"
+
+    size: tuple[int, int]
+    weights: str = field(metadata=_NOT_IDENTITY)
+    memory: str | None = field(default=None, metadata=_NOT_IDENTITY)
+    clip: str | None = field(default=None, metadata=_NOT_IDENTITY)
+    vae: str | None = field(default=None, metadata=_NOT_IDENTITY)
+    mode: str = "balanced"
+    text_scale: float = TEXT_SCALE
+    memory_scale: float = MEMORY_SCALE
+
+    def __post_init__(self) -> None:
+        modes.named(self.mode)
+
+    def columns(self) -> Columns:
+        return Columns.of(SynthesizeHumanDiffusionStage)
+
+    def digests(self) -> Mapping[str, str]:
+        """The sha256 of the weights and of the memory."""
+        digests = {"human_diffusion": registry.digest(self.weights)}
+        return digests if self.memory is None else digests | {"stylized_memory": registry.digest(self.memory)}
+
+    def build(self, device: torch.device) -> SynthesizeHumanDiffusionStage:
+        """The stage, its model shared with the other stages of the same weights in this process.
+
+        Raises:
+            WeightsError: no such weights or memory, or ones that do not fit.
+            ConfigError: a size that the model cannot make, or a memory of other encoders, found here rather than in the
+                first batch.
+        """
+        return SynthesizeHumanDiffusionStage(self, device)
+
+
+class SynthesizeHumanDiffusionStage(TensorStage):
+    """Writes `image` uint8 RGB [H, W, 3] and `notes`, a line for each word that the model does not know.
+
+    Reads `regions`, the 24 labels [H, W], and the row's `prompt`.
+    """
+
+    name = "synthesize"
+    reads = ("regions", "prompt", "seed")
+    writes = ("image", "notes")
+
+    def __init__(self, config: SynthesizeHumanDiffusion, device: torch.device) -> None:
+        self.device, self._config = device, config
+        self._model = _model(config, device)
+        self._model.config.check_size(config.size)
+        self._memory = _memory(config.memory, device)
+        self._model.encode([parse("")], self._memory)
+
+    def blank(self) -> dict[str, Any]:
+        return {"image": np.zeros((*self._config.size, 3), np.uint8), "notes": ""}
+
+    def run_tensors(self, columns: Mapping[str, Any], faults: Faults) -> Mapping[str, Any]:
+        described = [parse(str(prompt)) for prompt in columns["prompt"]]
+        picture = sample(
+            self._model,
+            self._model.encode(described, self._memory),
+            columns["regions"],
+            mode=self._config.mode,
+            text_scale=self._config.text_scale,
+            memory_scale=self._config.memory_scale,
+            generator=generators(columns["seed"].tolist(), "human_diffusion_noise"),
+        )
+        return {"image": bytes_from_picture(picture), "notes": column(self._notes(described))}
+
+    def _notes(self, described: Sequence[Description]) -> list[str]:
+        return ["\n".join(f"unknown_words: {told}" for told in self._model.warnings(row)) for row in described]
+
+
+def _model(config: SynthesizeHumanDiffusion, device: torch.device) -> HumanDiffusion:
+    key = (registry.digest(config.weights), config.clip or "", config.vae or "", str(device))
+    with _LOCK:
+        model = _MODELS.get(key)
+        if model is None:
+            folder = registry.folder(config.weights)
+            model = HumanDiffusion.from_pretrained(folder, clip=config.clip, vae=config.vae).to(device)
+            _MODELS[key] = model
+        return model
+
+
+def _memory(name: str | None, device: torch.device) -> Memory | None:
+    return None if name is None else read_memory(name).to(device)
+
+
+_MODELS: WeakValueDictionary[tuple[str, str, str, str], HumanDiffusion] = WeakValueDictionary()
+"""Freed when the last stage that holds it goes."""
+_LOCK = threading.Lock()

@@ -1,0 +1,112 @@
+"""The synthesize stage of text_to_person: the model's own pictures, notes on unknown words, digests of all it reads."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from atelier.closet import Look
+from atelier.errors import ConfigError, WeightsError
+from atelier.memory import Memory, memory_from, read_memory
+from atelier.models.human_diffusion import HumanDiffusion
+from atelier.models.human_diffusion.sampling import sample
+from atelier.models.layers.pixels import bytes_from_picture
+from atelier.seeds import generators
+from atelier.stages.base import Batch
+from atelier.stages.chain import StageChain, new_batch
+from atelier.stages.human_diffusion import SynthesizeHumanDiffusion
+from tests.atelier.models.human_diffusion.tiny import SIZE
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def stage(model: HumanDiffusion, memory: Memory, tmp_path_factory: pytest.TempPathFactory) -> SynthesizeHumanDiffusion:
+    folder = tmp_path_factory.mktemp("human_diffusion")
+    model.save_pretrained(folder / "weights")
+    memory.save(folder / "memory")
+    return SynthesizeHumanDiffusion(
+        size=SIZE, weights=str(folder / "weights"), memory=str(folder / "memory"), mode="fast"
+    )
+
+
+def _run(stage: SynthesizeHumanDiffusion, looks: Sequence[Look], prompts: Sequence[str]) -> Batch:
+    rows = {
+        "item_id": [f"look-{index}" for index in range(len(looks))],
+        "variant": [np.int32(0)] * len(looks),
+        "task": ["text_to_person"] * len(looks),
+        "seed": [np.int64(index) for index in range(len(looks))],
+        "prompt": list(prompts),
+        "regions": [look.parse_multimodal for look in looks],
+    }
+    return StageChain([stage.build(CPU)], batch_size=3).run(new_batch(rows))
+
+
+def test_it_makes_what_a_direct_call_makes(
+    stage: SynthesizeHumanDiffusion, looks: list[Look], pose_maps: Tensor
+) -> None:
+    prompts = [look.caption for look in looks[:3]]
+    batch = _run(stage, looks[:3], prompts)
+    model = HumanDiffusion.from_pretrained(stage.weights)
+    picture = sample(
+        model,
+        model.encode(prompts, read_memory(str(stage.memory))),
+        pose_maps[:3],
+        mode="fast",
+        generator=generators([0, 1, 2], "human_diffusion_noise"),
+    )
+    assert np.array_equal(batch["image"], bytes_from_picture(picture).numpy())
+    assert batch["image"].dtype == np.uint8 and batch["image"].shape == (3, *SIZE, 3)
+    assert batch["error_code"].tolist() == ["", "", ""]
+    alone = _run(stage, looks[:1], prompts[:1])
+    assert np.array_equal(alone["image"][0], batch["image"][0])
+
+
+def test_unknown_words_are_a_picture_and_a_note_each(stage: SynthesizeHumanDiffusion, looks: list[Look]) -> None:
+    prompts = ["a person in a red hoodie", "a person in a magenta hoodie with navy trousers", "a zorb"]
+    batch = _run(stage, looks[:3], prompts)
+    known, shade, zorb = batch["notes"]
+    assert known == ""
+    (line,) = shade.splitlines()
+    assert line.startswith("unknown_words: 'magenta', said of top, is a word")
+    (line,) = zorb.splitlines()
+    assert line.startswith("unknown_words: 'zorb', said of the person, is a word")
+    assert batch["error_code"].tolist() == ["", "", ""] and batch["image"].any((1, 2, 3)).all()
+
+
+def test_the_digests_are_of_weights_and_memory(stage: SynthesizeHumanDiffusion, memory: Memory, tmp_path: Path) -> None:
+    assert set(stage.digests()) == {"human_diffusion", "stylized_memory"}
+    memory.save(tmp_path / "again", source="elsewhere")
+    other = dataclasses.replace(stage, memory=str(tmp_path / "again"))
+    assert other.digests()["human_diffusion"] == stage.digests()["human_diffusion"]
+    assert other.digests()["stylized_memory"] != stage.digests()["stylized_memory"]
+    settings = stage.identity()["settings"]
+    assert settings["mode"] == "fast" and not {"weights", "memory", "clip", "vae"} & set(settings)
+    assert set(dataclasses.replace(stage, memory=None).digests()) == {"human_diffusion"}
+
+
+def test_what_does_not_fit_is_refused_before_the_first_batch(
+    stage: SynthesizeHumanDiffusion, memory: Memory, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="mode: is 'slow', must be one of"):
+        dataclasses.replace(stage, mode="slow")
+    with pytest.raises(ConfigError, match="working_size: is 65x32"):
+        dataclasses.replace(stage, size=(65, 32)).build(CPU)
+    with pytest.raises(WeightsError, match="is neither a folder"):
+        dataclasses.replace(stage, memory=str(tmp_path / "nowhere")).build(CPU)
+    foreign = memory_from(
+        [("a", 1, "red shirt")],
+        text_keys=memory.text_keys[:1],
+        image_keys=memory.image_keys[:1],
+        values=memory.values[:1],
+        encoders_digest="of others",
+    )
+    foreign.save(tmp_path / "foreign")
+    with pytest.raises(ConfigError, match="was made by encoders of others"):
+        dataclasses.replace(stage, memory=str(tmp_path / "foreign")).build(CPU)

@@ -1,0 +1,116 @@
+"""The small HumanDiffusion on drawn people: encoders of words and crops, a memory of crops, then the denoiser.
+
+The denoiser learns at 64x48 first, where a picture costs a quarter, and goes on at 128x96. In a folder RUNS:
+
+    python -m training run human_diffusion_encoders_closet --output RUNS
+    python -m training export human_diffusion_encoders_closet --output RUNS \\
+        --to RUNS/human_diffusion_encoders_closet/weights
+    python -m atelier closet dataset --layout multimodal --items 2000 --size 128x96 --out RUNS/wardrobe
+    python -m atelier memory build --data RUNS/wardrobe --model RUNS/human_diffusion_encoders_closet/weights \\
+        --out RUNS/human_diffusion_memory_closet
+    python -m training run human_diffusion_closet_coarse --output RUNS
+    python -m training export human_diffusion_closet_coarse --output RUNS \\
+        --to RUNS/human_diffusion_closet_coarse/weights
+    python -m training run human_diffusion_closet --output RUNS
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from atelier.models import human_diffusion
+from atelier.models.human_diffusion import HumanDiffusionConfig
+from training.data.closet_source import ClosetConfig
+from training.data.config import DataConfig
+from training.data.described import DescribedColumns
+from training.run import TrainRun
+from training.steps.human_diffusion import DenoiserStepConfig, EncodersStepConfig
+from training.watch.validation.text_to_person import TextToPersonValidation
+
+MODEL = human_diffusion.human_diffusion_closet()
+MEMORY = "human_diffusion_memory_closet"
+_SIZE, _COARSE = MODEL.working_size, (64, 48)
+_NUM_PEOPLE = 8000
+_NUM_COARSE_STEPS = 5000
+
+
+def human_diffusion_encoders_closet() -> TrainRun:
+    """The small HumanDiffusion's encoders of words and crops, at 128x96."""
+    return TrainRun(
+        name="human_diffusion_encoders_closet",
+        data=_people(),
+        step=EncodersStepConfig(model=MODEL),
+        batch_size=16,
+        num_steps=600,
+        num_warmup_steps=100,
+        average_decay=0.99,
+        max_gradient_norm=1.0,
+    )
+
+
+def human_diffusion_closet_coarse() -> TrainRun:
+    """The small HumanDiffusion's denoiser at 64x48; takes the encoders' exported weights and the memory of theirs."""
+    return _coarse("human_diffusion_closet_coarse", MODEL)
+
+
+def human_diffusion_closet_without_smr() -> TrainRun:
+    """An ablation at 64x48: without the stylized memory, words alone."""
+    model = dataclasses.replace(MODEL, stylized_memory=False)
+    return _coarse("human_diffusion_closet_without_smr", model)
+
+
+def human_diffusion_closet_without_mca() -> TrainRun:
+    """An ablation at 64x48: plain cross-attention in place of the alignment by regions."""
+    model = dataclasses.replace(MODEL, aligned=False)
+    return _coarse("human_diffusion_closet_without_mca", model)
+
+
+def human_diffusion_closet() -> TrainRun:
+    """The small HumanDiffusion's denoiser at 128x96; goes on from `human_diffusion_closet_coarse`."""
+    coarse = human_diffusion_closet_coarse()
+    step = DenoiserStepConfig(
+        model=MODEL,
+        encoders=human_diffusion_encoders_closet.__name__,
+        memory=MEMORY,
+        initial=coarse.name,
+        learning_rate=5e-4,
+    )
+    return dataclasses.replace(
+        coarse,
+        name="human_diffusion_closet",
+        data=_people(),
+        step=step,
+        num_steps=1500,
+        num_warmup_steps=100,
+        validation=TextToPersonValidation(size=_SIZE, memory=MEMORY),
+    )
+
+
+def _coarse(name: str, model: HumanDiffusionConfig) -> TrainRun:
+    """A denoiser at 64x48; the ablations are trained exactly as the whole model is."""
+    memory = MEMORY if model.stylized_memory else ""
+    return TrainRun(
+        name=name,
+        data=_people(halvings=1),
+        step=DenoiserStepConfig(
+            model=dataclasses.replace(model, working_size=_COARSE),
+            encoders=human_diffusion_encoders_closet.__name__,
+            memory=memory,
+            learning_rate=1e-3,
+        ),
+        batch_size=16,
+        num_steps=_NUM_COARSE_STEPS,
+        average_decay=0.998,
+        max_gradient_norm=1.0,
+        checkpoint_every_steps=250,
+        validate_every_steps=1000,
+        validation=TextToPersonValidation(size=_COARSE, memory=memory),
+    )
+
+
+def _people(*, halvings: int = 0) -> DataConfig:
+    """Everybody is drawn once, at 128x96; small pictures are the means of theirs."""
+    return DataConfig(
+        closet=ClosetConfig(kind="described", num_samples=_NUM_PEOPLE, size=_SIZE),
+        columns=DescribedColumns(model=MODEL, halvings=halvings),
+    )
