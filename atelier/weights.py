@@ -131,6 +131,16 @@ def folder_digest(folder: str | Path) -> str:
     return total.hexdigest()
 
 
+def state_digest(module: nn.Module) -> str:
+    """The sha256 (hex) of a module's weights at half precision: the same for fp32 in use and fp16 on disk."""
+    total = hashlib.sha256()
+    for key, tensor in sorted(module.state_dict().items()):
+        stored = tensor.detach().cpu()
+        stored = stored.half() if stored.is_floating_point() else stored
+        total.update(f"{key} {tuple(stored.shape)}\n".encode() + stored.contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
 def check_keys(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
     """Holds a state dict against a module, key by key.
 

@@ -35,8 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     from atelier.datasets import multimodal
     from atelier.memory_builder import MemoryBuilder
     from atelier.models import registry
-    from atelier.models.human_diffusion.encoders import state_digest
     from atelier.models.human_diffusion.networks import read_encoders
+    from atelier.weights import state_digest
 
     config, encoders = read_encoders(registry.folder(arguments.model))
     builder = MemoryBuilder(per_phrase=arguments.per_phrase)

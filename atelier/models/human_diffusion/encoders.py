@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -40,16 +39,6 @@ class Encoders(nn.Module, ABC):
     def unseen(self, phrase: str) -> tuple[str, ...]:
         """The words of a phrase that training never showed, as far as the weights tell."""
         return ()
-
-
-def state_digest(module: nn.Module) -> str:
-    """The sha256 (hex) of a module's weights at half precision: the same for fp32 in use and fp16 on disk."""
-    total = hashlib.sha256()
-    for key, tensor in sorted(module.state_dict().items()):
-        stored = tensor.detach().cpu()
-        stored = stored.half() if stored.is_floating_point() else stored
-        total.update(f"{key} {tuple(stored.shape)}\n".encode() + stored.contiguous().numpy().tobytes())
-    return total.hexdigest()
 
 
 class SmallEncoders(Encoders):

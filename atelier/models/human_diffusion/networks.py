@@ -16,7 +16,7 @@ from atelier.models.diffusion import schedules
 from atelier.models.diffusion.schedules import Schedule
 from atelier.models.human_diffusion import tokens as token_features
 from atelier.models.human_diffusion.config import HumanDiffusionConfig
-from atelier.models.human_diffusion.encoders import Encoders, SmallEncoders, state_digest
+from atelier.models.human_diffusion.encoders import Encoders, SmallEncoders
 from atelier.models.human_diffusion.networks_clip import ClipEncoders
 from atelier.models.human_diffusion.networks_unet import DeepFeatures, Told, UNet
 from atelier.models.human_diffusion.phrases import Description, parse
@@ -182,7 +182,7 @@ class HumanDiffusion(nn.Module):
         autoencoder = Autoencoder.from_folder(vae or folder / _VAE) if config.latent_stride > 1 else None
         model = cls(config, encoders=encoders, vae=autoencoder)
         for part, wanted in digests.items():
-            if (held := state_digest(model.get_submodule(part))) != wanted:
+            if (held := weights.state_digest(model.get_submodule(part))) != wanted:
                 reason = f"{part}: the weights are {held[:12]}, the model was trained on {wanted[:12]}"
                 raise WeightsError(str(folder), reason=reason)
         state = weights.read_state(folder, _UNET)
@@ -195,10 +195,10 @@ class HumanDiffusion(nn.Module):
         digests = {}
         if isinstance(self.encoders, ClipEncoders):
             self.encoders.save(folder / _CLIP)
-            digests[ENCODERS] = state_digest(self.encoders)
+            digests[ENCODERS] = weights.state_digest(self.encoders)
         if self.vae is not None:
             self.vae.save(folder / _VAE)
-            digests[_VAE] = state_digest(self.vae)
+            digests[_VAE] = weights.state_digest(self.vae)
         states = {name: self.get_submodule(name).state_dict() for name in self.own_networks}
         return weights.write_folder(folder, {**self.config.to_json(), _DIGESTS: digests}, states, dtype=dtype)
 
@@ -213,7 +213,7 @@ class HumanDiffusion(nn.Module):
             raise ConfigError("memory: given to a model with stylized_memory=False; give none")
         if self._checked is not None and self._checked() is memory:
             return
-        if (own := state_digest(self.encoders)) != memory.encoders_digest:
+        if (own := weights.state_digest(self.encoders)) != memory.encoders_digest:
             raise ConfigError(
                 f"memory: was made by encoders {memory.encoders_digest[:12]}, this model has {own[:12]};"
                 " build it again with `python -m atelier memory build`"

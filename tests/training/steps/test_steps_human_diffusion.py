@@ -17,10 +17,10 @@ from atelier.errors import ConfigError
 from atelier.memory import Memory
 from atelier.memory_builder import MemoryBuilder
 from atelier.models.human_diffusion import HumanDiffusion, parse
-from atelier.models.human_diffusion.encoders import state_digest
 from atelier.models.human_diffusion.networks import read_encoders
 from atelier.models.human_diffusion.remembering import remember
 from atelier.models.layers.pixels import picture_from_bytes
+from atelier.weights import state_digest
 from tests.atelier.models.human_diffusion.tiny import SIZE, TINY
 from training.data.closet_source import ClosetConfig, draw_sample
 from training.data.dataset import Sample

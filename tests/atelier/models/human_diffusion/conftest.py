@@ -12,9 +12,10 @@ from atelier.closet import Look, draw_look, outfit_for
 from atelier.memory import Memory
 from atelier.memory_builder import MemoryBuilder
 from atelier.models.human_diffusion import HumanDiffusion, HumanDiffusionConfig, parse
-from atelier.models.human_diffusion.encoders import Encoders, state_digest
+from atelier.models.human_diffusion.encoders import Encoders
 from atelier.models.human_diffusion.remembering import remember
 from atelier.models.layers.pixels import picture_from_bytes
+from atelier.weights import state_digest
 from tests.atelier.models.human_diffusion.tiny import SIZE, TINY
 
 NUM_LOOKS = 6

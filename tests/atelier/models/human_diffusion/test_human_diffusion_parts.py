@@ -17,11 +17,11 @@ from atelier.memory_builder import MemoryBuilder
 from atelier.models.diffusion.modes import Mode
 from atelier.models.human_diffusion import HumanDiffusion, HumanDiffusionConfig, parse
 from atelier.models.human_diffusion.editing import changed_region, edit
-from atelier.models.human_diffusion.encoders import state_digest
 from atelier.models.human_diffusion.networks_clip import ClipEncoders
 from atelier.models.human_diffusion.remembering import remember
 from atelier.models.human_diffusion.sampling import sample
 from atelier.models.layers.autoencoder import Autoencoder
+from atelier.weights import state_digest
 from tests.atelier.models.human_diffusion.conftest import seeds, stirred
 
 SENTENCE = "a red shirt and navy trousers"
