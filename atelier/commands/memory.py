@@ -25,9 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument("--data", required=True, metavar="DIR", help="folder or s3:// prefix with captions.json")
     build.add_argument("--model", default="human_diffusion_closet", help="whose encoders: a shipped name or a folder")
     build.add_argument("--out", type=Path, required=True, help="the folder to write")
-    build.add_argument("--items", type=int, metavar="N", help="the first N pictures only")
-    build.add_argument("--per-phrase", type=int, default=8, metavar="K", help="crops of one phrase, default 8")
-    build.add_argument("--max-bytes", type=int, default=3_000_000, metavar="B", help="of the folder, default 3000000")
+    build.add_argument("--items", type=_count, metavar="N", help="the first N pictures only")
+    build.add_argument("--per-phrase", type=_count, default=8, metavar="K", help="crops of one phrase, default 8")
+    build.add_argument(
+        "--max-bytes", type=_count, default=3_000_000, metavar="B", help="of the folder, default 3000000"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -39,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     from atelier.weights import state_digest
 
     config, encoders = read_encoders(registry.folder(arguments.model))
+    _make_room(arguments.out)
     builder = MemoryBuilder(per_phrase=arguments.per_phrase)
     samples = itertools.islice(multimodal.read(arguments.data), arguments.items)
     num_read = 0
@@ -48,6 +51,32 @@ def run(arguments: argparse.Namespace) -> int:
     digest = memory.save(arguments.out, source=f"{num_read} pictures of {Path(arguments.data).name}")
     sys.stdout.write(f"{arguments.out}: {memory.num_rows} crops of {num_read} pictures, sha256 {digest}\n")
     return 0
+
+
+def _make_room(out: Path) -> None:
+    """Makes the folder, before anything is read.
+
+    Raises:
+        ConfigError: it cannot be made, or holds something else than a memory, whose config would be lost.
+    """
+    from atelier import weights
+    from atelier.errors import ConfigError
+    from atelier.memory import MODEL_NAME
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        held = sorted(entry.name for entry in out.iterdir())
+    except OSError as error:
+        raise ConfigError(f"--out {out}: no folder can be made there: {error.strerror}") from error
+    is_memory = weights.CONFIG_NAME in held and weights.read_config(out).get("model") == MODEL_NAME
+    if held and not is_memory:
+        raise ConfigError(f"--out {out}: holds {', '.join(held[:3])}; must be absent, empty or an earlier memory")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 up")
+    return int(text)
 
 
 def _add(builder: MemoryBuilder, encoders: Encoders, config: HumanDiffusionConfig, batch: Sequence[TextSample]) -> int:

@@ -122,3 +122,24 @@ def test_what_cannot_be_read_is_named_and_left_out(
     assert f"left out: {picture}" in said.err and "of 1 pictures" in said.out
     assert _build(tmp_path / "nowhere", weights_folder, tmp_path / "out") == 1
     assert _build(closet_folder, weights_folder, tmp_path / "out", "--max-bytes", "100") == 1
+
+
+def test_no_other_folder_is_written_over(closet_folder: Path, weights_folder: Path, tmp_path: Path) -> None:
+    before = (weights_folder / "config.json").read_bytes()
+    assert _build(closet_folder, weights_folder, weights_folder) == 1
+    assert (weights_folder / "config.json").read_bytes() == before
+    (tmp_path / "file").write_text("no folder")
+    assert _build(closet_folder, weights_folder, tmp_path / "file" / "memory") == 1
+    assert _build(closet_folder, weights_folder, tmp_path / "memory", "--items", "1") == 0
+    assert _build(closet_folder, weights_folder, tmp_path / "memory", "--items", "2") == 0
+    assert "2 pictures" in (tmp_path / "memory" / "config.json").read_text()
+
+
+@pytest.mark.parametrize("option", ["--items", "--per-phrase", "--max-bytes"])
+@pytest.mark.parametrize("value", ["0", "-3", "many"])
+def test_counts_are_whole_numbers_from_one_up(
+    closet_folder: Path, weights_folder: Path, tmp_path: Path, option: str, value: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        _build(closet_folder, weights_folder, tmp_path / "out", option, value)
+    assert not (tmp_path / "out").exists()
