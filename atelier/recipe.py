@@ -21,6 +21,7 @@ class Recipe:
     Args:
         name: by which jobs, outcomes and reports call it.
         task: the catalog's word for what it makes, e.g. `try_on`.
+        model: the system that makes it, by the paper's name, e.g. `viton_hd`; the catalog's column `model` asks for it.
         size: working size (H, W) in pixels.
         inputs: input names that a row must give; `optional` are those it may give.
         stages: in order, each verb once.
@@ -29,6 +30,7 @@ class Recipe:
 
     name: str
     task: str
+    model: str = ""
     size: tuple[int, int]
     inputs: tuple[str, ...]
     optional: tuple[str, ...] = ()

@@ -18,7 +18,8 @@ from atelier.stages.pose import Pose
 from atelier.stages.synthesize import Synthesize
 from atelier.stages.warp import Warp
 
-TRY_ON = "try_on"
+TRY_ON, POSE_TRANSFER, TEXT_TO_PERSON = "try_on", "pose_transfer", "text_to_person"
+"""The tasks, by the words that catalogs have for them."""
 
 
 def viton_hd_closet(
@@ -87,6 +88,7 @@ def try_on(
     return Recipe(
         name=name,
         task=TRY_ON,
+        model="viton_hd",
         size=size,
         inputs=inputs,
         optional=optional,

@@ -17,8 +17,11 @@ import pyarrow as pa
 
 Status = Literal["ok", "rejected", "failed"]
 
-INPUTS = ("person", "garment", "garment_mask", "parse", "keypoints")
-"""The pictures and files an item may name; each is a catalog column that holds an address, `""` where absent."""
+INPUTS = ("person", "garment", "garment_mask", "parse", "keypoints", "pose", "pose_map")
+"""The pictures and files an item may name; each is a catalog column that holds an address, `""` where absent.
+
+`pose` and `pose_map` may also name a pose of the pack: their address is then `pose:NAME`, see `atelier.poses`.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +30,7 @@ class Item:
 
     Args:
         inputs: address by input name, only the names given.
+        model: which system is to make it, where a job has several for the task; `""` takes the job's first.
         seed: the catalog's own seed, None where it gives none.
         variants: how many pictures to make, at least 1.
         line: the line of the catalog's file it starts on, from 1 (in Parquet the row's number), for messages.
@@ -35,6 +39,7 @@ class Item:
     item_id: str
     task: str
     inputs: Mapping[str, str]
+    model: str = ""
     prompt: str = ""
     seed: int | None = None
     variants: int = 1
@@ -71,6 +76,7 @@ class Outcome:
         digests: sha256 by weight name. input_sha256: content digest by input name.
         batch_shape: [B, H, W] the picture was made at; bits repeat only at an equal shape.
         seconds: seconds a row by stage. scores: by name, what may have gone wrong; 0 is best.
+        notes: what a person should know of a picture that is ok, each `code: sentence`.
     """
 
     item_id: str
@@ -95,6 +101,7 @@ class Outcome:
     batch_shape: tuple[int, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     run_id: str = ""
     finished_at_s: float = 0.0
 
@@ -139,6 +146,7 @@ OUTCOME_SCHEMA = pa.schema(
         ("batch_shape", pa.list_(pa.int32())),
         ("seconds", _NUMBERS),
         ("scores", _NUMBERS),
+        ("notes", pa.list_(pa.string())),
         ("run_id", pa.string()),
         ("finished_at_s", pa.float64()),
     ]

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from atelier import storage
+from atelier import poses, storage
 from atelier.errors import CatalogError, StorageError
 from atelier.rows import INPUTS, Item
 from atelier.seeds import MAX_SEED
@@ -39,6 +39,9 @@ class CatalogRow(BaseModel):
     garment_mask: _Address = ""
     parse: _Address = ""
     keypoints: _Address = ""
+    pose: str = Field("", max_length=2000, description="An OpenPose JSON, a picture of somebody in the pose, or a name")
+    pose_map: str = Field("", max_length=2000, description="A PNG of DeepFashion-MultiModal's 24 labels, or a name")
+    model: str = Field("", max_length=100, description="Which system makes it, where the job has several for the task")
     prompt: str = Field("", max_length=10_000)
     seed: int | None = Field(None, ge=0, le=MAX_SEED, description="Of variant 0; else drawn from the item_id")
     variants: int = Field(1, ge=1, le=MAX_VARIANTS, description="How many pictures to make")
@@ -147,19 +150,36 @@ class Catalog:
         inputs: dict[str, str] = {}
         faults: list[Fault] = []
         for name in INPUTS:
-            if given := getattr(row, name):
-                try:
-                    inputs[name] = storage.join(self.folder, given)
-                except StorageError as error:
-                    faults.append(Fault(field=name, value=given, code="bad_address", reason=error.reason))
+            if not (given := getattr(row, name)):
+                continue
+            if name in _POSES and _is_bare(given):
+                if given not in poses.names():
+                    reason = (
+                        f"is no pose of the pack, nor an address; must be a file or one of {', '.join(poses.names())}"
+                    )
+                    faults.append(Fault(field=name, value=given, code="unknown_pose", reason=reason))
+                inputs[name] = poses.address(given)
+                continue
+            try:
+                inputs[name] = storage.join(self.folder, given)
+            except StorageError as error:
+                faults.append(Fault(field=name, value=given, code="bad_address", reason=error.reason))
         if faults:
             return _bad(line, cells, seen, faults)
         if not seen.claim(row.item_id):
             reason = "stands in the catalog before; must be unique"
             fault = Fault(field="item_id", value=row.item_id, code="duplicate_item", reason=reason)
             return _bad(line, cells, seen, [fault])
-        return Item(item_id=row.item_id, task=row.task, inputs=inputs, prompt=row.prompt, seed=row.seed,
-                    variants=row.variants, line=line)  # fmt: skip
+        return Item(item_id=row.item_id, task=row.task, inputs=inputs, model=row.model, prompt=row.prompt,
+                    seed=row.seed, variants=row.variants, line=line)  # fmt: skip
+
+
+_POSES = ("pose", "pose_map")
+
+
+def _is_bare(given: str) -> bool:
+    """Whether a cell is a name and no address: without a folder, a scheme or a suffix."""
+    return not any(sign in given for sign in "/\\:.")
 
 
 class _Seen:
@@ -187,6 +207,7 @@ def _bad(line: int, cells: Mapping[str, Any], seen: _Seen, faults: list[Fault]) 
 _ALLOWED = {
     "item_id": "must be text of 1 to 200 characters without control characters",
     "task": "must be text of 1 to 100 characters",
+    "model": "must be text of at most 100 characters",
     "prompt": "must be text of at most 10,000 characters",
     "seed": f"must be a whole number from 0 to {MAX_SEED:,}",
     "variants": f"must be a whole number from 1 to {MAX_VARIANTS}",

@@ -16,7 +16,8 @@ class CatalogJob:
 
     Args:
         name: by which `python -m pipelines run NAME` finds it.
-        recipes: one a task; a row whose task none of them makes is rejected at `plan`.
+        recipes: in order; of several that make one task, a row's `model` chooses, and the first is taken where it names
+            none. A row whose task none of them makes is rejected at `plan`.
         seed: mixed into every unit's seed that the catalog doesn't give.
         placement: `fused` (at most three pools) or `split` (a pool for each accelerator stage).
         num_accelerators: device shares to spread the accelerator pools over; 0 runs them on CPUs.
@@ -43,12 +44,18 @@ class CatalogJob:
     deadline_s: float = 900.0
 
     def __post_init__(self) -> None:
-        tasks = [recipe.task for recipe in self.recipes]
-        if len(set(tasks)) != len(tasks):
-            raise ConfigError(f"job {self.name}: more than one recipe makes the same task: {sorted(tasks)}")
+        for what in ("name", "model"):
+            kinds = [(recipe.task, recipe.model) if what == "model" else recipe.name for recipe in self.recipes]
+            if twice := sorted({str(kind) for kind in kinds if kinds.count(kind) > 1}):
+                raise ConfigError(f"job {self.name}: recipes of the same {what}: {', '.join(twice)}")
         if not 0 <= self.failure_budget <= 1:
             raise ConfigError(f"job {self.name}: failure_budget is {self.failure_budget}, must be from 0 to 1")
 
-    def recipe_for(self, task: str) -> Recipe | None:
-        """The recipe that makes a task, None where none does."""
-        return next((recipe for recipe in self.recipes if recipe.task == task), None)
+    def recipe_for(self, task: str, model: str = "") -> Recipe | None:
+        """The recipe that makes a task by a model, by whichever comes first for `""`; None where there is none."""
+        makes = (recipe for recipe in self.recipes if recipe.task == task)
+        return next((recipe for recipe in makes if model in ("", recipe.model)), None)
+
+    def models_for(self, task: str) -> list[str]:
+        """The models that make a task, first the one that is taken where a row names none."""
+        return [recipe.model for recipe in self.recipes if recipe.task == task]

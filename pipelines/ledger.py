@@ -160,7 +160,19 @@ def _latest(segments: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 def _batches(segment: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
     filesystem, path = storage.arrow_filesystem(segment)
     with filesystem.open_input_file(path) as source, pq.ParquetFile(source) as file:
-        yield from file.iter_batches(_ROWS_A_BATCH, columns=list(columns) if columns else None, use_threads=False)
+        wanted = [OUTCOME_SCHEMA.field(name) for name in columns or OUTCOME_SCHEMA.names]
+        there = [field.name for field in wanted if field.name in file.schema_arrow.names]
+        for batch in file.iter_batches(_ROWS_A_BATCH, columns=there, use_threads=False):
+            yield batch if len(there) == len(wanted) else _completed(batch, wanted)
+
+
+def _completed(batch: pa.RecordBatch, wanted: Sequence[pa.Field]) -> pa.RecordBatch:
+    """A batch of a ledger that was written before some column came to be: nothing is said in it."""
+    columns = [
+        batch.column(field.name) if field.name in batch.schema.names else pa.nulls(batch.num_rows, field.type)
+        for field in wanted
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(wanted))
 
 
 def _tables(batches: Iterator[pa.RecordBatch], num_rows: int) -> Iterator[pa.Table]:

@@ -26,5 +26,7 @@ def from_table(table: pa.Table | pa.RecordBatch) -> list[Outcome]:
         values = row | {name: dict(row[name]) for name in _MAPS if name in row}
         if "batch_shape" in row:
             values["batch_shape"] = tuple(row["batch_shape"])
+        if "notes" in row:
+            values["notes"] = tuple(row["notes"] or ())
         outcomes.append(Outcome(**values))
     return outcomes

@@ -20,7 +20,7 @@ PREPARE = ("fetch", "decode")
 """Stages before the accelerator: they wait for the store and decode."""
 FINISH = ("encode",)
 """Stages after it."""
-SHARING = (PREPARE, ("agnostic", "layout", "warp"), ("synthesize", "inspect"), FINISH)
+SHARING = (PREPARE, ("agnostic", "layout", "warp"), ("target", "pose_map"), ("synthesize", "inspect"), FINISH)
 """Stages too light for a pool each: `split` puts neighbours that stand in one of these groups into one pool."""
 
 READING_CPUS = 2
@@ -36,6 +36,7 @@ SINK_COLUMNS = (
     "rendition_key",
     "stored",
     "image",
+    "notes",
 )
 """What the last pool needs beside what its stages read."""
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from atelier import storage
+from atelier import poses, storage
 from atelier.keys import digest, plan_key
 from atelier.recipe import Recipe
 from atelier.rows import INPUTS, UNIT_SCHEMA, Item, Outcome, Unit
@@ -68,7 +68,7 @@ class _Planner:
         self._job, self._output, self._folder, self._run_id = job, storage.resolve(output), folder, run_id
         # Digests of weights may be costly: once a plan, not once a unit.
         self._fingerprints = {recipe.name: recipe.fingerprint() for recipe in job.recipes}
-        renditions = {recipe.task: recipe.rendition() for recipe in job.recipes}
+        renditions = {recipe.name: recipe.rendition() for recipe in job.recipes}
         self._standing = Standing(Ledger(output), renditions=renditions)
         self._index = storage.TokenIndex()
         self._census, self._rejected = Spool(f"{folder}/census"), Spool(f"{folder}/rejected")
@@ -150,8 +150,10 @@ class _Planner:
             if not isinstance(prospect, BadRow)
             for address in inputs_for(prospect.item, prospect.recipe).values()
         }
-        found = self._index.tokens(list(addresses))
-        return {address: token or "" for address, token in zip(addresses, found, strict=True)}
+        named = {address: poses.digest(address) for address in addresses if poses.is_named(address)}
+        stored = [address for address in addresses if address not in named]
+        found = self._index.tokens(stored)
+        return named | {address: token or "" for address, token in zip(stored, found, strict=True)}
 
     def _unit(self, prospect: _Prospect | BadRow, tokens: Mapping[str, str]) -> Unit:
         if isinstance(prospect, BadRow):

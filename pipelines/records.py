@@ -121,9 +121,14 @@ def outcomes_of(batch: Batch, facts: Facts) -> list[Outcome]:
                 seconds={name.removeprefix("seconds_"): float(batch[name][row]) for name in stages},
                 # A row that wasn't scored in this run carries the stage's blank, which says nothing.
                 scores={name.removeprefix("score_"): float(batch[name][row]) for name in scores if ended.get("made")},
+                notes=_notes(batch, row) if ended.get("made") else (),
             )
         )
     return outcomes
+
+
+def _notes(batch: Batch, row: int) -> tuple[str, ...]:
+    return tuple(str(batch["notes"][row]).splitlines()) if "notes" in batch else ()
 
 
 def _version(name: str) -> str:

@@ -19,7 +19,7 @@ OK, REJECTED, FAILED = 1, 2, 3
 _COLUMNS = (
     "item_id",
     "variant",
-    "task",
+    "recipe",
     "status",
     "code",
     "plan_key",
@@ -34,7 +34,7 @@ class Standing:
     """The latest outcome of each unit, as columns sorted by unit; about 24 bytes a unit.
 
     Args:
-        renditions: `Recipe.rendition()` by task, to find the pictures that are encoded in another way by now.
+        renditions: `Recipe.rendition()` by recipe, to find the pictures that are encoded in another way by now.
         run_id: the run whose made pictures are marked.
     """
 
@@ -79,8 +79,8 @@ def _numbers(texts: list[str], known: dict[str, int]) -> np.ndarray:
 def _other_rendition(batch: pa.RecordBatch, renditions: Mapping[str, str]) -> np.ndarray:
     if not renditions:
         return np.zeros(batch.num_rows, bool)
-    names = ("task", "status", "picture_key", "rendition_key")
+    names = ("recipe", "status", "picture_key", "rendition_key")
     return np.array([
-        status == "ok" and task in renditions and held != rendition_key(picture=picture, rendition=renditions[task])
-        for task, status, picture, held in zip(*(batch.column(name).to_pylist() for name in names), strict=True)
+        status == "ok" and recipe in renditions and held != rendition_key(picture=picture, rendition=renditions[recipe])
+        for recipe, status, picture, held in zip(*(batch.column(name).to_pylist() for name in names), strict=True)
     ])  # fmt: skip

@@ -22,9 +22,12 @@ MAX_SHOWN = 200
 
 def checked_item(item: Item, job: CatalogJob) -> tuple[Item, Recipe] | BadRow:
     """An item with the recipe that makes it, or why the job can't plan it."""
-    recipe = job.recipe_for(item.task)
-    if recipe is None:
-        known = ", ".join(sorted(recipe.task for recipe in job.recipes))
+    recipe = job.recipe_for(item.task, item.model)
+    if recipe is None and (models := job.models_for(item.task)):
+        reason = f"job {job.name} has no such model for {item.task}; must be empty or one of {', '.join(models)}"
+        faults = [Fault(field="model", value=item.model, code="unknown_model", reason=reason)]
+    elif recipe is None:
+        known = ", ".join(sorted({recipe.task for recipe in job.recipes}))
         reason = f"job {job.name} doesn't know this task; must be one of {known}"
         faults = [Fault(field="task", value=item.task, code="unknown_task", reason=reason)]
     else:

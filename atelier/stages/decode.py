@@ -1,4 +1,4 @@
-"""Decode: from the bytes of a catalog's files to arrays of the working size."""
+"""Decode for try-on: from the bytes of a catalog's files to arrays of the working size."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ import torch
 
 from atelier.errors import RowError
 from atelier.geometry.garment_mask import find_garment_mask
-from atelier.images import Frame, decode_labels, decode_mask, decode_picture, fit, fit_keypoints, fit_labels
-from atelier.skeletons import read_openpose
+from atelier.images import Frame, decode_mask, fit, fit_labels
 from atelier.stages.base import Columns, RowStage, StageConfig
-
-NUM_CIHP_LABELS = 20
+from atelier.stages.reading import check_size, naming, read_keypoints, read_parse, read_picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,25 +75,20 @@ class DecodeStage(RowStage):
 
     def run_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         columns = self.blank()
-        columns["person"], frame = fit(self._picture("person", row["person_bytes"]), self._size)
+        columns["person"], frame = fit(
+            read_picture("person", row["person_bytes"], min_side_px=self._min_side_px), self._size
+        )
         columns["frame"] = frame.vector()
-        columns["garment"], garment_frame = fit(self._picture("garment", row["garment_bytes"]), self._size)
+        garment = read_picture("garment", row["garment_bytes"], min_side_px=self._min_side_px)
+        columns["garment"], garment_frame = fit(garment, self._size)
         columns["garment_mask"] = self._garment_mask(
             row.get("garment_mask_bytes", b""), columns["garment"], garment_frame
         )
         if data := row.get("parse_bytes", b""):
-            columns["given_parse"], columns["has_parse"] = self._parse(data, frame), np.bool_(True)
+            columns["given_parse"], columns["has_parse"] = read_parse(data, frame, self._size), np.bool_(True)
         if data := row.get("keypoints_bytes", b""):
-            columns["given_keypoints"], columns["has_keypoints"] = _keypoints(data, frame), np.bool_(True)
+            columns["given_keypoints"], columns["has_keypoints"] = read_keypoints(data, frame), np.bool_(True)
         return columns
-
-    def _picture(self, name: str, data: bytes) -> np.ndarray:
-        picture = _of(name, decode_picture, data)
-        height, width = picture.shape[:2]
-        if min(height, width) < self._min_side_px:
-            detail = f"{name}: is {height}x{width} pixels, must be at least {self._min_side_px} on either side"
-            raise RowError("picture_too_small", detail)
-        return picture
 
     def _garment_mask(self, data: bytes, garment: np.ndarray, frame: Frame) -> np.ndarray:
         if not data:
@@ -103,52 +96,8 @@ class DecodeStage(RowStage):
             mask = np.zeros(self._size, np.uint8)
             mask[inside] = find_garment_mask(garment[inside])
             return mask
-        mask = _of("garment_mask", decode_mask, data)
-        _check_size("garment_mask", mask, frame, "garment")
+        mask = naming("garment_mask", decode_mask, data)
+        check_size("garment_mask", mask, frame, "garment")
         if not mask.any():
             raise RowError("garment_mask_invalid", "garment_mask: is empty, must mark the garment's pixels")
         return fit_labels(mask, self._size)
-
-    def _parse(self, data: bytes, frame: Frame) -> np.ndarray:
-        parse = _of("parse", decode_labels, data)
-        _check_size("parse", parse, frame, "person")
-        if parse.max() >= NUM_CIHP_LABELS:
-            detail = f"parse: holds label {parse.max()}, must be CIHP's 0..{NUM_CIHP_LABELS - 1}"
-            raise RowError("parse_invalid", detail)
-        return fit_labels(parse, self._size)
-
-
-def _keypoints(data: bytes, frame: Frame) -> np.ndarray:
-    try:
-        keypoints = read_openpose(data)
-    except ValueError as error:
-        raise RowError("keypoints_invalid", f"keypoints: {error}") from error
-    if keypoints is None:
-        raise RowError("no_person", "keypoints: people is empty, must hold the person of the picture")
-    keypoints[(keypoints[:, :2] == 0).all(1), 2] = 0
-    seen = keypoints[keypoints[:, 2] > 0, :2]
-    if not len(seen):
-        raise RowError("no_person", "keypoints: no joint of people[0] has a confidence above 0")
-    side = np.array([frame.source_width, frame.source_height])
-    picture = f"the person's picture of {frame.source_height}x{frame.source_width}"
-    if (seen < -side).any() or (seen > 2 * side).any():
-        x, y = seen[((seen < -side) | (seen > 2 * side)).any(1)][0]
-        raise RowError("keypoints_invalid", f"keypoints: a joint lies at ({x:g}, {y:g}), far outside {picture}")
-    if len(seen) > 1 and np.abs(seen).max() <= 1:
-        raise RowError("keypoints_invalid", f"keypoints: all lie within one pixel; must be in pixels of {picture}")
-    return fit_keypoints(keypoints, frame)
-
-
-def _check_size(name: str, labels: np.ndarray, frame: Frame, of: str) -> None:
-    height, width = labels.shape
-    if (height, width) != (frame.source_height, frame.source_width):
-        wanted = f"the {of} picture's {frame.source_height}x{frame.source_width}"
-        raise RowError(f"{name}_invalid", f"{name}: is {height}x{width} pixels, must be {wanted}")
-
-
-def _of(name: str, decode: Any, data: bytes) -> np.ndarray:
-    """The decoded file of an input; what cannot be decoded names the input."""
-    try:
-        return decode(data)
-    except RowError as error:
-        raise RowError(error.code, f"{name}: {error.detail}", rejected=error.rejected) from error

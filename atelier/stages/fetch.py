@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from atelier import storage
+from atelier import poses, storage
 from atelier.errors import AccessDenied, NotFound, RowError, StorageError, TooLarge
 from atelier.stages.base import Columns, RowStage, StageConfig
 
@@ -47,7 +47,7 @@ class Fetch(StageConfig):
 
 
 class FetchStage(RowStage):
-    """Reads `<input>_address`, writes `<input>_bytes` and `<input>_sha256` for each input.
+    """Reads `<input>_address`, writes `<input>_bytes` and `<input>_sha256` for each input; a named pose is a file too.
 
     Errors, each naming the input and its address: `input_missing` (a required one has no address), `object_missing`,
     `object_too_large` and `object_empty` are the row's fault, and the row comes back by itself when the object changes,
@@ -80,6 +80,8 @@ class FetchStage(RowStage):
 
     def _get(self, name: str, address: str) -> bytes:
         try:
+            if poses.is_named(address):
+                return poses.read(address, name)
             content = storage.get(address, max_bytes=self._config.max_bytes)
         except NotFound as error:
             raise RowError("object_missing", f"{name}: {error}") from error
