@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from atelier.commands import pictures
+from atelier.commands import people, pictures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     try_on.add_argument("--parser", default="parser_closet", help="a shipped name or a folder")
     try_on.add_argument("--pose", default="pose_closet", help="a shipped name or a folder")
     try_on.add_argument("--out", type=Path, required=True, help="folder for eval.json, tables.md and sheet.jpg")
+    for task, models in people.MODELS.items():
+        people.add_arguments(tasks.add_parser(task, help=people.HELP[task]), models)
     refusals = tasks.add_parser("refusals", help="how many pictures without a person are refused, and how many with")
     refusals.add_argument("--items", type=int, default=500, help="held-out people of either kind, default 500")
     refusals.add_argument("--others", type=int, default=200, help="of each kind of other pictures, default 200")
@@ -32,6 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Judges, writes, and prints the tables."""
     if arguments.task == "pictures":
         return pictures.run(arguments)
+    if arguments.task in people.MODELS:
+        return people.run(arguments)
     if arguments.items < 1 or getattr(arguments, "others", 1) < 1:
         sys.stderr.write("--items and --others must be at least 1\n")
         return 2

@@ -62,7 +62,7 @@ def pidm_closet() -> TrainRun:
 
 
 def _drawn(*, halvings: int = 0) -> DataConfig:
-    closet = ClosetConfig(kind="pose_transfer", num_samples=6000, size=pidm.pidm_closet().working_size)
+    closet = ClosetConfig(kind="pose_transfer", num_samples=3000, size=pidm.pidm_closet().working_size)
     return DataConfig(closet=closet, columns=PoseTransferColumns(halvings=halvings))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,9 +13,18 @@ import numpy as np
 from atelier.closet import Look, draw_look
 from atelier.closet.casting import HELD_OUT
 from atelier.closet.outfits import Outfit, bottom_seed, outfit_for
+from atelier.geometry.pose_image import pose_image
 
 GARMENTS = (5, 6, 7, 9, 12)
 """CIHP ids of clothes: upper clothes, dress, coat, pants, skirt."""
+_PALETTE = np.array(
+    [
+        (238, 239, 241),
+        *(tuple(int(255 * c) for c in colorsys.hsv_to_rgb(0.618 * i % 1, 0.55, 0.85)) for i in range(23)),
+    ],
+    np.uint8,
+)
+"""Of DeepFashion-MultiModal's 24 labels, neighbours far apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +80,8 @@ class HeldOutTransfer(HeldOutPerson):
         }
 
     def shown(self) -> Mapping[str, np.ndarray]:
-        return {"source": self.source}
+        height, width = self.truth.shape[:2]
+        return {"source": self.source, "pose": pose_image(self.true_keypoints, (height, width))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +98,7 @@ class HeldOutDescription(HeldOutPerson):
         return {"regions": self.regions, "prompt": self.caption}
 
     def shown(self) -> Mapping[str, np.ndarray]:
-        return {}
+        return {"regions": _PALETTE[self.regions]}
 
 
 def held_out_transfers(num_items: int, *, seed: int, size: tuple[int, int]) -> Iterator[HeldOutTransfer]:
