@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from itertools import count
 
 import numpy as np
@@ -58,16 +59,21 @@ POSES: Mapping[str, Callable[[Pose], bool]] = {
 """What a pose of each name is like; left and right are the viewer's."""
 
 
-def draw_pose(name: str) -> Look:
-    """The figure in the pose of a name, 512x384, in a plain T-shirt and trousers.
+@cache
+def pose_seed(name: str) -> int:
+    """The seed of the pose of a name: the first whose pose is as the name says.
 
     Raises:
         KeyError: no such name.
     """
     fits = POSES[name]
-    seed = next(seed for seed in count() if fits(pose_from(seed)))
+    return next(seed for seed in count() if fits(pose_from(seed)))
+
+
+def draw_pose(name: str) -> Look:
+    """The figure in the pose of a name, 512x384, in a plain T-shirt and trousers."""
     outfit = Outfit(top=_plain("t-shirt"), bottom=_plain("trousers"))
-    return draw_look(person=PERSON, outfit=outfit, pose=seed, size=SIZE)
+    return draw_look(person=PERSON, outfit=outfit, pose=pose_seed(name), size=SIZE)
 
 
 def pose_files(name: str) -> dict[str, bytes]:

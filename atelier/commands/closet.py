@@ -11,8 +11,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what can be drawn."""
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
 
-    catalog = kinds.add_parser("catalog", help="a catalog of try-on items with true answers")
+    catalog = kinds.add_parser("catalog", help="a catalog of all tasks, with true answers")
     _shared(catalog)
+    catalog.add_argument(
+        "--tasks",
+        default="try_on,pose_transfer,text_to_person",
+        metavar="T,T",
+        help="taken by turns; pose_transfer:truepose asks for that model",
+    )
     catalog.add_argument("--broken", type=int, default=0, metavar="K", help="add K rows of every kind of broken row")
 
     dataset = kinds.add_parser("dataset", help="a training or test set in a published layout")
@@ -35,7 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
         from atelier.closet.catalog import write_catalog
 
         done = write_catalog(
-            arguments.out, items=arguments.items, seed=arguments.seed, size=arguments.size, broken=arguments.broken
+            arguments.out,
+            items=arguments.items,
+            seed=arguments.seed,
+            size=arguments.size,
+            tasks=arguments.tasks.split(","),
+            broken=arguments.broken,
         )
     elif arguments.kind == "dataset":
         from atelier.closet.layouts import write_dataset

@@ -12,7 +12,7 @@ import pytest
 import ray
 from PIL import Image
 
-from atelier.closet.catalog import COLUMNS
+from atelier.closet.items import COLUMNS
 from pipelines.exits import Exit
 from pipelines.job import CatalogJob
 from pipelines.ledger import Ledger

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from atelier import poses
+from atelier.closet.broken import BROKEN, broken_task
 from atelier.closet.casting import HELD_OUT, cast
-from atelier.closet.catalog import BROKEN, draw_item, write_catalog, write_sheet
+from atelier.closet.catalog import draw_item, write_catalog, write_sheet
 from atelier.closet.layouts import write_dataset
 from atelier.datasets import deepfashion, multimodal, viton_hd
 from atelier.errors import ConfigError, RowError
@@ -38,10 +40,8 @@ def test_every_second_item_is_described_and_every_file_named_is_there(tmp_path: 
 
 
 def test_the_same_seed_draws_the_same_bytes(tmp_path: Path) -> None:
-    role = cast(5, 1, held_out=True)
-
-    first = draw_item(role, "a", size=SIZE, described=True)
-    again = draw_item(cast(5, 1, held_out=True), "a", size=SIZE, described=True)
+    first = draw_item("try_on", 5, 1, "a", size=SIZE)
+    again = draw_item("try_on", 5, 1, "a", size=SIZE)
 
     assert first == again
 
@@ -57,7 +57,7 @@ def test_catalogs_are_held_out_and_training_is_not() -> None:
 
 @pytest.mark.parametrize("kind", sorted(BROKEN))
 def test_a_broken_row_is_broken_in_its_own_way_only(kind: str) -> None:
-    item = draw_item(cast(0, 0, held_out=True), "x", size=SIZE, described=True)
+    item = draw_item(broken_task(kind), 0, 0, "x", size=SIZE)
     row, files = dict(item.row), dict(item.files)
 
     BROKEN[kind](row, files)
@@ -70,6 +70,23 @@ def test_a_broken_row_is_broken_in_its_own_way_only(kind: str) -> None:
         if path.startswith(("person/", "garment/")) and kind not in ("no_person", "several_people"):
             with pytest.raises(RowError):
                 decode_picture(files[path])
+
+
+def test_tasks_take_turns_and_bring_poses_by_file_picture_and_name(tmp_path: Path) -> None:
+    tasks = ("pose_transfer:truepose", "text_to_person")
+    rows = rows_of(write_catalog(str(tmp_path), items=6, seed=0, size=SIZE, tasks=tasks))
+
+    transfers, told = rows[::2], rows[1::2]
+    assert {(row["task"], row["model"]) for row in transfers} == {("pose_transfer", "truepose")}
+    assert [row["pose"].rpartition(".")[2] for row in transfers[:2]] == ["json", "jpg"]
+    assert transfers[2]["pose"] in poses.names()
+    assert all(row["prompt"] for row in told)
+    assert told[2]["pose_map"] in poses.names() and not told[2]["truth"]
+    for row in (*transfers, *told[:2]):
+        for column in ("person", "parse", "pose_map", "truth"):
+            assert not row[column] or (tmp_path / row[column]).is_file()
+    with pytest.raises(ConfigError, match="tasks: paint: is none of try_on, pose_transfer, text_to_person"):
+        write_catalog(str(tmp_path), items=1, seed=0, size=SIZE, tasks=("paint",))
 
 
 def test_broken_rows_come_after_the_good_ones(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 
 from atelier import storage
 from atelier.closet import Look, Outfit, bottom_seed, draw_look, outfit_for
-from atelier.closet.casting import HELD_OUT, cast
+from atelier.closet.casting import HELD_OUT
 from atelier.closet.catalog import draw_item
 from atelier.datasets import viton_hd
 from atelier.evaluation.held_out import HeldOutTryOn, held_out_try_ons
@@ -46,10 +46,8 @@ def try_on_rows(num_rows: int, seed: int, size: Size, all_described: bool) -> tu
     """
     rows = []
     for index, item in enumerate(held_out_try_ons(num_rows, seed=seed, size=size)):
-        described = all_described or index % 2 == 0
-        drawn = draw_item(
-            cast(seed, index, held_out=True), f"item-{index:05d}", size=size, described=described
-        )  # its files are JPEG as a catalog's are, the judge's pictures are not
+        # Its files are JPEG as a catalog's are, the judge's pictures are not. The first of a task's rows are described.
+        drawn = draw_item("try_on", seed, index, f"item-{index:05d}", size=size, turn=0 if all_described else index)
         given = {name: drawn.files[path] if (path := drawn.row[name]) else b"" for name in _INPUTS}
         rows.append(TryOnRow(item_id=drawn.row["item_id"], item=item, files=given))
     return tuple(rows)
