@@ -10,14 +10,18 @@ from atelier.recipe import Recipe
 from atelier.stages.agnostic import Agnostic
 from atelier.stages.decode import Decode
 from atelier.stages.decode_regions import DecodeRegions
+from atelier.stages.decode_source import DecodeSource
 from atelier.stages.encode import Encode
 from atelier.stages.fetch import Fetch
 from atelier.stages.human_diffusion import SynthesizeHumanDiffusion
 from atelier.stages.inspect import Inspect
 from atelier.stages.layout import Layout
 from atelier.stages.parse import Parse
+from atelier.stages.pidm import SynthesizePidm
 from atelier.stages.pose import Pose
+from atelier.stages.pose_map import PoseMap
 from atelier.stages.synthesize import Synthesize
+from atelier.stages.target import Target
 from atelier.stages.warp import Warp
 
 TRY_ON, POSE_TRANSFER, TEXT_TO_PERSON = "try_on", "pose_transfer", "text_to_person"
@@ -110,6 +114,95 @@ def try_on(
     )
 
 
+def pidm_closet(
+    *,
+    weights: str = "pidm_closet",
+    parser: str = "parser_closet",
+    pose: str = "pose_closet",
+    mode: str = "balanced",
+) -> Recipe:
+    """People in another pose at 128x96 with the small weights that come with Atelier, trained on drawn people.
+
+    Args:
+        weights: the shipped name, or a folder that `python -m training export pidm_closet` wrote.
+        parser, pose: shipped names or folders of others, e.g. BlazePose for photographs.
+        mode: of sampling: `quality`, `balanced` or `fast`.
+    """
+    return pose_transfer_by_pidm(
+        name="pidm_closet", size=(128, 96), weights=weights, parser=parser, pose=pose, mode=mode, batch_size=4
+    )
+
+
+def pidm(
+    *,
+    weights: str,
+    parser: str | None,
+    pose: str | None,
+    size: tuple[int, int] = (256, 176),
+    mode: str = "quality",
+) -> Recipe:
+    """People in another pose as published, with a folder of converted weights.
+
+    Args:
+        weights: what `python -m atelier convert pidm` wrote.
+        parser: refuses pictures without a person; None takes every picture.
+        pose: for rows that give their pose as a picture; None where all give keypoints or names.
+        size: (256, 176) for the released weights, whose pictures are squeezed to a square and back; (512, 352) for
+            weights of that size, which see them as they are.
+        mode: of sampling; `quality` is the released fifty steps of DDIM.
+    """
+    return pose_transfer_by_pidm(
+        name="pidm",
+        size=size,
+        network_size=(256, 256) if size == (256, 176) else None,
+        weights=weights,
+        parser=parser,
+        pose=pose,
+        mode=mode,
+        batch_size=4,
+    )
+
+
+def pose_transfer_by_pidm(
+    *,
+    name: str,
+    size: tuple[int, int],
+    network_size: tuple[int, int] | None = None,
+    weights: str,
+    parser: str | None,
+    pose: str | None,
+    mode: str,
+    batch_size: int,
+) -> Recipe:
+    """A person and a pose become that person in that pose, by PIDM.
+
+    Args:
+        size: working size (H, W).
+        network_size, weights, mode: see `SynthesizePidm`.
+        parser: refuses pictures without a person, and tells of those without a face; PIDM itself needs no parse.
+        pose: finds the joints where the pose is a picture; None where none is.
+    """
+    inputs, optional = ("person", "pose"), () if parser is None else ("parse",)
+    return Recipe(
+        name=name,
+        task=POSE_TRANSFER,
+        model="pidm",
+        size=size,
+        inputs=inputs,
+        optional=optional,
+        batch_size=batch_size,
+        stages=(
+            Fetch(required=inputs, optional=optional),
+            DecodeSource(size=size),
+            *(() if parser is None else (Parse(size=size, weights=parser, check_given=True),)),
+            Target(weights=pose),
+            PoseMap(size=size, drawn_size=network_size),
+            SynthesizePidm(size=size, network_size=network_size, weights=weights, mode=mode),
+            Encode(),
+        ),
+    )
+
+
 def human_diffusion_closet(
     *,
     weights: str = "human_diffusion_closet",
@@ -169,19 +262,18 @@ def text_to_person(
         size: working size (H, W).
         weights, memory, clip, vae, mode: see `SynthesizeHumanDiffusion`.
     """
-    inputs = ("pose_map",)
     return Recipe(
         name=name,
         task=TEXT_TO_PERSON,
         model="human_diffusion",
         size=size,
-        inputs=inputs,
+        inputs=("prompt", "pose_map"),
         batch_size=batch_size,
         stages=(
-            Fetch(required=inputs),
+            Fetch(required=("pose_map",)),
             DecodeRegions(size=size),
             SynthesizeHumanDiffusion(size=size, weights=weights, memory=memory, clip=clip, vae=vae, mode=mode),
-            Encode(),
+            Encode(source_type="trainedAlgorithmicMedia"),  # nobody's photograph is in it
         ),
     )
 

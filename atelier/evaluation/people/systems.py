@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from atelier.errors import ConfigError
 from atelier.models import registry
+from atelier.models.human_diffusion.config import HumanDiffusionConfig
 from atelier.models.pidm import PidmConfig
 from atelier.recipe import Recipe
-from atelier.stages.decode import Decode
-from atelier.stages.encode import Encode
-from atelier.stages.pidm import SynthesizePidm
-from atelier.stages.pose_map import PoseMap
+from atelier.recipes import pose_transfer_by_pidm, text_to_person
 from atelier.weights import read_config
-
-
-class System(Protocol):
-    """What builds a system's recipe."""
-
-    def __call__(self, *, weights: str, mode: str) -> Recipe: ...
 
 
 def recipe_of(model: str, *, weights: str, mode: str) -> Recipe:
@@ -40,14 +31,16 @@ def recipe_of(model: str, *, weights: str, mode: str) -> Recipe:
 
 def _pidm(*, weights: str, mode: str) -> Recipe:
     size = PidmConfig.from_json(read_config(registry.folder(weights))).working_size
-    return Recipe(
-        name="judged",
-        task="pose_transfer",
-        size=size,
-        inputs=("person", "pose"),
-        batch_size=8,
-        stages=(Decode(size=size), PoseMap(size=size), SynthesizePidm(size=size, weights=weights, mode=mode), Encode()),
+    return pose_transfer_by_pidm(
+        name="judged", size=size, weights=weights, parser=None, pose=None, mode=mode, batch_size=8
     )
 
 
-SYSTEMS: Mapping[str, Callable[..., Recipe]] = {"pidm": _pidm}
+def _human_diffusion(*, weights: str, mode: str) -> Recipe:
+    size = HumanDiffusionConfig.from_json(read_config(registry.folder(weights))).working_size
+    return text_to_person(
+        name="judged", size=size, weights=weights, memory="human_diffusion_memory_closet", mode=mode, batch_size=8
+    )
+
+
+SYSTEMS: Mapping[str, Callable[..., Recipe]] = {"pidm": _pidm, "human_diffusion": _human_diffusion}
