@@ -74,6 +74,7 @@ class Outcome:
         made: True where this run sampled the picture, False where a stored one was kept.
         picture: address of the encoded picture, relative to the output's root.
         digests: sha256 by weight name. input_sha256: content digest by input name.
+        prompt: the row's words, where it has some.
         batch_shape: [B, H, W] the picture was made at; bits repeat only at an equal shape.
         seconds: seconds a row by stage. scores: by name, what may have gone wrong; 0 is best.
         notes: what a person should know of a picture that is ok, each `code: sentence`.
@@ -93,6 +94,7 @@ class Outcome:
     rendition_key: str = ""
     picture: str = ""
     seed: int = 0
+    prompt: str = ""
     fingerprint: str = ""
     digests: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
@@ -147,6 +149,7 @@ OUTCOME_SCHEMA = pa.schema(
         ("seconds", _NUMBERS),
         ("scores", _NUMBERS),
         ("notes", pa.list_(pa.string())),
+        ("prompt", pa.string()),
         ("run_id", pa.string()),
         ("finished_at_s", pa.float64()),
     ]

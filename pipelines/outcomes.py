@@ -26,7 +26,10 @@ def from_table(table: pa.Table | pa.RecordBatch) -> list[Outcome]:
         values = row | {name: dict(row[name]) for name in _MAPS if name in row}
         if "batch_shape" in row:
             values["batch_shape"] = tuple(row["batch_shape"])
+        # Ledgers that were written before these columns came to be say nothing in them.
         if "notes" in row:
             values["notes"] = tuple(row["notes"] or ())
+        if "prompt" in row:
+            values["prompt"] = row["prompt"] or ""
         outcomes.append(Outcome(**values))
     return outcomes

@@ -63,6 +63,7 @@ class Facts:
             variant=int(unit["variant"]),
             task=unit["task"],
             seed=int(unit["seed"]),
+            prompt=unit["prompt"],
             plan_key=unit["plan_key"],
             recipe=self.recipe,
             fingerprint=self.fingerprint,
@@ -96,7 +97,7 @@ def outcomes_of(batch: Batch, facts: Facts) -> list[Outcome]:
     """The outcome of each row of a batch that went through the last pool."""
     stages = [name for name in batch if name.startswith("seconds_")]
     scores = [name for name in batch if name.startswith("score_")]
-    unit_columns = ("item_id", "variant", "task", "seed", "plan_key")
+    unit_columns = ("item_id", "variant", "task", "seed", "prompt", "plan_key")
     outcomes = []
     for row in range(num_rows(batch)):
         code = batch["error_code"][row]

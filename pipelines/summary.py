@@ -14,6 +14,7 @@ from pipelines.census import Census
 from pipelines.ledger import Ledger
 from pipelines.runs import RunRecord, current_run
 from pipelines.standing import OK, STATUSES, Standing
+from pipelines.unit_ids import text_ids
 
 NOT_RUN = "not_run"
 """The code of a unit that was planned and has no outcome: its run was killed, stopped, or still goes on."""
@@ -27,6 +28,7 @@ class Summary:
         failed: those with the code `not_run` included.
         made: of `ok`, the pictures that the last run made; `kept` are those from before it.
         by_code: rejected and failed units by code.
+        by_note: ok units by the code of what a person should know of their pictures.
         run: the record of the last run.
     """
 
@@ -37,12 +39,13 @@ class Summary:
     made: int
     kept: int
     by_code: Mapping[str, int]
+    by_note: Mapping[str, int]
     run: RunRecord
 
     def as_json(self) -> dict[str, Any]:
-        """What `report --json` prints."""
+        """What `report --json` prints; `by_note` where there is something to know."""
         names = ("units", "ok", "rejected", "failed", "made", "kept", "by_code")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in (*names, *(["by_note"] if self.by_note else []))}
 
     @property
     def not_ok_share(self) -> float:
@@ -61,7 +64,8 @@ def summarize(output: str) -> Summary:
     """
     run = current_run(output)
     census = Census(output, run.run_id)
-    standing = Standing(Ledger(output), run_id=run.run_id)
+    ledger = Ledger(output)
+    standing = Standing(ledger, run_id=run.run_id)
     at = standing.find(census.units, census.plan_keys)
     found = at[at >= 0]
     status, code = standing.status[found], standing.code[found]
@@ -85,8 +89,20 @@ def summarize(output: str) -> Summary:
         made=made,
         kept=ended["ok"] - made,
         by_code=dict((+codes).most_common()),
+        by_note=dict(_noted(ledger, census).most_common()),
         run=run,
     )
+
+
+def _noted(ledger: Ledger, census: Census) -> Counter[str]:
+    noted: Counter[str] = Counter()
+    for units, batch in ledger.latest_units(("plan_key", "status", "notes")):
+        here = census.find_planned(units, text_ids(batch.column("plan_key").to_pylist())) >= 0
+        statuses, notes = batch.column("status").to_pylist(), batch.column("notes").to_pylist()
+        for counts, status, said in zip(here.tolist(), statuses, notes, strict=True):
+            if counts and status == "ok":
+                noted.update({note.partition(":")[0] for note in said or ()})
+    return noted
 
 
 def _counts(numbers: np.ndarray) -> list[tuple[int, int]]:

@@ -18,7 +18,7 @@ from pipelines.report.selection import Limits, Selection, select
 from pipelines.report.thumbnails import Thumbnail, thumbnails
 from pipelines.summary import NOT_RUN, Summary, summarize
 
-_SHOWN_INPUTS = ("person", "garment")
+_SHOWN_INPUTS = ("person", "garment", "pose", "pose_map")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,8 @@ class Card:
         group: `failed`, `rejected`, `worst` or `random`: why it is shown.
         pictures: (caption, thumbnail) in order; the result, if any, last.
         link: the picture itself, relative to the page.
+        prompt: the row's words.
+        notes: (code, sentence) of what a person should know of the picture.
     """
 
     item_id: str
@@ -41,6 +43,8 @@ class Card:
     detail: str = ""
     pictures: tuple[tuple[str, Thumbnail], ...] = ()
     link: str = ""
+    prompt: str = ""
+    notes: tuple[tuple[str, str], ...] = ()
     seed: int = 0
     recipe: str = ""
     picture_key: str = ""
@@ -93,7 +97,7 @@ def _cards(root: str, selection: Selection) -> list[Card]:
         *(("worst", outcome) for outcome in selection.worst),
         *(("random", outcome) for outcome in selection.random),
     ]
-    wanted = [address for _, outcome in groups for _, address in _addresses(root, outcome)]
+    wanted = [shown for _, outcome in groups for shown in _addresses(root, outcome)]
     shown = thumbnails(wanted)
     failed = [_card(group, outcome, root, shown) for group, outcome in groups if group == "failed"]
     detail = "it was planned, and its run ended before it was made; the next run makes it"
@@ -109,7 +113,7 @@ def _addresses(root: str, outcome: Outcome) -> list[tuple[str, str]]:
     return [*given, ("result", f"{root}/{outcome.picture}")] if outcome.picture else given
 
 
-def _card(group: str, outcome: Outcome, root: str, shown: Mapping[str, Thumbnail]) -> Card:
+def _card(group: str, outcome: Outcome, root: str, shown: Mapping[tuple[str, str], Thumbnail]) -> Card:
     return Card(
         item_id=outcome.item_id,
         variant=outcome.variant,
@@ -119,8 +123,10 @@ def _card(group: str, outcome: Outcome, root: str, shown: Mapping[str, Thumbnail
         code=outcome.code,
         stage=outcome.stage,
         detail=outcome.detail,
-        pictures=tuple((name, shown[address]) for name, address in _addresses(root, outcome)),
+        pictures=tuple((name, shown[name, address]) for name, address in _addresses(root, outcome)),
         link=outcome.picture,
+        prompt=outcome.prompt,
+        notes=tuple((code, said.strip()) for code, _, said in (note.partition(":") for note in outcome.notes)),
         seed=outcome.seed,
         recipe=outcome.recipe,
         picture_key=outcome.picture_key,

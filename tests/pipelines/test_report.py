@@ -102,11 +102,12 @@ def test_a_picture_that_cannot_be_shown_says_why(tmp_path: Path) -> None:
     large, broken = tmp_path / "large.png", tmp_path / "broken.png"
     large.write_bytes(picture("red", (1200, 600)))
     broken.write_bytes(picture("red")[:40])
-    shown = thumbnails([str(large), str(broken), str(tmp_path / "none.png"), "", str(large)])
+    addresses = [str(large), str(broken), str(tmp_path / "none.png"), "", str(large)]
+    shown = thumbnails([("person", address) for address in addresses])
     assert len(shown) == 3
-    assert shown[str(large)].source.startswith("data:image/jpeg") and not shown[str(large)].problem
-    assert "ends too early" in shown[str(broken)].problem and not shown[str(broken)].source
-    assert shown[str(tmp_path / "none.png")].problem
+    assert shown["person", str(large)].source.startswith("data:image/jpeg") and not shown["person", str(large)].problem
+    assert "ends too early" in shown["person", str(broken)].problem and not shown["person", str(broken)].source
+    assert shown["person", str(tmp_path / "none.png")].problem
     assert BOX == (168, 224)
 
 
