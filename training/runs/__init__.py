@@ -20,7 +20,13 @@ from training.runs.human_diffusion import (
     human_diffusion_encoders_closet,
 )
 from training.runs.perception import parser_closet, parser_closet_negatives, pose_closet, pose_closet_negatives
-from training.runs.pidm import pidm_256, pidm_closet, pidm_closet_coarse
+from training.runs.pidm import (
+    pidm_256,
+    pidm_closet,
+    pidm_closet_coarse,
+    pidm_closet_without_guidance,
+    pidm_closet_without_textures,
+)
 from training.runs.viton_hd import viton_hd_alias, viton_hd_matching, viton_hd_segmentation
 
 RUNS: Mapping[str, Callable[[], TrainRun]] = {
@@ -39,6 +45,8 @@ RUNS: Mapping[str, Callable[[], TrainRun]] = {
         pose_closet_negatives,
         pidm_closet_coarse,
         pidm_closet,
+        pidm_closet_without_textures,
+        pidm_closet_without_guidance,
         pidm_256,
         human_diffusion_encoders_closet,
         human_diffusion_closet_coarse,

@@ -24,22 +24,7 @@ _EPOCHS = 300
 
 def pidm_closet_coarse() -> TrainRun:
     """The first two thirds of the small PIDM's training, at a quarter of its pixels."""
-    return TrainRun(
-        name="pidm_closet_coarse",
-        data=_drawn(halvings=1),
-        step=PidmStepConfig(model=replace(pidm.pidm_closet(), working_size=(64, 48)), learning_rate=8e-4),
-        batch_size=8,
-        num_steps=8000,
-        num_warmup_steps=200,
-        decay="constant",  # it goes on at the full size
-        average_decay=0.998,
-        max_gradient_norm=1.0,
-        log_every_steps=100,
-        checkpoint_every_steps=500,
-        validate_every_steps=1000,
-        validation=PidmValidation(size=(64, 48)),
-        channels_last=True,
-    )
+    return _coarse("pidm_closet_coarse", pidm.pidm_closet())
 
 
 def pidm_closet() -> TrainRun:
@@ -57,6 +42,36 @@ def pidm_closet() -> TrainRun:
         checkpoint_every_steps=250,
         validate_every_steps=250,
         validation=PidmValidation(),
+        channels_last=True,
+    )
+
+
+def pidm_closet_without_textures() -> TrainRun:
+    """The small PIDM without texture diffusion blocks, trained as the coarse run is: the paper's ablation."""
+    return _coarse("pidm_closet_without_textures", replace(pidm.pidm_closet(), texture_strides=()))
+
+
+def pidm_closet_without_guidance() -> TrainRun:
+    """The small PIDM that is never shown a null condition nor guided by one: the paper's ablation."""
+    run = _coarse("pidm_closet_without_guidance", replace(pidm.pidm_closet(), guidance="none"))
+    return replace(run, step=replace(run.step, style_dropped=0.0, pose_dropped=0.0))
+
+
+def _coarse(name: str, model: pidm.PidmConfig) -> TrainRun:
+    return TrainRun(
+        name=name,
+        data=_drawn(halvings=1),
+        step=PidmStepConfig(model=replace(model, working_size=(64, 48)), learning_rate=8e-4),
+        batch_size=8,
+        num_steps=8000,
+        num_warmup_steps=200,
+        decay="constant",  # it goes on at the full size
+        average_decay=0.998,
+        max_gradient_norm=1.0,
+        log_every_steps=100,
+        checkpoint_every_steps=500,
+        validate_every_steps=1000,
+        validation=PidmValidation(size=(64, 48)),
         channels_last=True,
     )
 

@@ -89,5 +89,5 @@ def test_the_distance_is_frechets_and_weights_are_repetitions() -> None:
     theirs = float(_compute_fid(*moments[0], *moments[1]))
     assert frechet(made, true, np.ones(60)) == pytest.approx(theirs, rel=1e-6)
     weights = rng.integers(0, 3, 60).astype(float)
-    repeated = [np.repeat(x, weights.astype(int), 0) for x in (made, true)]
-    assert frechet(made, true, weights) == pytest.approx(frechet(*repeated, np.ones(len(repeated[0]))), rel=1e-9)
+    again, true_again = (np.repeat(x, weights.astype(int), 0) for x in (made, true))
+    assert frechet(made, true, weights) == pytest.approx(frechet(again, true_again, np.ones(len(again))), rel=1e-9)
