@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from atelier.errors import ConfigError
 from atelier.models import registry
-from atelier.models.human_diffusion.config import HumanDiffusionConfig
+from atelier.models.human_diffusion.networks import config_of
 from atelier.models.pidm import PidmConfig
 from atelier.recipe import Recipe
 from atelier.recipes import pose_transfer_by_pidm, text_to_person
@@ -37,9 +37,14 @@ def _pidm(*, weights: str, mode: str) -> Recipe:
 
 
 def _human_diffusion(*, weights: str, mode: str) -> Recipe:
-    size = HumanDiffusionConfig.from_json(read_config(registry.folder(weights))).working_size
+    config = config_of(registry.folder(weights))
     return text_to_person(
-        name="judged", size=size, weights=weights, memory="human_diffusion_memory_closet", mode=mode, batch_size=8
+        name="judged",
+        size=config.working_size,
+        weights=weights,
+        memory="human_diffusion_memory_closet" if config.stylized_memory else None,
+        mode=mode,
+        batch_size=8,
     )
 
 

@@ -175,9 +175,7 @@ class HumanDiffusion(nn.Module):
             ConfigError: the config is another model's.
         """
         folder = Path(folder)
-        values = weights.read_config(folder)
-        digests = values.pop(_DIGESTS, {})
-        config = HumanDiffusionConfig.from_json(values)
+        config, digests = config_of(folder), weights.read_config(folder).get(_DIGESTS, {})
         encoders = _encoders(config, folder, clip)
         autoencoder = Autoencoder.from_folder(vae or folder / _VAE) if config.latent_stride > 1 else None
         model = cls(config, encoders=encoders, vae=autoencoder)
@@ -227,10 +225,19 @@ def read_encoders(folder: str | Path, *, clip: str | Path | None = None) -> tupl
     Raises:
         WeightsError, ConfigError: as `HumanDiffusion.from_pretrained`.
     """
+    config = config_of(folder)
+    return config, _encoders(config, Path(folder), clip).eval()
+
+
+def config_of(folder: str | Path) -> HumanDiffusionConfig:
+    """The config of a model's folder, or of its encoders' alone.
+
+    Raises:
+        WeightsError, ConfigError: as `HumanDiffusion.from_pretrained`.
+    """
     values = weights.read_config(folder)
     values.pop(_DIGESTS, None)
-    config = HumanDiffusionConfig.from_json(values)
-    return config, _encoders(config, Path(folder), clip).eval()
+    return HumanDiffusionConfig.from_json(values)
 
 
 def _encoders(config: HumanDiffusionConfig, folder: Path, clip: str | Path | None) -> Encoders:

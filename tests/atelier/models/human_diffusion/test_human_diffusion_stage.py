@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from atelier.closet import Look
@@ -17,6 +19,7 @@ from atelier.memory import Memory, memory_from, read_memory
 from atelier.models.human_diffusion import HumanDiffusion
 from atelier.models.human_diffusion.sampling import sample
 from atelier.models.layers.pixels import bytes_from_picture
+from atelier.recipes import text_to_person
 from atelier.seeds import generators
 from atelier.stages.base import Batch
 from atelier.stages.chain import StageChain, new_batch
@@ -110,3 +113,23 @@ def test_what_does_not_fit_is_refused_before_the_first_batch(
     foreign.save(tmp_path / "foreign")
     with pytest.raises(ConfigError, match="was made by encoders of others"):
         dataclasses.replace(stage, memory=str(tmp_path / "foreign")).build(CPU)
+
+
+def test_a_row_with_a_named_pose_goes_from_its_address_to_a_file(stage: SynthesizeHumanDiffusion) -> None:
+    recipe = text_to_person(
+        name="tiny", size=SIZE, weights=stage.weights, memory=stage.memory, mode="fast", batch_size=2
+    )
+    assert (recipe.task, recipe.model, recipe.inputs) == ("text_to_person", "human_diffusion", ("pose_map",))
+    rows = {
+        "item_id": ["named", "absent"],
+        "variant": [np.int32(0)] * 2,
+        "task": ["text_to_person"] * 2,
+        "seed": [np.int64(3)] * 2,
+        "prompt": ["a person in a zorb and red boots"] * 2,
+        "pose_map_address": ["pose:standing", "pose:levitating"],
+    }
+    batch = recipe.build().run(new_batch(rows))
+    assert batch["error_code"].tolist()[0] == "" and batch["error_code"].tolist()[1] != ""
+    with Image.open(io.BytesIO(batch["picture"][0])) as made:
+        assert b"trainedAlgorithmicMedia" in batch["picture"][0] and made.size[0] > 0
+    assert batch["notes"][0].startswith("unknown_words: 'zorb'") and batch["notes"][1] == ""
