@@ -119,7 +119,7 @@ def test_a_row_with_a_named_pose_goes_from_its_address_to_a_file(stage: Synthesi
     recipe = text_to_person(
         name="tiny", size=SIZE, weights=stage.weights, memory=stage.memory, mode="fast", batch_size=2
     )
-    assert (recipe.task, recipe.model, recipe.inputs) == ("text_to_person", "human_diffusion", ("pose_map",))
+    assert (recipe.task, recipe.model, recipe.inputs) == ("text_to_person", "human_diffusion", ("prompt", "pose_map"))
     rows = {
         "item_id": ["named", "absent"],
         "variant": [np.int32(0)] * 2,
