@@ -1,4 +1,4 @@
-"""How many people look out of a parse."""
+"""How many people look out of a parse, and whether anybody does."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from skimage.measure import label, regionprops
 
 _FACE = (4, 13)
 """CIHP ids: sunglasses, face."""
+_FACELESS = "face_not_visible: person: shows no face; the face in the picture is the model's own"
 _LONGEST_SIDE_PX = 256
 _LEAST_OF_PICTURE = 5e-4
 _LEAST_SHARE = 0.3
@@ -33,3 +34,9 @@ def count_faces(parse: np.ndarray) -> int:
         ):
             people.append(middle)
     return len(people)
+
+
+def face_notes(parses: np.ndarray) -> list[str]:
+    """What to note of each source in CIHP ids [B, H, W]: `face_not_visible` where no pixel is face, else nothing."""
+    seen = (parses == _FACE[-1]).any((1, 2))
+    return ["" if shown else _FACELESS for shown in seen]

@@ -27,6 +27,13 @@ from training.runs.pidm import (
     pidm_closet_without_guidance,
     pidm_closet_without_textures,
 )
+from training.runs.truepose import (
+    truepose_autoencoder_closet,
+    truepose_closet,
+    truepose_closet_coarse,
+    truepose_closet_without_caa,
+    truepose_closet_without_hpfa,
+)
 from training.runs.viton_hd import viton_hd_alias, viton_hd_matching, viton_hd_segmentation
 
 RUNS: Mapping[str, Callable[[], TrainRun]] = {
@@ -53,6 +60,11 @@ RUNS: Mapping[str, Callable[[], TrainRun]] = {
         human_diffusion_closet,
         human_diffusion_closet_without_smr,
         human_diffusion_closet_without_mca,
+        truepose_autoencoder_closet,
+        truepose_closet_coarse,
+        truepose_closet,
+        truepose_closet_without_hpfa,
+        truepose_closet_without_caa,
     )
 }
 

@@ -1,0 +1,40 @@
+"""Coarse features, kept from one step for later ones: they change slowly (DeepCache, Ma et al. 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from atelier.models.diffusion.denoisers import Condition, Noisy
+
+
+@dataclass
+class DeepFeatures:
+    """What a network kept of its coarse levels; empty where all is to be computed."""
+
+    features: Tensor | None = None
+
+
+class Reusing:
+    """A network that computes its coarse levels in some steps only, for one sampling run.
+
+    Args:
+        predict: the network; it fills or takes what is handed to it last, None computes all and keeps nothing.
+        every: of this many steps one computes all; 1 reuses nothing.
+    """
+
+    def __init__(self, predict: Callable[[Noisy, Tensor, Condition, DeepFeatures | None], Noisy], every: int) -> None:
+        self._predict, self._every = predict, every
+        self._deep, self._age = DeepFeatures(), 0
+
+    def __call__(self, x_t: Noisy, t: Tensor, condition: Condition) -> Noisy:
+        if self._every == 1:
+            return self._predict(x_t, t, condition, None)
+        kept = self._deep.features
+        # Where guidance begins or ends there are other branches, and what was kept is not theirs.
+        if kept is None or len(kept) != len(x_t) or self._age == self._every:
+            self._deep.features, self._age = None, 0
+        self._age += 1
+        return self._predict(x_t, t, condition, self._deep)

@@ -1,0 +1,98 @@
+"""The small TruePose on drawn people who each take two poses: first its autoencoder, then both UNets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from atelier.models.truepose import truepose_closet as truepose_closet_model
+from training.data.closet_source import ClosetConfig
+from training.data.config import DataConfig
+from training.data.truepose import CroppedPictureColumns, TruePoseColumns
+from training.run import TrainRun
+from training.steps.truepose import TruePoseStepConfig
+from training.steps.truepose_autoencoder import AutoencoderStepConfig
+from training.watch.validation.pose_transfer import TruePoseValidation
+
+MODEL = truepose_closet_model()
+_PAIRS = ClosetConfig(kind="pose_transfer", num_samples=6000, size=MODEL.working_size)
+_PEOPLE = ClosetConfig(kind="described", num_samples=8000, size=MODEL.working_size)
+"""The people that HumanDiffusion is trained on too: drawn once for both."""
+
+
+def truepose_autoencoder_closet() -> TrainRun:
+    """The small TruePose's autoencoder, on squares of 48 pixels."""
+    return TrainRun(
+        name="truepose_autoencoder_closet",
+        data=DataConfig(closet=_PEOPLE, columns=CroppedPictureColumns(side=48)),
+        step=AutoencoderStepConfig(model=MODEL),
+        batch_size=8,
+        num_steps=1200,
+        num_warmup_steps=50,
+        average_decay=0.98,
+        max_gradient_norm=1.0,
+        checkpoint_every_steps=150,
+        channels_last=True,
+    )
+
+
+def truepose_closet_coarse() -> TrainRun:
+    """The first part of the small TruePose's training, at a quarter of its pixels."""
+    return TrainRun(
+        name="truepose_closet_coarse",
+        data=DataConfig(closet=_PAIRS, columns=TruePoseColumns(pose=MODEL.pose, halvings=1)),
+        step=TruePoseStepConfig(
+            model=replace(MODEL, working_size=(64, 48)), autoencoder=truepose_autoencoder_closet.__name__
+        ),
+        batch_size=16,
+        num_steps=2000,
+        num_warmup_steps=100,
+        decay="constant",  # it goes on at the full size
+        average_decay=0.99,
+        max_gradient_norm=1.0,
+        log_every_steps=50,
+        checkpoint_every_steps=100,
+        validate_every_steps=500,
+        validation=TruePoseValidation(size=(64, 48)),
+        channels_last=True,
+    )
+
+
+def truepose_closet() -> TrainRun:
+    """The small TruePose at 128x96; goes on from its coarse run."""
+    return TrainRun(
+        name="truepose_closet",
+        data=DataConfig(closet=_PAIRS, columns=TruePoseColumns(pose=MODEL.pose)),
+        step=TruePoseStepConfig(
+            model=MODEL,
+            autoencoder=truepose_autoencoder_closet.__name__,
+            learning_rate=6e-4,
+            initial=truepose_closet_coarse.__name__,
+        ),
+        batch_size=8,
+        num_steps=3000,
+        num_warmup_steps=50,
+        average_decay=0.995,
+        max_gradient_norm=1.0,
+        log_every_steps=25,
+        checkpoint_every_steps=100,
+        validate_every_steps=250,
+        validation=TruePoseValidation(),
+        channels_last=True,
+    )
+
+
+def truepose_closet_without_hpfa() -> TrainRun:
+    """The coarse run with plain reference attention: the ablation of HPFA."""
+    return _without("truepose_closet_without_hpfa", fusion=False)
+
+
+def truepose_closet_without_caa() -> TrainRun:
+    """The coarse run told of the whole source alone in cross-attention: the ablation of CAA."""
+    return _without("truepose_closet_without_caa", alignment=False)
+
+
+def _without(name: str, **parts: bool) -> TrainRun:
+    run = truepose_closet_coarse()
+    model = replace(MODEL, working_size=(64, 48), **parts)
+    step = TruePoseStepConfig(model=model, autoencoder=truepose_autoencoder_closet.__name__)
+    return replace(run, name=name, step=step)
