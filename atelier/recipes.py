@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from atelier.errors import ConfigError
+from atelier.models import registry
+from atelier.models.pidm.config import PidmConfig
 from atelier.models.viton_hd import InferenceOptions
 from atelier.recipe import Recipe
 from atelier.stages.agnostic import Agnostic
@@ -23,6 +25,7 @@ from atelier.stages.pose_map import PoseMap
 from atelier.stages.synthesize import Synthesize
 from atelier.stages.target import Target
 from atelier.stages.warp import Warp
+from atelier.weights import read_config
 
 TRY_ON, POSE_TRANSFER, TEXT_TO_PERSON = "try_on", "pose_transfer", "text_to_person"
 """The tasks, by the words that catalogs have for them."""
@@ -124,12 +127,22 @@ def pidm_closet(
     """People in another pose at 128x96 with the small weights that come with Atelier, trained on drawn people.
 
     Args:
-        weights: the shipped name, or a folder that `python -m training export pidm_closet` wrote.
+        weights: the shipped name, or a folder that `python -m training export pidm_closet` wrote; weights of the coarse
+            run see pictures and poses at their own 64x48.
         parser, pose: shipped names or folders of others, e.g. BlazePose for photographs.
         mode: of sampling: `quality`, `balanced` or `fast`.
     """
+    trained_for = PidmConfig.from_json(read_config(registry.folder(weights))).working_size
+    size = (128, 96)
     return pose_transfer_by_pidm(
-        name="pidm_closet", size=(128, 96), weights=weights, parser=parser, pose=pose, mode=mode, batch_size=4
+        name="pidm_closet",
+        size=size,
+        network_size=None if trained_for == size else trained_for,
+        weights=weights,
+        parser=parser,
+        pose=pose,
+        mode=mode,
+        batch_size=4,
     )
 
 

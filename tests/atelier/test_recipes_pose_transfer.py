@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,6 +61,19 @@ def test_a_picture_without_a_person_is_refused_in_words(weights: str) -> None:
     pose = write_openpose(look.keypoints)
     refused = _run(recipes.pidm_closet(weights=weights, mode="fast"), empty, pose)
     assert refused["error_code"][0] == "no_person" and "person:" in refused["error_detail"][0]
+
+
+def test_coarse_weights_see_pictures_at_their_own_size(weights: str, tmp_path: Path) -> None:
+    assert recipes.pidm_closet(weights=weights).stages[-2].identity()["settings"]["network_size"] is None
+    model = Pidm.from_pretrained(weights)
+    model.config = replace(model.config, working_size=(64, 48))
+    model.save_pretrained(tmp_path)
+    coarse = recipes.pidm_closet(weights=str(tmp_path))
+    assert coarse.size == SIZE
+    assert [
+        stage.identity()["settings"].get(name)
+        for stage, name in zip(coarse.stages[-3:-1], ("drawn_size", "network_size"), strict=True)
+    ] == [[64, 48]] * 2
 
 
 def test_the_released_weights_see_squares(weights: str) -> None:

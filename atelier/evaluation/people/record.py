@@ -15,7 +15,7 @@ from atelier.evaluation.people.held_out import HeldOutPerson, held_out_descripti
 from atelier.evaluation.people.instruments import Instruments
 from atelier.evaluation.people.judge import Pictures, baselines, made_by, scored_by
 from atelier.evaluation.people.resampling import CONFIDENCE, NUM_DRAWS
-from atelier.evaluation.people.scores import PCK_SHARE, ItemScores, differences, figures
+from atelier.evaluation.people.scores import PCK_SHARE, ItemScores, differences, figures, measured
 from atelier.evaluation.people.sheet import people_sheet
 from atelier.evaluation.people.tables import tables
 from atelier.evaluation.pictures import PSNR_CAP, SSIM_PROTOCOL
@@ -54,7 +54,8 @@ def evaluate_people(
     for method, recipe in recipes.items():
         pictures[method], seconds[method] = made_by(recipe, items)
     scores = {method: score(made) for method, made in pictures.items()}
-    truth = figures(score(np.stack([item.truth for item in items])))
+    measures = {method: measured(those) for method, those in scores.items()}
+    truth = figures(measured(score(np.stack([item.truth for item in items]))))
     judged = next(iter(recipes))
     record: dict[str, Any] = {
         "task": task,
@@ -65,10 +66,12 @@ def evaluate_people(
         "recipes": {method: [stage.identity() for stage in recipe.stages] for method, recipe in recipes.items()},
         "versions": dict(versions()),
         "seconds_per_picture": {method: round(value, 3) for method, value in seconds.items()},
-        "methods": {method: _rounded(figures(those)) for method, those in scores.items()},
+        "methods": {method: _rounded(figures(those)) for method, those in measures.items()},
         "true_pictures": {name: figure for name, figure in _rounded(truth).items() if name in _READ},
         "differences": {
-            method: _rounded(differences(scores[judged], those)) for method, those in scores.items() if method != judged
+            method: _rounded(differences(measures[judged], those))
+            for method, those in measures.items()
+            if method != judged
         },
         "items": [
             {"item_id": item.item_id, **{method: _told(those[row]) for method, those in scores.items()}}

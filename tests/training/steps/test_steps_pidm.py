@@ -66,6 +66,19 @@ def test_pairs_are_learned_in_both_directions_and_mirrored(sample: Sample) -> No
     assert len(seen) == 4
 
 
+def test_a_coarse_run_sees_the_same_pairs_at_half_the_size(sample: Sample) -> None:
+    whole = PoseTransferColumns()(sample, np.random.default_rng(5))
+    half = PoseTransferColumns(halvings=1)(sample, np.random.default_rng(5))
+    assert half["source"].shape == (16, 16, 3) and half["pose_map"].shape == (16, 16, 20)
+    for name in ("source", "target"):
+        mean = whole[name][6:8, 10:12].reshape(4, 3).mean(0)
+        np.testing.assert_allclose(half[name][3, 5], mean, atol=0.5)
+    keypoints = sample["target_keypoints"] * np.array([0.5, 0.5, 1], np.float32)
+    straight = PoseTransferColumns(mirror=False, halvings=1)
+    turns = [straight(sample, np.random.default_rng(seed))["pose_map"] for seed in range(8)]
+    assert any(np.array_equal(drawn, pose_map(keypoints, (16, 16))) for drawn in turns)
+
+
 def test_the_step_learns_and_moves_everything(step: PidmStep, batch: Mapping[str, Tensor]) -> None:
     optimizer = torch.optim.Adam(step.networks.parameters(), lr=CONFIG.learning_rate)
     before = {name: value.clone() for name, value in step.networks.named_parameters()}

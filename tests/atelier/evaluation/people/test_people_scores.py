@@ -11,8 +11,8 @@ from torchmetrics.image.fid import _compute_fid
 from atelier.evaluation.people.held_out import HeldOutPerson, held_out_descriptions, held_out_transfers
 from atelier.evaluation.people.instruments import Instruments
 from atelier.evaluation.people.judge import baselines, scored_by
-from atelier.evaluation.people.resampling import draws, interval, spread_interval
-from atelier.evaluation.people.scores import METRICS, ItemScores, differences, figures, frechet
+from atelier.evaluation.people.resampling import Resampled, draws, resampled
+from atelier.evaluation.people.scores import METRICS, differences, figures, frechet, measured
 
 SIZE = (64, 48)
 
@@ -23,11 +23,13 @@ def items() -> Sequence[HeldOutPerson]:
 
 
 @pytest.fixture(scope="module")
-def scores(items: Sequence[HeldOutPerson]) -> dict[str, list[ItemScores]]:
+def scores(items: Sequence[HeldOutPerson]) -> dict[str, dict[str, Resampled]]:
     score = scored_by(Instruments.load(parser="parser_closet", pose="pose_closet"), items)
     truths = np.stack([item.truth for item in items])
     noisy = np.clip(truths + np.random.default_rng(0).normal(0, 15, truths.shape), 0, 255).astype(np.uint8)
-    return {name: score(made) for name, made in (baselines(items) | {"truth": truths, "noisy": noisy}).items()}
+    return {
+        name: measured(score(made)) for name, made in (baselines(items) | {"truth": truths, "noisy": noisy}).items()
+    }
 
 
 def test_items_are_held_out_people_in_two_poses(items: Sequence[HeldOutPerson]) -> None:
@@ -50,7 +52,7 @@ def test_regions_in_mean_colours_know_no_colour_of_their_own_item() -> None:
     np.testing.assert_allclose(made[0][first][0], others.mean(0), atol=0.5)
 
 
-def test_the_truth_scores_best(scores: dict[str, list[ItemScores]]) -> None:
+def test_the_truth_scores_best(scores: dict[str, dict[str, Resampled]]) -> None:
     best, worse, source = (figures(scores[name]) for name in ("truth", "noisy", "source copied"))
     assert set(best) == set(METRICS)
     assert best["person_ssim"].value == pytest.approx(1) and best["garment_ciede2000"].value == 0
@@ -62,7 +64,7 @@ def test_the_truth_scores_best(scores: dict[str, list[ItemScores]]) -> None:
     assert worse["person_psnr"].value > source["person_psnr"].value
 
 
-def test_differences_are_of_the_same_items(scores: dict[str, list[ItemScores]]) -> None:
+def test_differences_are_of_the_same_items(scores: dict[str, dict[str, Resampled]]) -> None:
     same = differences(scores["noisy"], scores["noisy"])
     assert all(figure.value == figure.low == figure.high == 0 for figure in same.values())
     ahead = differences(scores["truth"], scores["noisy"])
@@ -72,10 +74,11 @@ def test_differences_are_of_the_same_items(scores: dict[str, list[ItemScores]]) 
 
 def test_an_interval_is_as_wide_as_theory_says() -> None:
     values = np.random.default_rng(1).normal(5, 2, 400)
-    found = interval(lambda weights: float(np.average(values, weights=weights)), 400)
+    made = resampled(lambda weights: float(np.average(values, weights=weights)), 400)
+    found = made.interval()
     assert found.value == pytest.approx(values.mean())
     assert found.high - found.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
-    spread = spread_interval(lambda weights: float(np.average(values, weights=weights)), 400)
+    spread = made.spread()
     assert spread.high - spread.low == pytest.approx(found.high - found.low, rel=0.1)
     assert (draws(7, 5).sum(1) == 7).all() and np.array_equal(draws(7, 5), draws(7, 5))
 
