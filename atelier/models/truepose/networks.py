@@ -41,19 +41,27 @@ class TruePose(nn.Module):
 
     Args:
         encoder: must be given where the config says `clip`; the small one is part of the model.
+        siamese, vae: with weights; None draws fresh ones.
 
     Raises:
         ConfigError: an encoder that the config asks for is not given.
     """
 
-    def __init__(self, config: TruePoseConfig, *, encoder: ImageEncoder | None = None) -> None:
+    def __init__(
+        self,
+        config: TruePoseConfig,
+        *,
+        encoder: ImageEncoder | None = None,
+        siamese: Siamese | None = None,
+        vae: Autoencoder | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         if encoder is None and config.encoder == "clip":
             raise ConfigError("encoder: the config says 'clip'; give ClipImageEncoder.from_folder(...)")
-        self.siamese = Siamese(config)
+        self.siamese = Siamese(config) if siamese is None else siamese
         self.encoder = SmallImageEncoder(config) if encoder is None else encoder
-        self.vae = Autoencoder(build_autoencoder(config))
+        self.vae = Autoencoder(build_autoencoder(config)) if vae is None else vae
 
     def encode(self, source: Picture, parse: LabelIds) -> Source:
         """What is read of each source; SourceNet runs here and nowhere else.
@@ -126,8 +134,10 @@ class TruePose(nn.Module):
             if wanted not in (None, held := weights.state_digest(encoder)):
                 reason = f"clip: the weights are {held[:12]}, the model was trained on {wanted[:12]}"
                 raise WeightsError(str(folder), reason=reason)
-        model = cls(config, encoder=encoder)
+        with torch.device("meta"):  # every value comes from the files: none is drawn before
+            model = cls(config, encoder=encoder)
         for name, part in model.parts().items():
+            part.to_empty(device="cpu")
             weights.load_into(part, weights.read_state(folder, name), folder / f"{name}{weights.SUFFIX}")
         return model.eval()
 

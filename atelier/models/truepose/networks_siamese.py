@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -52,13 +53,17 @@ class Conditions(nn.Module):
 
 
 class Siamese(nn.Module):
-    """Two identical UNets and what joins them: `see` once a source, `tell` once a pose, `forward` at every step."""
+    """Two identical UNets and what joins them: `see` once a source, `tell` once a pose, `forward` at every step.
 
-    def __init__(self, config: TruePoseConfig) -> None:
+    Args:
+        unet: what both UNets start as; None draws fresh weights for each.
+    """
+
+    def __init__(self, config: TruePoseConfig, *, unet: UNet | None = None) -> None:
         super().__init__()
         self.config = config
-        self.target_net: UNet = build_unet(config)
-        self.source_net: UNet = build_unet(config)
+        self.target_net: UNet = build_unet(config) if unet is None else unet
+        self.source_net: UNet = build_unet(config) if unet is None else copy.deepcopy(unet)
         self.conditions = Conditions(config, self.target_net)
         for index, block in enumerate(attention_blocks(self.target_net)):
             block.attn1.set_processor(Fusing(index))
