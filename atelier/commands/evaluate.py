@@ -34,11 +34,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Judges, writes, and prints the tables."""
     if arguments.task == "pictures":
         return pictures.run(arguments)
-    if arguments.task in people.MODELS:
-        return people.run(arguments)
     if arguments.items < 1 or getattr(arguments, "others", 1) < 1:
         sys.stderr.write("--items and --others must be at least 1\n")
         return 2
+    if arguments.task in people.MODELS:
+        return people.run(arguments)
     return _refusals(arguments) if arguments.task == "refusals" else _try_on(arguments)
 
 
