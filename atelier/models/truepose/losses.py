@@ -66,7 +66,7 @@ def denoising_loss(
 
 
 def alignment_loss(
-    shares: Sequence[AttentionShares],
+    shares: Sequence[Tensor],
     masks: RegionMasks,
     grids: Mapping[int, tuple[int, int]],
     present: Float[Tensor, "batch 3"],
@@ -77,7 +77,7 @@ def alignment_loss(
     all others to the whole source. Regions weigh alike, however few positions they have.
 
     Args:
-        shares: of each cross-attention layer.
+        shares: `AttentionShares` of each cross-attention layer.
         masks: of the target's parse.
         grids: (height, width) of each level, by number of positions.
         present: 0 for a view that the source does not show: nothing can be asked of its tokens.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -56,7 +55,7 @@ class Aligning:
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
         told: Told | None = None,
-        gates: Sequence[nn.Module] | None = None,
+        gates: nn.ModuleList | None = None,
         shares: list[Tensor] | None = None,
     ) -> SourceTokens:
         assert told is not None

@@ -65,6 +65,6 @@ class ClipImageEncoder(ImageEncoder):
         self.clip.eval()
         return self
 
-    def forward(self, views: Float[Tensor, "views 3 side side"]) -> Tokens:
+    def forward(self, views: Float[Tensor, "pictures 3 side side"]) -> Tokens:
         pixels = ((views + 1) / 2 - self.get_buffer("mean")) / self.get_buffer("deviation")
         return self.clip(pixels.to(self.clip.dtype)).last_hidden_state

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from atelier.models.truepose.config import TruePoseConfig
 
-Tokens = Float[Tensor, "views tokens encoder_width"]
+Tokens = Float[Tensor, "pictures tokens encoder_width"]
 """Of one view each, in the encoder's own space."""
 
 _SMALL_WIDTHS = (24, 48)
@@ -21,7 +21,7 @@ class ImageEncoder(nn.Module, ABC):
     """Pictures of one square size to tokens."""
 
     @abstractmethod
-    def forward(self, views: Float[Tensor, "views 3 side side"]) -> Tokens:
+    def forward(self, views: Float[Tensor, "pictures 3 side side"]) -> Tokens:
         """Tokens of each view; RGB in [-1, 1], sides of the config's `crop_size`."""
 
 
@@ -39,5 +39,5 @@ class SmallImageEncoder(ImageEncoder):
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, width, 3, padding=1))
         self.places = nn.Parameter(torch.randn((config.crop_size // 8) ** 2, width) * 0.02)
 
-    def forward(self, views: Float[Tensor, "views 3 side side"]) -> Tokens:
+    def forward(self, views: Float[Tensor, "pictures 3 side side"]) -> Tokens:
         return self.layers(views).flatten(2).transpose(1, 2) + self.places

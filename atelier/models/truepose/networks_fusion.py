@@ -16,7 +16,7 @@ from atelier.models.truepose.regions import REGIONS, RegionMasks, select, touche
 
 Told = Mapping[str, Any]
 """What TargetNet is told, free of the noisy picture and of the time: tensors of B rows, in lists and mappings."""
-SourceTokens = Float[Tensor, "batch positions width"]
+SourceTokens = Float[Tensor, "batch positions channels"]
 """SourceNet's features where a block is about to attend."""
 
 
@@ -29,7 +29,7 @@ class Reading:
         hidden_states: SourceTokens,
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
-        bank: list[SourceTokens] | None = None,
+        bank: list[Tensor] | None = None,
     ) -> SourceTokens:
         assert bank is not None
         bank.append(hidden_states)
@@ -46,7 +46,7 @@ class ReadingTokens:
         hidden_states: SourceTokens,
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
-        bank: list[SourceTokens] | None = None,
+        bank: list[Tensor] | None = None,
     ) -> SourceTokens:
         keys, values = attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states)
         return attn.to_out[0](attend(attn.to_q(hidden_states), keys, values, attn.heads, None))
@@ -72,7 +72,7 @@ class Fusing:
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
         told: Told | None = None,
-        gates: Sequence[nn.Module] | None = None,
+        gates: nn.ModuleList | None = None,
         shares: list[Tensor] | None = None,
     ) -> SourceTokens:
         assert told is not None
@@ -100,7 +100,7 @@ class Fusion(nn.ModuleList):
         super().__init__(zeroed(nn.Linear(layer.query_dim, len(REGIONS) * layer.heads)) for layer in layers)
 
 
-def source_keys_values(target_net: UNet, bank: Sequence[SourceTokens]) -> dict[str, list[Tensor]]:
+def source_keys_values(target_net: UNet, bank: Sequence[Tensor]) -> dict[str, list[Tensor]]:
     """What every self-attention layer of TargetNet reads of the source, by TargetNet's own weights."""
     layers = [block.attn1 for block in attention_blocks(target_net)]
     return {

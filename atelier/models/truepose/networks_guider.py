@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from atelier.models.layers.attention import zeroed
-from atelier.models.tensors import Features
 from atelier.models.truepose.config import TruePoseConfig
+from atelier.models.truepose.networks_unet import Finest
 
 DrawnPose = Float[Tensor, "batch pose_channels height width"]
 """[0, 1]: OpenPose's skeleton on black, or PIDM's pose map, as the config says."""
@@ -28,5 +28,5 @@ class PoseGuider(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.out = zeroed(nn.Conv2d(widths[-1], config.widths[0], 3, padding=1))
 
-    def forward(self, pose: DrawnPose) -> Features:
+    def forward(self, pose: DrawnPose) -> Finest:
         return self.out(self.layers(pose))

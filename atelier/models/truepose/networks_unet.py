@@ -10,15 +10,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Real
+from jaxtyping import Float, Real
 from torch import Tensor
 
 from atelier.errors import WeightsError
 from atelier.models.diffusion.reuse import DeepFeatures
 from atelier.models.layers.autoencoder import Latents
-from atelier.models.tensors import Features
 from atelier.models.truepose.config import TruePoseConfig
 
+Finest = Float[Tensor, "batch finest latent_height latent_width"]
+"""Features at the latents' size."""
 UNet = Any
 """A `UNet2DConditionModel`: importing diffusers takes seconds, so only who builds one does."""
 
@@ -80,9 +81,9 @@ def walk(
     tokens: Tensor | None,
     attending: Mapping[str, Any],
     *,
-    added: Features | None = None,
+    added: Finest | None = None,
     deep: DeepFeatures | None = None,
-) -> Features:
+) -> Finest:
     """The features before the last norm and convolution.
 
     Args:
@@ -131,7 +132,7 @@ def walk(
     return up(unet.up_blocks[-1:], features)
 
 
-def predicted(unet: UNet, features: Features) -> Latents:
+def predicted(unet: UNet, features: Finest) -> Latents:
     """What the last norm and convolution make of the features."""
     return unet.conv_out(unet.conv_act(unet.conv_norm_out(features)))
 
