@@ -38,6 +38,7 @@ elif "ray" in sys.modules:
         ("atelier", "ray,fastapi,pipelines,serving,training"),
         ("pipelines", "serving,training,fastapi"),
         ("training", "serving,pipelines,fastapi"),
+        ("serving", "training,pipelines"),
     ],
 )
 def test_importing_everything_does_nothing(package: str, forbidden: str) -> None:

@@ -1,0 +1,99 @@
+"""`python -m serving run|keys`: a service on this computer, and its keys."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from atelier.errors import AtelierError, ConfigError
+from serving.keys import SCOPES, KeyRing
+from serving.settings import ServeSettings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and gives its exit status: 0, 1 where it failed, 2 for wrong usage."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.command(arguments)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except AtelierError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        return 1
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from serving import launch
+
+    settings = _settings(arguments.settings)
+    if arguments.anonymous:
+        settings = settings.model_copy(update={"anonymous": True})
+    if not settings.anonymous and not KeyRing(settings.keys).owners():
+        raise ConfigError(f"{settings.keys}: holds no key; `python -m serving keys add NAME` makes one, or --anonymous")
+    launch.run(settings, host=arguments.host, port=arguments.port)
+    return 0
+
+
+def _keys(arguments: argparse.Namespace) -> int:
+    ring = KeyRing(_settings(arguments.settings).keys)
+    if arguments.verb == "add":
+        valid_s = None if arguments.days is None else arguments.days * 86400.0
+        print(ring.add(arguments.owner, arguments.scope or SCOPES, valid_s=valid_s))
+    elif arguments.verb == "rotate":
+        print(ring.rotate(arguments.owner, overlap_s=arguments.overlap_hours * 3600.0))
+    elif arguments.verb == "remove":
+        print(f"{ring.remove(arguments.owner)} keys of {arguments.owner} are gone")
+    else:
+        for record in ring.records():
+            ends = "never" if record.expires_at_s is None else time.strftime("%F %TZ", time.gmtime(record.expires_at_s))
+            print(f"{record.id}  {record.owner}  {','.join(record.scopes)}  expires: {ends}")
+    return 0
+
+
+def _settings(path: Path | None) -> ServeSettings:
+    if path is None:
+        return ServeSettings()
+    try:
+        return ServeSettings.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m serving", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="serve on this computer until Ctrl-C")
+    run.add_argument("--host", default="127.0.0.1")
+    run.add_argument("--port", type=int, default=8000)
+    run.add_argument("--anonymous", action="store_true", help="take requests without a key, on loopback alone")
+    run.set_defaults(command=_run)
+
+    keys = commands.add_parser("keys", help="make, list, rotate and remove API keys")
+    verbs = keys.add_subparsers(dest="verb", required=True, metavar="VERB")
+    add = verbs.add_parser("add", help="make a key, and show it this once")
+    add.add_argument("owner")
+    add.add_argument("--scope", action="append", choices=SCOPES, help="all if absent")
+    add.add_argument("--days", type=float, help="valid for so long; for ever if absent")
+    rotate = verbs.add_parser("rotate", help="make another key with the same scopes, and let the old ones end")
+    rotate.add_argument("owner")
+    rotate.add_argument("--overlap-hours", type=float, default=24.0, help="how long the old ones are still taken")
+    verbs.add_parser("remove", help="take all keys of an owner away at once").add_argument("owner")
+    verbs.add_parser("list", help="who has keys")
+    keys.set_defaults(command=_keys)
+
+    for one in (run, keys):
+        one.add_argument("--settings", type=Path, metavar="FILE", help="ServeSettings as JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

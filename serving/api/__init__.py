@@ -1,0 +1,1 @@
+"""The service's HTTP, as one ASGI application over models, keys and jobs; it knows no Ray."""

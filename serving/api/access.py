@@ -1,0 +1,102 @@
+"""Who may ask: a key in `Authorization: Bearer` or `X-API-Key`, with the scope that the route needs."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+
+from fastapi import Request
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving import keys
+from serving.api.problems import Problem
+from serving.keys import Caller, KeyRing
+
+_ANYBODY = Caller(owner="anonymous", scopes=keys.SCOPES)
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+
+
+class Access:
+    """Checks callers.
+
+    Args:
+        ring: the keys; None lets everybody in, and stands behind `LoopbackOnly` alone.
+    """
+
+    def __init__(self, ring: KeyRing | None) -> None:
+        self._ring = ring
+
+    def to(self, scope: keys.Scope) -> Callable[[Request], Awaitable[Caller]]:
+        """A dependency that gives the caller, or refuses before a byte of the body is read."""
+
+        async def caller(request: Request) -> Caller:
+            return self._caller(request, scope)
+
+        return caller
+
+    def _caller(self, request: Request, scope: keys.Scope) -> Caller:
+        if self._ring is None:
+            return _ANYBODY
+        challenge = {"WWW-Authenticate": 'Bearer realm="atelier"'}
+        key = _key(request.headers)
+        if not key:
+            detail = "no key: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
+            raise Problem("key_missing", detail, headers=challenge)
+        caller = self._ring.caller(key)
+        if caller is None:
+            raise Problem("key_unknown", "the key is unknown, wrong or expired", headers=challenge)
+        if scope not in caller.scopes:
+            raise Problem("scope_missing", f"the key has the scopes {list(caller.scopes)}; this needs {scope!r}")
+        return caller
+
+
+class LoopbackOnly:
+    """What stands before a service without keys: it answers this machine's own callers, and no browser's detour.
+
+    A peer that is not loopback, a request that came through a proxy, a `Host` that is not loopback's (a web page whose
+    name was rebound to this machine), and a request that a browser says another site brought about are refused.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (reason := _foreign(scope)):
+            await Problem("not_loopback", reason).response()(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _foreign(scope: Scope) -> str:
+    headers = Headers(scope=scope)
+    peer = (scope.get("client") or ("", 0))[0]
+    if not _is_loopback(str(peer)):
+        return "a service without keys answers its own machine alone; start it with keys to let others in"
+    if any(name in headers for name in _FORWARDED):
+        return "a service without keys answers no proxy; start it with keys to stand behind one"
+    if not _is_loopback(_host(headers.get("host", ""))):
+        return "the Host header must name this machine: localhost, 127.0.0.1 or [::1]"
+    if headers.get("sec-fetch-site") == "cross-site":
+        return "another site's page may not use a service without keys"
+    return ""
+
+
+def _host(value: str) -> str:
+    if value.startswith("["):
+        return value[1:].partition("]")[0]
+    return value.rpartition(":")[0] if ":" in value else value
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _key(headers: Headers) -> str:
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()

@@ -1,0 +1,79 @@
+"""The OpenAPI document's part that the code of a route doesn't say: bodies by content type, with examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from serving.api.options import Options
+from serving.api.problems import MEDIA_TYPE, ProblemBody
+from serving.api.tasks import Task
+
+_TINY = "data:image/jpeg;base64,/9j/4AAQSkZJRgABAQ…"
+_EXAMPLES: Mapping[str, str] = {
+    "garment": "https://shop.example/pictures/shirt.jpg",
+    "pose": "standing",
+    "pose_map": "standing",
+    "prompt": "a woman in a red T-shirt and blue jeans",
+}
+"""What stands for an input in an example; a picture as a data URL where nothing else does."""
+
+
+def body_of(tasks: Sequence[Task], *, is_job: bool) -> dict[str, Any]:
+    """The `openapi_extra` of a route that takes the fields of a task, or of any of several by its `task`."""
+    first = tasks[0].recipes[0]
+    required = list(first.inputs) if len(tasks) == 1 else []
+    properties: dict[str, Any] = {}
+    if is_job:
+        properties["task"] = {"type": "string", "enum": [task.name for task in tasks]}
+        required = ["task", *required]
+    options = Options.model_json_schema()["properties"]
+    if not any(task.has_prompt for task in tasks):
+        options.pop("prompt")
+    fields = {name: field.says for task in tasks for name, field in task.fields.items()}
+    files = {name: {"type": "string", "format": "binary", "description": says} for name, says in fields.items()}
+    texts = {
+        name: {"type": "string", "description": f"{says} Base64, a data URL, https:// or s3:// address."}
+        for name, says in fields.items()
+    }
+    example = {"task": tasks[0].name} if is_job else {}
+    example |= {name: _EXAMPLES.get(name, _TINY) for name in first.inputs} | {"seed": 7, "num_samples": 2}
+
+    def content(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        schema = {"type": "object", "properties": properties | dict(inputs) | options, "additionalProperties": False}
+        return {"schema": schema | ({"required": required} if required else {})}
+
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": content(files),
+                "application/json": content(texts) | {"example": example},
+            },
+        }
+    }
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error answers of a route."""
+    says = {
+        400: "the request cannot be read",
+        401: "no key, or none that is known",
+        403: "the key lacks the scope",
+        404: "there is none",
+        409: "the same Idempotency-Key came with another request",
+        413: "too long, or too many pixels",
+        415: "another content type or picture format",
+        422: "an input that cannot be used: the code and the detail say why",
+        429: "too much is waiting: `Retry-After` says when there should be room",
+        503: "no replica answers now",
+        504: "it could not be made in time",
+    }
+    return {
+        status: {
+            "model": ProblemBody,
+            "description": says[status],
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
+        }
+        for status in statuses
+    }

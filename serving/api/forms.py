@@ -1,0 +1,207 @@
+"""Reading a request: its inputs, as files, base64, data URLs or addresses, and its options."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+
+from atelier import poses
+from atelier.errors import NotFound, RowError
+from atelier.images.opening import FORMATS, opened
+from atelier.keys import digest
+from atelier.recipe import Recipe
+from serving.api.addresses import Addresses
+from serving.api.options import Options
+from serving.api.problems import Problem
+from serving.api.tasks import PROMPT, InputField, Task
+from serving.settings import Limits
+
+_UPLOAD_S = 60.0
+"""Longest time that a body may take to arrive; a caller who sends a byte a second holds a place no longer."""
+_ADDRESS = ("https://", "http://", "s3://")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """A request that was read: everything that decides its pictures.
+
+    Args:
+        inputs: bytes by input name, checked against the limits.
+        sha256: of its inputs and options; equal for equal requests, however they were sent.
+    """
+
+    task: Task
+    recipe: Recipe
+    inputs: Mapping[str, bytes]
+    options: Options
+    sha256: str
+
+
+class FormReader:
+    """Reads requests within limits.
+
+    Args:
+        addresses: reads what callers point at.
+    """
+
+    def __init__(self, limits: Limits, addresses: Addresses) -> None:
+        self._limits, self._addresses = limits, addresses
+
+    async def read(self, request: Request, tasks: Mapping[str, Task], task: Task | None = None) -> Form:
+        """A request's form.
+
+        Args:
+            task: of the path; None where the form names it.
+
+        Raises:
+            Problem: saying which field, its value and what is allowed.
+        """
+        try:
+            async with asyncio.timeout(_UPLOAD_S):
+                fields = await _fields(request)
+        except TimeoutError:
+            raise Problem("upload_timeout", f"the body did not arrive within {_UPLOAD_S:g} s") from None
+        if task is None:
+            task = _task_of(fields, tasks)
+        given_seed = fields.get("seed")
+        options = self._options(fields, task)
+        recipe = task.recipe(options.model)
+        if recipe is None:
+            known = [one.name for one in task.recipes]
+            raise Problem("model_unknown", f"model: there is no {options.model!r} for {task.name}; must be of {known}")
+        inputs = await self._inputs(fields, task, recipe, options.prompt)
+        plain = options.model_dump(mode="json", exclude={"seed"}) | {"seed": str(given_seed), "model": recipe.name}
+        contents = {name: hashlib.sha256(data).hexdigest() for name, data in inputs.items()}
+        return Form(
+            task=task, recipe=recipe, inputs=inputs, options=options, sha256=digest([task.name, plain, contents])
+        )
+
+    def _options(self, fields: Mapping[str, Any], task: Task) -> Options:
+        names = set(Options.model_fields) - (set() if task.has_prompt else {"prompt"})
+        if strangers := sorted(set(fields) - names - set(task.fields)):
+            known = [*task.fields, *sorted(names)]
+            raise Problem("field_unknown", f"{', '.join(strangers)}: {task.name} has no such field; it has {known}")
+        try:
+            options = Options(**{name: fields[name] for name in names if name in fields})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise Problem("field_invalid", f"{where}: {first['msg']}" if where else first["msg"]) from None
+        limits = self._limits
+        if options.num_samples > limits.max_samples:
+            detail = f"num_samples: is {options.num_samples}, must be at most {limits.max_samples}"
+            raise Problem("field_invalid", detail)
+        if len(options.prompt) > limits.max_prompt_chars:
+            detail = f"prompt: has {len(options.prompt)} characters, must have at most {limits.max_prompt_chars}"
+            raise Problem("field_invalid", detail)
+        return options
+
+    async def _inputs(self, fields: Mapping[str, Any], task: Task, recipe: Recipe, prompt: str) -> dict[str, bytes]:
+        taken = (*recipe.inputs, *recipe.optional)
+        given = {name: fields[name] for name in task.fields if fields.get(name) not in (None, "")}
+        if strangers := sorted(set(given) - set(taken)):
+            raise Problem("field_unknown", f"{', '.join(strangers)}: {recipe.name} takes {list(taken)}")
+        if absent := [name for name in recipe.inputs if name not in given and name != PROMPT]:
+            raise Problem("field_missing", f"{', '.join(absent)}: must be given; {task.name} needs {recipe.inputs}")
+        contents = await asyncio.gather(
+            *(self._content(name, task.fields[name], value) for name, value in given.items())
+        )
+        inputs = dict(zip(given, contents, strict=True))
+        for name, data in inputs.items():
+            await asyncio.to_thread(self._check, name, task.fields[name].kind, data)
+        if PROMPT in recipe.inputs and not prompt.strip():
+            raise Problem("field_missing", f"prompt: must be given; {task.name} needs {recipe.inputs}")
+        return inputs
+
+    async def _content(self, name: str, field: InputField, value: Any) -> bytes:
+        """What a field stands for: a file, or a text with an address, a data URL, base64 or a pose's name in it."""
+        if isinstance(value, UploadFile):
+            if value.size is not None and value.size > self._limits.max_input_bytes:
+                raise self._too_large(name, value.size)
+            return await value.read()
+        if not isinstance(value, str):
+            kind = type(value).__name__
+            raise Problem("field_invalid", f"{name}: is a {kind}; must be a file, base64, a data URL or an address")
+        if field.has_names and (poses.is_named(value) or value in poses.names()):
+            try:
+                return poses.read(value, name)
+            except NotFound as error:
+                raise Problem("unknown_pose", f"{name}: {error}") from error
+        if value.startswith(_ADDRESS):
+            return await self._addresses.get(name, value)
+        if "://" in value[:32]:
+            raise Problem("address_refused", f"{name}: its scheme is not taken; must be https:// or s3://")
+        if value.startswith("data:"):
+            head, _, value = value.partition(",")
+            if not head.endswith(";base64"):
+                raise Problem("field_invalid", f"{name}: is a data URL without base64; must be data:TYPE;base64,…")
+        try:
+            data = base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError) as error:
+            # The value itself is not repeated: it may be half a picture.
+            detail = f"{name}: is no base64 ({error}); must be base64, a data URL, https:// or s3://"
+            raise Problem("field_invalid", detail) from None
+        return data
+
+    def _check(self, name: str, kind: str, data: bytes) -> None:
+        if len(data) > self._limits.max_input_bytes:
+            raise self._too_large(name, len(data))
+        if kind == "document" or (kind == "pose" and data.lstrip()[:1] in (b"{", b"[")):
+            return
+        limits = self._limits
+        try:
+            with opened(
+                data, what="picture", formats=FORMATS, max_pixels=limits.max_pixels, max_bytes=limits.max_input_bytes
+            ):
+                pass  # the header alone; the replica decodes
+        except RowError as error:
+            raise Problem.of_row(RowError(error.code, f"{name}: {error.detail}", rejected=error.rejected)) from error
+
+    def _too_large(self, name: str, size: int) -> Problem:
+        detail = f"{name}: holds {size:,} bytes; must be at most {self._limits.max_input_bytes:,}"
+        return Problem("object_too_large", detail)
+
+
+async def _fields(request: Request) -> dict[str, Any]:
+    """A body's fields: files as they came, everything else as plain values."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == "application/json":
+        try:
+            value = json.loads(await request.body())
+        except (ValueError, RecursionError) as error:
+            place = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else type(error).__name__
+            raise Problem("request_malformed", f"the body is no JSON ({place})") from None
+        if not isinstance(value, dict):
+            raise Problem("request_malformed", f"the body is a JSON {type(value).__name__}; must be an object")
+        return value
+    if media_type == "multipart/form-data":
+        try:
+            form = await request.form(max_files=16, max_fields=32, max_part_size=2**20)
+        except MultiPartException as error:
+            raise Problem("request_malformed", f"the multipart body cannot be read: {error.message}") from None
+        fields: dict[str, Any] = {}
+        for name, value in form.multi_items():
+            if name in fields:
+                raise Problem("field_invalid", f"{name}: is given twice; must be given once")
+            fields[name] = value
+        return fields
+    detail = f"content-type is {media_type or 'absent'!r}; must be multipart/form-data or application/json"
+    raise Problem("media_type_unsupported", detail, headers={"Accept-Post": "multipart/form-data, application/json"})
+
+
+def _task_of(fields: dict[str, Any], tasks: Mapping[str, Task]) -> Task:
+    name = fields.pop("task", None)
+    if not isinstance(name, str) or name not in tasks:
+        raise Problem("field_invalid", f"task: is {str(name)[:40]!r}; must be one of {sorted(tasks)}")
+    return tasks[name]

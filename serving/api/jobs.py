@@ -1,0 +1,120 @@
+"""`/v1/jobs`: work that is asked for now and looked at later."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import StreamingResponse
+
+from serving.api.access import Access
+from serving.api.documents import body_of, problems
+from serving.api.forms import FormReader
+from serving.api.problems import Problem
+from serving.api.receiving import Receiver
+from serving.api.tasks import Task
+from serving.api.views import JobView
+from serving.jobs.job import Job
+from serving.keys import Caller
+
+_LOOK_EVERY_S = 0.2
+_BEAT_EVERY_S = 15.0
+"""A comment now and then, so that no proxy takes a quiet stream for a dead one."""
+
+
+def routes(tasks: Mapping[str, Task], access: Access, reader: FormReader, receiver: Receiver) -> APIRouter:
+    """Asking for a job, looking at it, following it, and forgetting it."""
+    router = APIRouter(tags=["jobs"])
+    owner = Depends(access.to("jobs"))
+
+    @router.post(
+        "/v1/jobs",
+        summary="Ask for pictures, and come back for them",
+        status_code=202,
+        response_model=JobView,
+        responses=problems(400, 401, 403, 409, 413, 415, 422, 429),
+        openapi_extra=body_of(list(tasks.values()), is_job=True),
+        operation_id="create_job",
+    )
+    async def create(request: Request, caller: Caller = owner) -> Response:
+        """With `Idempotency-Key`, the same request again gives the same job."""
+        form = await reader.read(request, tasks)
+        return await receiver.receive(request, caller, form)
+
+    @router.get(
+        "/v1/jobs/{job_id}",
+        summary="How a job stands",
+        response_model=JobView,
+        responses=problems(401, 403, 404),
+        operation_id="get_job",
+    )
+    async def get(job_id: str, caller: Caller = owner) -> Response:
+        job = await receiver.of(caller, job_id)
+        response = await receiver.response(job)
+        response.status_code = 200
+        return response
+
+    @router.delete(
+        "/v1/jobs/{job_id}",
+        summary="Cancel a job, and delete what it was made from and what was made",
+        status_code=204,
+        responses=problems(401, 403, 404),
+        operation_id="delete_job",
+    )
+    async def delete(job_id: str, caller: Caller = owner) -> Response:
+        """A job that waits leaves the queue; one whose batch is running is finished there, and thrown away."""
+        await receiver.forget(await receiver.of(caller, job_id))
+        return Response(status_code=204)
+
+    @router.get(
+        "/v1/jobs/{job_id}/events",
+        summary="A job's changes as they come, as server-sent events",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {}}}, **problems(401, 403, 404)},
+        operation_id="follow_job",
+    )
+    async def events(job_id: str, caller: Caller = owner) -> StreamingResponse:
+        """Events are named `job`, and hold what `GET /v1/jobs/{id}` gives; the last is the job's end.
+
+        A job that is deleted meanwhile ends with an event `problem`.
+        """
+        first = await receiver.of(caller, job_id)
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(_events(receiver, caller, first), media_type="text/event-stream", headers=headers)
+
+    @router.get(
+        "/v1/jobs/{job_id}/pictures/{number}",
+        summary="A picture that a job made",
+        response_class=Response,
+        responses={200: {"content": {"image/*": {}}}, **problems(401, 403, 404)},
+        operation_id="get_picture",
+    )
+    async def picture(job_id: str, number: int, caller: Caller = owner) -> Response:
+        content, media_type = await receiver.picture(await receiver.of(caller, job_id), number)
+        return Response(content, media_type=media_type, headers={"Cache-Control": "private, no-store"})
+
+    return router
+
+
+async def _events(receiver: Receiver, caller: Caller, job: Job) -> AsyncIterator[str]:
+    said, quiet_s = "", 0.0
+    while True:
+        view = await receiver.view(job)
+        text = json.dumps(view.model_dump(exclude_none=True))
+        if text != said:
+            yield f"event: job\ndata: {text}\n\n"
+            said, quiet_s = text, 0.0
+        elif quiet_s >= _BEAT_EVERY_S:
+            yield ": still there\n\n"
+            quiet_s = 0.0
+        if job.has_ended:
+            return
+        await asyncio.sleep(_LOOK_EVERY_S)
+        quiet_s += _LOOK_EVERY_S
+        try:
+            job = await receiver.of(caller, job.id)
+        except Problem as gone:
+            yield f"event: problem\ndata: {gone.body().model_dump_json(exclude_none=True)}\n\n"
+            return

@@ -1,0 +1,148 @@
+"""`POST /v1/<task>`: pictures at once, or a job where the caller would rather not wait."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+
+from atelier.images import MEDIA_TYPES
+from serving.api.access import Access
+from serving.api.documents import body_of, problems
+from serving.api.forms import Form, FormReader
+from serving.api.leaving import unless_left
+from serving.api.problems import Problem
+from serving.api.receiving import Receiver
+from serving.api.tasks import Task
+from serving.api.views import JobView, MadeView
+from serving.jobs.runner import result_of
+from serving.keys import Caller
+from serving.models.asked import Answer, Ask
+from serving.models.client import Model, ModelUnavailable
+
+_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+)(?:$|[,;\s])")
+
+
+def routes(
+    tasks: Mapping[str, Task],
+    models: Mapping[str, Model],
+    access: Access,
+    reader: FormReader,
+    receiver: Receiver,
+    *,
+    timeout_s: float,
+) -> APIRouter:
+    """A route a task.
+
+    Args:
+        models: by recipe's name.
+        timeout_s: longest time that a request without a job takes.
+    """
+    router = APIRouter(tags=["make"])
+    for task in tasks.values():
+        _add(router, task, tasks, models, access, reader, receiver, timeout_s)
+    return router
+
+
+def _add(
+    router: APIRouter,
+    task: Task,
+    tasks: Mapping[str, Task],
+    models: Mapping[str, Model],
+    access: Access,
+    reader: FormReader,
+    receiver: Receiver,
+    timeout_s: float,
+) -> None:
+    maker = Depends(access.to("make"))
+
+    @router.post(
+        task.path,
+        summary=task.summary,
+        response_model=MadeView,
+        responses={
+            200: {"content": {media_type: {} for media_type in MEDIA_TYPES.values()}},
+            202: {"model": JobView, "description": "with `Prefer: wait=N`: not made in N seconds, so a job"},
+            **problems(400, 401, 403, 409, 413, 415, 422, 429, 503, 504),
+        },
+        openapi_extra=body_of([task], is_job=False),
+        operation_id=task.name,
+    )
+    async def make(request: Request, caller: Caller = maker) -> Response:
+        """Answers with JSON, or with the picture itself where `Accept` names a picture's type and one is asked for."""
+        form = await reader.read(request, tasks, task)
+        wanted = request.headers.get("accept", "")
+        if (wait_s := _wait_s(request)) is not None:
+            return await receiver.receive(request, caller, form, wait_s=min(wait_s, timeout_s))
+        answer = await unless_left(request, _made(models[form.recipe.name], ask_of(form, timeout_s)))
+        return picture_response(answer, form) if _wants_picture(wanted, form) else json_response(answer, form)
+
+
+def ask_of(form: Form, timeout_s: float) -> Ask:
+    """What a model is asked for."""
+    options = form.options
+    return Ask(
+        inputs=form.inputs,
+        seeds=options.seeds,
+        prompt=options.prompt,
+        format=options.output_format,
+        quality=options.quality,
+        size=options.size,
+        timeout_s=timeout_s,
+    )
+
+
+def json_response(answer: Answer, form: Form) -> JSONResponse:
+    """All pictures with what there is to say about them."""
+    result = result_of(answer, ask_of(form, 0.0))
+    for view, sample in zip(result["samples"], answer.samples, strict=True):
+        view["picture"] = base64.b64encode(sample.picture).decode()
+    # Not validated once more: it is ours, and a picture is long.
+    return JSONResponse(result, headers={"Cache-Control": "no-store"})
+
+
+def picture_response(answer: Answer, form: Form) -> Response:
+    """The one picture, its seed and weights in headers."""
+    (sample,) = answer.samples
+    headers = {
+        "Cache-Control": "no-store",
+        "X-Atelier-Seed": str(sample.seed),
+        "X-Atelier-Recipe": answer.recipe,
+        "X-Atelier-Fingerprint": answer.fingerprint,
+    }
+    return Response(sample.picture, media_type=MEDIA_TYPES[form.options.output_format], headers=headers)
+
+
+async def _made(model: Model, ask: Ask) -> Answer:
+    try:
+        answer = await model.make(ask)
+    except ModelUnavailable as error:
+        raise Problem("model_unavailable", str(error), retry_after_s=2.0) from error
+    if answer.refusal is not None:
+        raise Problem.of_refusal(answer.refusal)
+    return answer
+
+
+def _wait_s(request: Request) -> float | None:
+    """Of `Prefer: wait=N` (RFC 7240), also `respond-async`, which waits for nothing."""
+    prefer = request.headers.get("prefer", "")
+    found = _WAIT.search(prefer)
+    if found:
+        return float(found[1])
+    return 0.0 if "respond-async" in prefer else None
+
+
+def _wants_picture(accept: str, form: Form) -> bool:
+    wanted = {part.partition(";")[0].strip() for part in accept.split(",")}
+    if not wanted & {"image/*", *MEDIA_TYPES.values()}:
+        return False
+    if form.options.num_samples != 1:
+        raise Problem("field_invalid", "num_samples: must be 1 where a picture is accepted; accept application/json")
+    media_type = MEDIA_TYPES[form.options.output_format]
+    if not wanted & {"image/*", media_type, "*/*"}:
+        detail = f"output_format: gives {media_type}, but Accept names {sorted(wanted)}"
+        raise Problem("field_invalid", detail)
+    return True

@@ -1,0 +1,46 @@
+"""What a request asks for beside its inputs."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from atelier.images import PictureFormat
+from atelier.seeds import MAX_SEED, unit_seed
+
+_DRAWN_SEEDS = 2**31
+"""Seeds drawn for callers who give none are short enough to be read out."""
+
+
+class Options(BaseModel):
+    """Fields that every task has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(
+        default_factory=lambda: secrets.randbelow(_DRAWN_SEEDS),
+        description="the first sample's randomness; drawn and told where it is absent",
+    )
+    num_samples: Annotated[int, Field(ge=1)] = Field(default=1, description="pictures, each with a seed of its own")
+    output_format: PictureFormat = "jpeg"
+    quality: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        default=None, description="of jpeg, webp and avif; each has its own where it is absent"
+    )
+    size: Literal["working", "original"] = Field(
+        default="working", description="as the model made it, or scaled to the person's picture"
+    )
+    prompt: str = ""
+    model: str | None = Field(default=None, description="a recipe of `GET /v1/models`; the task's first if absent")
+
+    @model_validator(mode="after")
+    def _png_is_lossless(self) -> Options:
+        if self.output_format == "png" and self.quality is not None:
+            raise ValueError(f"quality of png is {self.quality}; must be left out, png is lossless")
+        return self
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """One a sample, as a catalog's row of that seed gives its variants."""
+        return tuple(unit_seed("online", variant, 0, given=self.seed) for variant in range(self.num_samples))

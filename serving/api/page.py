@@ -1,0 +1,92 @@
+"""The page at `/`: three files and a drawn wardrobe, with no script of anybody else's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from fastapi import APIRouter, Response
+from fastapi.concurrency import run_in_threadpool
+
+from atelier import poses
+from atelier.images import FORMATS
+from serving.api.problems import Problem
+from serving.api.tasks import Task
+from serving.models.samples import drawn_garment, drawn_person
+from serving.settings import Limits
+
+_FOLDER = Path(__file__).parent.parent / "page"
+_FILES = {"page.css": "text/css", "page.js": "text/javascript"}
+_NUM_DRAWN = 12
+_DRAWN = {"person": drawn_person, "garment": drawn_garment}
+_DRAWN_SIZE = (256, 192)
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+def routes(tasks: Mapping[str, Task], limits: Limits, *, needs_key: bool) -> APIRouter:
+    """The page, and what it loads; nothing of it needs a key, since nothing of it is anybody's.
+
+    Args:
+        needs_key: the page asks for one.
+    """
+    router = APIRouter(include_in_schema=False)
+    facts = {
+        "needsKey": needs_key,
+        "maxSamples": limits.max_samples,
+        "maxBytes": limits.max_input_bytes,
+        "numDrawn": _NUM_DRAWN,
+        "poses": poses.names(),
+        "formats": [f"image/{name.lower()}" for name in FORMATS],
+        "tasks": [
+            {
+                "name": task.name,
+                "path": task.path,
+                "summary": task.summary,
+                "inputs": [
+                    {"name": name, "kind": task.fields[name].kind, "hasNames": task.fields[name].has_names}
+                    for name in task.recipes[0].inputs
+                    if name in task.fields
+                ],
+                "hasPrompt": task.has_prompt,
+            }
+            for task in tasks.values()
+        ],
+    }
+
+    @router.get("/")
+    async def index() -> Response:
+        return Response((_FOLDER / "index.html").read_bytes(), media_type="text/html", headers=_HEADERS)
+
+    @router.get("/page/facts.json")
+    async def told() -> Response:
+        return Response(json.dumps(facts), media_type="application/json", headers=_HEADERS)
+
+    @router.get("/page/{name}")
+    async def file(name: str) -> Response:
+        if name not in _FILES:
+            raise Problem("not_found", f"the page has no file {name[:40]!r}; it has {sorted(_FILES)}")
+        return Response((_FOLDER / name).read_bytes(), media_type=_FILES[name], headers=_HEADERS)
+
+    @router.get("/closet/pose/{name}.png")
+    async def pose(name: str) -> Response:
+        if name not in poses.names():
+            raise Problem("not_found", f"there is no pose {name[:40]!r}; there are {', '.join(poses.names())}")
+        picture = poses.read(poses.address(name), "pose_map")
+        return Response(picture, media_type="image/png", headers=_HEADERS | {"Cache-Control": "max-age=86400"})
+
+    @router.get("/closet/{kind}/{number}.jpg")
+    async def drawn(kind: str, number: int) -> Response:
+        if kind not in _DRAWN or not 0 <= number < _NUM_DRAWN:
+            detail = f"the closet has {sorted(_DRAWN)} 0 to {_NUM_DRAWN - 1}, not {kind[:40]!r} {number}"
+            raise Problem("not_found", detail)
+        picture = await run_in_threadpool(_DRAWN[kind], number, _DRAWN_SIZE)
+        return Response(picture, media_type="image/jpeg", headers=_HEADERS | {"Cache-Control": "max-age=86400"})
+
+    return router

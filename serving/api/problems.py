@@ -1,0 +1,184 @@
+"""Errors as callers see them: `application/problem+json` (RFC 9457) with a stable code.
+
+Codes are a `RowError`'s where the recipe refuses an input, else one of `STATUSES`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import traceback
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from atelier.errors import RowError
+from serving.models.asked import Refusal
+
+MEDIA_TYPE = "application/problem+json"
+_LOG = logging.getLogger(__name__)
+
+STATUSES: Mapping[str, int] = {
+    "request_malformed": 400,
+    "field_unknown": 400,
+    "field_missing": 400,
+    "field_invalid": 400,
+    "key_missing": 401,
+    "key_unknown": 401,
+    "scope_missing": 403,
+    "not_loopback": 403,
+    "not_found": 404,
+    "job_unknown": 404,
+    "model_unknown": 404,
+    "picture_unknown": 404,
+    "method_not_allowed": 405,
+    "upload_timeout": 408,
+    "idempotency_conflict": 409,
+    "job_ended": 409,
+    "body_too_large": 413,
+    "picture_too_large": 413,
+    "object_too_large": 413,
+    "media_type_unsupported": 415,
+    "picture_format": 415,
+    "output_invalid": 422,
+    "address_refused": 422,
+    "address_unreachable": 422,
+    "overloaded": 429,
+    "client_left": 499,
+    "internal_error": 500,
+    "model_unavailable": 503,
+    "deadline_exceeded": 504,
+}
+"""Status by code; every other code is a `RowError`'s: 422 where the input is at fault, 502 where a store is."""
+
+
+class ProblemBody(BaseModel):
+    """Why there is no picture."""
+
+    type: str = Field(description="`urn:atelier:problem:` and the code")
+    title: str = Field(description="the status in words")
+    status: int
+    code: str = Field(description="stable, snake_case: what programs should look at")
+    detail: str = Field(description="a sentence for a person: field, value, what is allowed")
+    stage: str | None = Field(default=None, description="the recipe's stage that refused the input")
+    retry_after_s: float | None = Field(default=None, description="when another try makes sense")
+
+    model_config = {
+        "json_schema_extra": {
+            "examples": [
+                {
+                    "type": "urn:atelier:problem:picture_truncated",
+                    "title": "Unprocessable Entity",
+                    "status": 422,
+                    "code": "picture_truncated",
+                    "detail": "person: the picture file (JPEG, 4000 bytes) ends early; must be whole",
+                }
+            ]
+        }
+    }
+
+
+class Problem(Exception):
+    """An answer that is an error.
+
+    Args:
+        code: one of `STATUSES`, or a `RowError`'s.
+        detail: a sentence: field, value, what is allowed. Never a key, a prompt or a picture's content.
+        retry_after_s: also sent as `Retry-After`.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        status: int | None = None,
+        stage: str = "",
+        retry_after_s: float = 0.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.code, self.detail, self.stage, self.retry_after_s = code, detail, stage, retry_after_s
+        self.status = status or STATUSES.get(code, 422)
+        self.headers = dict(headers or {})
+        super().__init__(f"{code}: {detail}")
+
+    @classmethod
+    def of_row(cls, error: RowError) -> Problem:
+        """What the recipe's refusal of an input is to a caller."""
+        status = STATUSES.get(error.code, 422 if error.rejected else 502)
+        return cls(error.code, error.detail, status=status)
+
+    @classmethod
+    def of_refusal(cls, refusal: Refusal) -> Problem:
+        """What a model's refusal is to a caller."""
+        status = STATUSES.get(refusal.code, 422 if refusal.fault == "rejected" else 502)
+        return cls(
+            refusal.code,
+            refusal.detail,
+            status=status,
+            stage=refusal.stage,
+            retry_after_s=refusal.retry_after_s,
+        )
+
+    def body(self) -> ProblemBody:
+        """As it is sent, and as a failed job keeps it."""
+        return ProblemBody(
+            type=f"urn:atelier:problem:{self.code}",
+            title=_title(self.status),
+            status=self.status,
+            code=self.code,
+            detail=self.detail,
+            stage=self.stage or None,
+            retry_after_s=round(self.retry_after_s, 1) or None,
+        )
+
+    def response(self) -> JSONResponse:
+        """As it is sent."""
+        headers = dict(self.headers)
+        if self.retry_after_s:
+            headers["Retry-After"] = str(math.ceil(self.retry_after_s))
+        content = self.body().model_dump(exclude_none=True)
+        return JSONResponse(content, status_code=self.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of an application a problem: ours, FastAPI's own, and those that nobody expected."""
+
+    async def problem(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, Problem)
+        return error.response()
+
+    async def invalid(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return Problem("field_invalid", f"{where}: {first['msg']}").response()
+
+    async def http(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "request_malformed")
+        return Problem(code, str(error.detail), status=error.status_code, headers=error.headers).response()
+
+    async def left(_request: Request, _error: Exception) -> JSONResponse:
+        return Problem("client_left", "the connection ended before the request did").response()
+
+    async def unexpected(_request: Request, error: Exception) -> JSONResponse:
+        where = "".join(traceback.format_tb(error.__traceback__))
+        _LOG.error("a request ended in %s at\n%s", type(error).__name__, where)
+        return Problem("internal_error", "the service failed; its log says why").response()
+
+    app.add_exception_handler(Problem, problem)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(ClientDisconnect, left)
+    app.add_exception_handler(Exception, unexpected)
+
+
+def _title(status: int) -> str:
+    return "Client Closed Request" if status == 499 else HTTPStatus(status).phrase

@@ -1,0 +1,135 @@
+"""Taking a job in: its inputs to the store, its state to the job store, and an answer that says where it is."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+
+from serving.api.forms import Form
+from serving.api.leaving import unless_left
+from serving.api.problems import Problem
+from serving.api.views import JobView
+from serving.jobs.files import JobFiles
+from serving.jobs.job import Job, JobStore
+from serving.jobs.runner import JobRunner
+from serving.keys import Caller
+from serving.settings import JobSettings
+
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_LOOK_EVERY_S = 0.05
+_QUEUED_S = 2.0
+"""What a queued job is taken to last, where `Retry-After` has nothing better to go by."""
+
+
+class Receiver:
+    """Takes jobs in, and says how they stand."""
+
+    def __init__(self, store: JobStore, files: JobFiles, runner: JobRunner, settings: JobSettings) -> None:
+        self._store, self._files, self._runner, self._settings = store, files, runner, settings
+
+    async def receive(self, request: Request, caller: Caller, form: Form, *, wait_s: float = 0.0) -> Response:
+        """200 with the job where it ends within `wait_s`, else 202; both say in `Location` where it is.
+
+        Raises:
+            Problem: `idempotency_conflict`, `field_invalid` (the key itself), `overloaded`.
+        """
+        key = request.headers.get("idempotency-key", "")
+        if key and not _KEY.fullmatch(key):
+            raise Problem("field_invalid", "Idempotency-Key: must be 1 to 200 printable ASCII characters")
+        job = await asyncio.to_thread(self._add, caller, form, key)
+        if job.sha256 != form.sha256:
+            raise Problem("idempotency_conflict", f"Idempotency-Key: was used for another request, job {job.id}")
+        self._runner.wake()
+        if wait_s > 0:
+            job = await unless_left(request, self._ended(job.id, wait_s)) or job
+        return await self.response(job)
+
+    async def response(self, job: Job) -> Response:
+        """A job as its owner sees it."""
+        headers = {"Location": f"/v1/jobs/{job.id}", "Cache-Control": "no-store"}
+        if not job.has_ended:
+            headers["Retry-After"] = "1"
+        view = await self.view(job)
+        return JSONResponse(
+            view.model_dump(exclude_none=True), status_code=200 if job.has_ended else 202, headers=headers
+        )
+
+    async def view(self, job: Job) -> JobView:
+        """How a job stands."""
+        position = await asyncio.to_thread(self._store.position, job)
+        return JobView.of(job, position=position, keep_s=self._settings.keep_s)
+
+    async def of(self, caller: Caller, job_id: str) -> Job:
+        """A caller's own job.
+
+        Raises:
+            Problem: `job_unknown`, for somebody else's as well.
+        """
+        job = await asyncio.to_thread(self._store.get, job_id)
+        if job is None or job.owner != caller.owner:
+            raise Problem("job_unknown", f"there is no job {job_id[:64]!r}; it may have expired")
+        return job
+
+    async def forget(self, job: Job) -> None:
+        """Cancels a job that hasn't ended; then deletes its inputs, and of one that had ended everything."""
+        cancelled = await asyncio.to_thread(self._store.cancel, job.id, now_s=time.time())
+        await asyncio.to_thread(self._files.forget, job.id)
+        if not cancelled:
+            await asyncio.to_thread(self._store.delete, job.id)
+
+    async def picture(self, job: Job, number: int) -> tuple[bytes, str]:
+        """A picture of a job, and its media type.
+
+        Raises:
+            Problem: `picture_unknown`.
+        """
+        samples = job.result["samples"] if job.result is not None else []
+        picture = await asyncio.to_thread(self._files.picture, job.id, number) if 0 <= number < len(samples) else None
+        if picture is None:
+            raise Problem("picture_unknown", f"job {job.id} has no picture {number}; it has {len(samples)}")
+        return picture, samples[number]["media_type"]
+
+    def _add(self, caller: Caller, form: Form, key: str) -> Job:
+        if key and (known := self._store.find(caller.owner, key)) is not None:
+            return known
+        waiting = self._store.num_queued()
+        if waiting >= self._settings.max_queued:
+            detail = f"{waiting} jobs are waiting, at most {self._settings.max_queued} may; try again later"
+            raise Problem("overloaded", detail, retry_after_s=_QUEUED_S * waiting / self._settings.at_once)
+        options = form.options
+        job = Job(
+            id=uuid.uuid4().hex,
+            owner=caller.owner,
+            task=form.task.name,
+            recipe=form.recipe.name,
+            request={
+                "seeds": list(options.seeds),
+                "prompt": options.prompt,
+                "format": options.output_format,
+                "quality": options.quality,
+                "size": options.size,
+            },
+            inputs=tuple(form.inputs),
+            created_at_s=time.time(),
+            idempotency_key=key,
+            sha256=form.sha256,
+        )
+        # The files first: a job that can be claimed must be whole.
+        self._files.put_inputs(job.id, form.inputs)
+        kept = self._store.add(job)
+        if kept.id != job.id:
+            self._files.forget(job.id)  # the same request came twice at once
+        return kept
+
+    async def _ended(self, job_id: str, wait_s: float) -> Job | None:
+        end_s = time.monotonic() + wait_s
+        while True:
+            job = await asyncio.to_thread(self._store.get, job_id)
+            if job is None or job.has_ended or time.monotonic() >= end_s:
+                return job
+            await asyncio.sleep(_LOOK_EVERY_S)

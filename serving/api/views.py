@@ -1,0 +1,133 @@
+"""What callers get, as pydantic models: the OpenAPI document is made from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from serving.jobs.job import Job, State
+from serving.models.asked import ModelCard
+
+
+class SampleView(BaseModel):
+    """One picture. Seeds are texts: they have 63 bits, more than a JavaScript number holds."""
+
+    seed: str
+    media_type: str
+    sha256: str
+    height: int
+    width: int
+    batch_shape: list[int] = Field(description="[B, H, W] it was made at; bits repeat only at an equal shape")
+    scores: dict[str, float] = Field(description="what may have gone wrong; 0 is best")
+    notes: list[str] = Field(description="sentences about the picture, each `code: sentence`")
+    picture: str | None = Field(default=None, description="base64; of a job, see `url`")
+    url: str | None = Field(default=None, description="where a job's picture is")
+
+
+class MadeView(BaseModel):
+    """What was made."""
+
+    recipe: str
+    fingerprint: str = Field(description="of the recipe and its weights, as the batch plane records them")
+    digests: dict[str, str] = Field(description="sha256 by weight name")
+    seconds: dict[str, float] = Field(description="`total` of the request; by stage's name, what a picture took")
+    samples: list[SampleView]
+
+
+class JobView(BaseModel):
+    """A job's state."""
+
+    id: str
+    state: State
+    task: str
+    recipe: str
+    position: int = Field(description="jobs before it while it is queued")
+    created_at_s: float = Field(description="Unix time")
+    started_at_s: float | None = None
+    ended_at_s: float | None = None
+    expires_at_s: float | None = Field(default=None, description="when its pictures are deleted")
+    result: MadeView | None = None
+    problem: dict[str, Any] | None = Field(default=None, description="why it failed, as problem+json")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "3f0c9a7e5d1b4c2a8e6f7d9b0a1c2e3f",
+                    "state": "queued",
+                    "task": "try_on",
+                    "recipe": "viton_hd_closet",
+                    "position": 2,
+                    "created_at_s": 1790000000.0,
+                }
+            ]
+        }
+    )
+
+    @classmethod
+    def of(cls, job: Job, *, position: int, keep_s: float) -> JobView:
+        """A stored job as its owner sees it."""
+        result = None
+        if job.result is not None:
+            samples = [
+                sample | {"url": f"/v1/jobs/{job.id}/pictures/{number}"}
+                for number, sample in enumerate(job.result["samples"])
+            ]
+            result = MadeView(**{**job.result, "samples": samples})
+        return cls(
+            id=job.id,
+            state=job.state,
+            task=job.task,
+            recipe=job.recipe,
+            position=position,
+            created_at_s=job.created_at_s,
+            started_at_s=job.started_at_s,
+            ended_at_s=job.ended_at_s,
+            expires_at_s=None if job.ended_at_s is None else job.ended_at_s + keep_s,
+            result=result,
+            problem=dict(job.problem) if job.problem is not None else None,
+        )
+
+
+class ModelView(BaseModel):
+    """One model."""
+
+    recipe: str
+    task: str
+    path: str
+    size: list[int] = Field(description="working size (height, width) in pixels")
+    inputs: list[str]
+    optional: list[str]
+    batch_size: int
+    fingerprint: str
+    weights: dict[str, str]
+    digests: dict[str, str]
+    licences: dict[str, str]
+    waiting: int
+
+    @classmethod
+    def of(cls, card: ModelCard, path: str) -> ModelView:
+        """A model's card, and where it is asked."""
+        values = {name: getattr(card, name) for name in cls.model_fields if name not in ("path", "weights")}
+        # Folders of this machine are nobody's business; the digest says which weights they are.
+        weights = {name: value.rpartition("/")[2] for name, value in card.weights.items()}
+        return cls(**values | {"path": path, "weights": weights})
+
+
+class LimitsView(BaseModel):
+    """What a request may bring."""
+
+    max_body_bytes: int
+    max_input_bytes: int
+    max_pixels: int
+    max_prompt_chars: int
+    max_samples: int
+    timeout_s: float
+
+
+class ModelsView(BaseModel):
+    """What the service makes, and how much of it at a time."""
+
+    models: list[ModelView]
+    limits: LimitsView

@@ -1,0 +1,62 @@
+"""`serve run serving.app:build_app`: a service from its settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from ray import serve
+from ray.serve import Application
+
+from atelier import storage
+from serving.deployments import SPARE_REQUESTS, Ingress, ModelReplica
+from serving.settings import ModelSettings, ServeSettings
+
+_INGRESS_REQUESTS = 1000
+"""Requests that one ingress has in hand: most of them wait for a model or follow a job."""
+_DRAIN_S = 120.0
+"""How long a replica that is to go may finish what it has begun."""
+_HEALTH_TIMEOUT_S = 30.0
+
+
+def build_app(settings: ServeSettings) -> Application:
+    """The application that Ray Serve runs.
+
+    Args:
+        settings: of the command line (`anonymous=true`) or of a config file's `args`.
+    """
+    settings = settings.model_copy(
+        update={
+            # A replica's own folder is not this one's.
+            "store": storage.resolve(settings.store),
+            "database": str(Path(settings.database).resolve()),
+            "keys": str(Path(settings.keys).resolve()),
+        }
+    )
+    models = [_model(model) for model in settings.models]
+    ingress = cast(Any, Ingress).options(
+        num_replicas=settings.ingress_replicas,
+        max_ongoing_requests=_INGRESS_REQUESTS,
+        # Serve's own 429 has nothing to compute the time from.
+        backpressure_config={"status_code": 429, "retry_after_s": 5},
+        max_queued_requests=_INGRESS_REQUESTS,
+        graceful_shutdown_timeout_s=_DRAIN_S,
+        ray_actor_options={"num_cpus": 0},
+    )
+    return ingress.bind(settings.model_dump(mode="json"), *models)
+
+
+def _model(settings: ModelSettings) -> Application:
+    deployment: Any = serve.deployment(
+        ModelReplica,
+        name=settings.recipe,
+        num_replicas=settings.replicas,
+        max_ongoing_requests=settings.max_waiting + SPARE_REQUESTS,
+        max_queued_requests=settings.max_waiting + SPARE_REQUESTS,
+        user_config={"weights": settings.weights},
+        graceful_shutdown_timeout_s=_DRAIN_S,
+        health_check_timeout_s=_HEALTH_TIMEOUT_S,
+        ray_actor_options={"num_cpus": settings.num_cpus, "num_gpus": settings.num_gpus},
+    )
+    # Weights go by `user_config` alone: a change of an argument would restart the replica.
+    return deployment.bind(settings.model_dump(mode="json", exclude={"weights"}))

@@ -1,0 +1,93 @@
+"""The service as Ray Serve runs it: a deployment a model, and one that answers HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from ray import serve
+from ray.exceptions import RayError, TaskCancelledError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
+from ray.serve.handle import DeploymentHandle
+
+from serving.api.api import create_api
+from serving.jobs.sqlite import SqliteJobs
+from serving.models.asked import Answer, Ask, ModelCard, Refusal
+from serving.models.client import ModelUnavailable
+from serving.models.family import ModelFamily
+from serving.settings import ModelSettings, ServeSettings
+
+SPARE_REQUESTS = 32
+"""What a replica takes in beyond its queue, so that a full queue is refused by what can say when to come again."""
+_BUSY_RETRY_S = 5.0
+
+
+class ModelReplica:
+    """A `ModelFamily` in an actor. A change of its `user_config`, `{"weights": …}`, is taken up without a restart."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._family = ModelFamily(ModelSettings.model_validate(settings))
+
+    async def make(self, ask: Ask) -> Answer:
+        return await self._family.make(ask)
+
+    async def card(self) -> ModelCard:
+        return self._family.card()
+
+    async def reconfigure(self, user_config: Mapping[str, Any]) -> None:
+        await self._family.swap(user_config["weights"])
+
+    def check_health(self) -> None:
+        self._family.check()
+
+
+@serve.deployment
+@serve.ingress()
+class Ingress:
+    """The application of `serving.api`, over handles."""
+
+    def __init__(self, settings: dict[str, Any], *handles: DeploymentHandle) -> None:
+        self._settings = ServeSettings.model_validate(settings)
+        self._models = {
+            model.recipe: ServedModel(model.recipe, handle)
+            for model, handle in zip(self._settings.models, handles, strict=True)
+        }
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return create_api(self._settings, self._models, SqliteJobs(self._settings.database))
+
+
+class ServedModel:
+    """A `Model` behind a handle."""
+
+    def __init__(self, name: str, handle: DeploymentHandle) -> None:
+        self._name, self._handle = name, handle
+
+    async def make(self, ask: Ask) -> Answer:
+        try:
+            return await self._call("make", ask)
+        except BackPressureError:
+            detail = f"the queue before every replica of {self._name} is full; try again later"
+            refusal = Refusal(fault="overloaded", code="overloaded", detail=detail, retry_after_s=_BUSY_RETRY_S)
+            return Answer(recipe=self._name, refusal=refusal)
+
+    async def card(self) -> ModelCard:
+        return await self._call("card")
+
+    async def _call(self, method: str, *arguments: Any) -> Any:
+        """Cancelling it cancels the replica's call."""
+        response = getattr(self._handle, method).remote(*arguments)
+        try:
+            return await response
+        except asyncio.CancelledError:
+            response.cancel()
+            raise
+        except BackPressureError:
+            raise
+        except TaskCancelledError as error:
+            raise asyncio.CancelledError from error
+        except (DeploymentUnavailableError, RayServeException, RayError) as error:
+            # The replica's own errors are answers; what is raised is that it is not there.
+            raise ModelUnavailable(f"model {self._name}: no replica answers now; try again") from error

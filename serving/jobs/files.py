@@ -1,0 +1,54 @@
+"""Where a job's pictures lie: its inputs until it has ended, what was made until it is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from atelier import storage
+from atelier.errors import NotFound
+
+
+class JobFiles:
+    """Files below `store`, a folder or an `s3://` prefix. Names are ours: nothing of a caller is in them."""
+
+    def __init__(self, store: str) -> None:
+        self._store = storage.resolve(store)
+
+    def put_inputs(self, job_id: str, inputs: Mapping[str, bytes]) -> None:
+        """Keeps what a job is made from."""
+        for name, data in inputs.items():
+            storage.put(self._address(job_id, "inputs", name), data)
+
+    def inputs(self, job_id: str, names: tuple[str, ...]) -> dict[str, bytes]:
+        """What a job is made from.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        return {name: storage.get(self._address(job_id, "inputs", name)) for name in names}
+
+    def put_picture(self, job_id: str, number: int, picture: bytes, media_type: str) -> None:
+        """Keeps a picture that was made; made again, it replaces itself."""
+        storage.put(self._address(job_id, "pictures", str(number)), picture, content_type=media_type)
+
+    def picture(self, job_id: str, number: int) -> bytes | None:
+        """A picture that was made; None where there is none."""
+        try:
+            return storage.get(self._address(job_id, "pictures", str(number)))
+        except NotFound:
+            return None
+
+    def forget_inputs(self, job_id: str) -> None:
+        """Deletes what a job was made from."""
+        self._delete(f"{self._store}/jobs/{job_id}/inputs")
+
+    def forget(self, job_id: str) -> None:
+        """Deletes everything of a job."""
+        self._delete(f"{self._store}/jobs/{job_id}")
+
+    def _delete(self, folder: str) -> None:
+        for entry in list(storage.list(folder)):
+            storage.delete(entry.address)
+
+    def _address(self, job_id: str, *parts: str) -> str:
+        return "/".join((self._store, "jobs", job_id, *parts))

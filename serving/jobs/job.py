@@ -1,0 +1,109 @@
+"""A job, and the store that keeps its state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One job. Times are Unix seconds.
+
+    Args:
+        owner: whose it is; nobody else sees it.
+        request: what is asked beside the inputs' files, as plain values; inputs: the names of those files.
+        attempts: how often it was taken up.
+        result: of a job that succeeded, as plain values. problem: why it failed, as problem+json.
+        leased_by: who works on it.
+    """
+
+    id: str
+    owner: str
+    task: str
+    recipe: str
+    request: Mapping[str, Any]
+    inputs: tuple[str, ...]
+    created_at_s: float
+    state: State = "queued"
+    started_at_s: float | None = None
+    ended_at_s: float | None = None
+    attempts: int = 0
+    result: Mapping[str, Any] | None = None
+    problem: Mapping[str, Any] | None = None
+    leased_by: str = ""
+    idempotency_key: str = ""
+    sha256: str = ""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.state in ENDED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a job ends."""
+
+    state: State
+    result: Mapping[str, Any] | None = field(default=None)
+    problem: Mapping[str, Any] | None = field(default=None)
+
+
+class JobStore(Protocol):
+    """Keeps jobs; each call is one transaction, and safe from any thread and process.
+
+    Whoever has claimed a job holds it until its lease runs out; only the holder can end it, so that it ends once.
+    """
+
+    def add(self, job: Job) -> Job:
+        """Keeps a new job; gives the one that the same owner added under the same idempotency key, if there is one."""
+        ...
+
+    def get(self, job_id: str) -> Job | None:
+        """A job by its id."""
+        ...
+
+    def find(self, owner: str, idempotency_key: str) -> Job | None:
+        """The job that an owner added under an idempotency key."""
+        ...
+
+    def position(self, job: Job) -> int:
+        """How many queued jobs come before a queued one; 0 for any other."""
+        ...
+
+    def num_queued(self) -> int:
+        """How many jobs wait."""
+        ...
+
+    def claim(self, worker: str, *, now_s: float, lease_s: float) -> Job | None:
+        """The oldest job that nobody holds, now running and held by `worker`; None where there is none."""
+        ...
+
+    def renew(self, job_id: str, worker: str, *, now_s: float, lease_s: float) -> bool:
+        """Holds a job longer; False where it is not this worker's to work on any more."""
+        ...
+
+    def put_back(self, job_id: str, worker: str) -> None:
+        """Gives a job that the worker holds back to the queue, the attempt not counted."""
+        ...
+
+    def end(self, job_id: str, worker: str, ending: Ending, *, now_s: float) -> bool:
+        """Ends a job that the worker holds; False where it doesn't hold it any more."""
+        ...
+
+    def cancel(self, job_id: str, *, now_s: float) -> bool:
+        """Cancels a job that hasn't ended; False where it has."""
+        ...
+
+    def ended_before(self, time_s: float) -> Sequence[str]:
+        """Ids of jobs that ended before a time."""
+        ...
+
+    def delete(self, job_id: str) -> None:
+        """Forgets a job."""
+        ...

@@ -1,0 +1,186 @@
+"""Takes jobs up, asks the models, and ends each job once, with pictures or with a reason."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from atelier.errors import StorageError
+from atelier.images import MEDIA_TYPES
+from serving.jobs.files import JobFiles
+from serving.jobs.job import Ending, Job, JobStore
+from serving.metrics import RequestMetrics
+from serving.models.asked import Answer, Ask, Refusal
+from serving.models.client import Model, ModelUnavailable
+from serving.settings import JobSettings
+
+_LOG = logging.getLogger(__name__)
+_LOOK_EVERY_S = 0.2
+"""How often an idle runner looks for jobs that another ingress took in or left behind."""
+_SWEEP_EVERY_S = 30.0
+_ASK_S = 600.0
+"""How long a job waits in a model's queue: nobody waits for it at the other end of a line."""
+_LONGEST_PAUSE_S = 30.0
+_PAUSES = ("overloaded", "deadline_exceeded")
+
+
+class JobRunner:
+    """Works on jobs in the event loop that it is run in.
+
+    Args:
+        models: by recipe's name.
+        refused: what a refusal is to callers, as plain values: a job keeps it so.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        files: JobFiles,
+        models: Mapping[str, Model],
+        settings: JobSettings,
+        metrics: RequestMetrics,
+        refused: Callable[[Refusal], dict[str, Any]],
+    ) -> None:
+        self._store, self._files, self._models = store, files, models
+        self._settings, self._metrics, self._refused = settings, metrics, refused
+        self._name = secrets.token_hex(8)
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Says that there is a job."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Works until it is cancelled; jobs in hand then go back to the queue."""
+        swept_s = 0.0
+        working: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                self._woken.clear()
+                while len(working) < self._settings.at_once and (job := await self._claim()):
+                    task = asyncio.create_task(self._work(job))
+                    working.add(task)
+                    task.add_done_callback(working.discard)
+                if (now := time.monotonic()) - swept_s > _SWEEP_EVERY_S:
+                    swept_s = now
+                    await self._sweep()
+                waits = [asyncio.ensure_future(self._woken.wait()), *working]
+                await asyncio.wait(waits, timeout=_LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+                waits[0].cancel()
+        finally:
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+
+    async def _claim(self) -> Job | None:
+        try:
+            return await asyncio.to_thread(
+                self._store.claim, self._name, now_s=time.time(), lease_s=self._settings.lease_s
+            )
+        except Exception as error:  # noqa: BLE001  a store that is away now comes back; a runner that ended would not
+            _LOG.error("the job store does not answer: %s", type(error).__name__)
+            return None
+
+    async def _work(self, job: Job) -> None:
+        making = asyncio.ensure_future(self._make(job))
+        holding = asyncio.ensure_future(self._hold(job))
+        try:
+            await asyncio.wait((making, holding), return_when=asyncio.FIRST_COMPLETED)
+            if not making.done():
+                return  # cancelled by its owner, or lost to another ingress: not this one's to end
+            ending = making.result()
+            if await asyncio.to_thread(self._store.end, job.id, self._name, ending, now_s=time.time()):
+                self._metrics.job_ended(ending.state)
+                await asyncio.to_thread(self._files.forget_inputs, job.id)
+        except asyncio.CancelledError:
+            self._store.put_back(job.id, self._name)
+            raise
+        except Exception as error:  # noqa: BLE001  the lease runs out, and the job is taken up again
+            where = "".join(traceback.format_tb(error.__traceback__))
+            _LOG.error("job %s: could not be ended: %s at\n%s", job.id, type(error).__name__, where)
+        finally:
+            for task in (making, holding):
+                task.cancel()
+            await asyncio.gather(making, holding, return_exceptions=True)
+
+    async def _hold(self, job: Job) -> None:
+        """Returns when the job is not this runner's any more."""
+        lease_s = self._settings.lease_s
+        while True:
+            await asyncio.sleep(min(1.0, lease_s / 3))
+            if not await asyncio.to_thread(self._store.renew, job.id, self._name, now_s=time.time(), lease_s=lease_s):
+                return
+
+    async def _make(self, job: Job) -> Ending:
+        if job.attempts > self._settings.max_attempts:
+            detail = f"was taken up {job.attempts - 1} times, and each time whoever had it went away"
+            return self._failed(Refusal(fault="failed", code="attempts_exhausted", detail=detail))
+        if job.recipe not in self._models:
+            detail = f"this service does not have the model {job.recipe} any more"
+            return self._failed(Refusal(fault="failed", code="model_unknown", detail=detail))
+        try:
+            inputs = await asyncio.to_thread(self._files.inputs, job.id, job.inputs)
+        except StorageError:
+            detail = "the job's inputs cannot be read from the store"
+            return self._failed(Refusal(fault="failed", code="storage_unavailable", detail=detail))
+        ask = Ask(inputs=inputs, timeout_s=_ASK_S, **{**job.request, "seeds": tuple(job.request["seeds"])})
+        answer = await self._ask(job, ask)
+        if answer.refusal is not None:
+            return self._failed(answer.refusal)
+        media_type = MEDIA_TYPES[ask.format]
+        for number, sample in enumerate(answer.samples):
+            await asyncio.to_thread(self._files.put_picture, job.id, number, sample.picture, media_type)
+        return Ending(state="succeeded", result=result_of(answer, ask))
+
+    async def _ask(self, job: Job, ask: Ask) -> Answer:
+        """The model's answer; a full queue and an absent replica are waited for."""
+        while True:
+            try:
+                answer = await self._models[job.recipe].make(ask)
+            except ModelUnavailable:
+                pause_s = 1.0
+            else:
+                if answer.refusal is None or answer.refusal.code not in _PAUSES:
+                    return answer
+                pause_s = answer.refusal.retry_after_s
+            await asyncio.sleep(min(max(pause_s, _LOOK_EVERY_S), _LONGEST_PAUSE_S))
+
+    def _failed(self, refusal: Refusal) -> Ending:
+        return Ending(state="failed", problem=self._refused(refusal))
+
+    async def _sweep(self) -> None:
+        """Deletes what has been kept for long enough."""
+        try:
+            for job_id in await asyncio.to_thread(self._store.ended_before, time.time() - self._settings.keep_s):
+                await asyncio.to_thread(self._files.forget, job_id)
+                await asyncio.to_thread(self._store.delete, job_id)
+        except Exception as error:  # noqa: BLE001  as in `_claim`: the next sweep tries again
+            _LOG.error("what is out of date could not be deleted: %s", type(error).__name__)
+
+
+def result_of(answer: Answer, ask: Ask) -> dict[str, Any]:
+    """What an answer says beside its pictures, as plain values."""
+    return {
+        "recipe": answer.recipe,
+        "fingerprint": answer.fingerprint,
+        "digests": dict(answer.digests),
+        "seconds": {name: round(seconds, 4) for name, seconds in answer.seconds.items()},
+        "samples": [
+            {
+                "seed": str(sample.seed),
+                "media_type": MEDIA_TYPES[ask.format],
+                "sha256": sample.sha256,
+                "height": sample.shape[0],
+                "width": sample.shape[1],
+                "batch_shape": list(sample.batch_shape),
+                "scores": {name: round(score, 4) for name, score in sample.scores.items()},
+                "notes": list(sample.notes),
+            }
+            for sample in answer.samples
+        ],
+    }

@@ -1,0 +1,162 @@
+"""Jobs in one SQLite file, which every ingress of a machine may have open at once."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from serving.jobs.job import Ending, Job
+
+_BUSY_S = 10.0
+"""How long a transaction waits for another's."""
+
+_SCHEMA = """
+create table if not exists jobs (
+    id text primary key,
+    owner text not null,
+    task text not null,
+    recipe text not null,
+    request text not null,
+    inputs text not null,
+    created_at_s real not null,
+    state text not null,
+    started_at_s real,
+    ended_at_s real,
+    attempts integer not null,
+    result text,
+    problem text,
+    leased_by text not null,
+    leased_until_s real not null default 0,
+    idempotency_key text not null,
+    sha256 text not null
+);
+create unique index if not exists jobs_by_idempotency_key on jobs (owner, idempotency_key) where idempotency_key != '';
+create index if not exists jobs_by_state on jobs (state, created_at_s);
+"""
+
+_COLUMNS = tuple(one.name for one in fields(Job))
+_JSON = ("request", "inputs", "result", "problem")
+_CLAIMABLE = "(state = 'queued' or (state = 'running' and leased_until_s <= :now_s))"
+
+
+class SqliteJobs:
+    """A `JobStore`. A connection a call: SQLite's own are bound to a thread, and opening one takes microseconds."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._open() as connection:
+            # Readers then don't wait for writers.
+            connection.execute("pragma journal_mode = wal")
+            connection.executescript(_SCHEMA)
+
+    def add(self, job: Job) -> Job:
+        row = {name: json.dumps(value) if name in _JSON else value for name, value in asdict(job).items()}
+        marks = ", ".join(f":{name}" for name in _COLUMNS)
+        with self._open() as connection:
+            connection.execute(
+                f"insert into jobs ({', '.join(_COLUMNS)}) values ({marks}) on conflict do nothing",
+                row,
+            )
+        return self.get(job.id) or self.find(job.owner, job.idempotency_key) or job
+
+    def get(self, job_id: str) -> Job | None:
+        return self._one("id = :id", {"id": job_id})
+
+    def find(self, owner: str, idempotency_key: str) -> Job | None:
+        where = "owner = :owner and idempotency_key = :key and idempotency_key != ''"
+        return self._one(where, {"owner": owner, "key": idempotency_key})
+
+    def position(self, job: Job) -> int:
+        if job.state != "queued":
+            return 0
+        where = "state = 'queued' and (created_at_s, id) < (:created_at_s, :id)"
+        return self._count(where, {"created_at_s": job.created_at_s, "id": job.id})
+
+    def num_queued(self) -> int:
+        return self._count("state = 'queued'", {})
+
+    def claim(self, worker: str, *, now_s: float, lease_s: float) -> Job | None:
+        with self._open() as connection:
+            found = connection.execute(
+                "update jobs set state = 'running', leased_by = :worker, leased_until_s = :until_s, "
+                "attempts = attempts + 1, started_at_s = coalesce(started_at_s, :now_s) "
+                f"where id = (select id from jobs where {_CLAIMABLE} order by created_at_s, id limit 1) "
+                f"and {_CLAIMABLE} returning {', '.join(_COLUMNS)}",
+                {"worker": worker, "until_s": now_s + lease_s, "now_s": now_s},
+            ).fetchone()
+        return None if found is None else _job(found)
+
+    def renew(self, job_id: str, worker: str, *, now_s: float, lease_s: float) -> bool:
+        return self._held("leased_until_s = :until_s", job_id, worker, {"until_s": now_s + lease_s})
+
+    def put_back(self, job_id: str, worker: str) -> None:
+        self._held("state = 'queued', leased_by = '', attempts = attempts - 1", job_id, worker, {})
+
+    def end(self, job_id: str, worker: str, ending: Ending, *, now_s: float) -> bool:
+        values = {
+            "state": ending.state,
+            "result": json.dumps(ending.result),
+            "problem": json.dumps(ending.problem),
+            "now_s": now_s,
+        }
+        change = "state = :state, result = :result, problem = :problem, ended_at_s = :now_s"
+        return self._held(change, job_id, worker, values)
+
+    def cancel(self, job_id: str, *, now_s: float) -> bool:
+        with self._open() as connection:
+            done = connection.execute(
+                "update jobs set state = 'cancelled', ended_at_s = :now_s "
+                "where id = :id and state in ('queued', 'running')",
+                {"id": job_id, "now_s": now_s},
+            )
+            return done.rowcount == 1
+
+    def ended_before(self, time_s: float) -> Sequence[str]:
+        with self._open() as connection:
+            found = connection.execute("select id from jobs where ended_at_s < :time_s", {"time_s": time_s})
+            return [row[0] for row in found]
+
+    def delete(self, job_id: str) -> None:
+        with self._open() as connection:
+            connection.execute("delete from jobs where id = :id", {"id": job_id})
+
+    def _held(self, change: str, job_id: str, worker: str, values: dict[str, Any]) -> bool:
+        """Changes a job that is running and held by a worker; False where it isn't."""
+        where = "id = :id and state = 'running' and leased_by = :worker"
+        with self._open() as connection:
+            done = connection.execute(
+                f"update jobs set {change} where {where}", values | {"id": job_id, "worker": worker}
+            )
+            return done.rowcount == 1
+
+    def _one(self, where: str, values: dict[str, Any]) -> Job | None:
+        with self._open() as connection:
+            found = connection.execute(f"select {', '.join(_COLUMNS)} from jobs where {where}", values).fetchone()
+        return None if found is None else _job(found)
+
+    def _count(self, where: str, values: dict[str, Any]) -> int:
+        with self._open() as connection:
+            return int(connection.execute(f"select count(*) from jobs where {where}", values).fetchone()[0])
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self._path, timeout=_BUSY_S)
+        try:
+            with connection:
+                yield connection
+        finally:
+            connection.close()
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    values: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
+    for name in _JSON:
+        values[name] = json.loads(values[name]) if values[name] else None
+    values["inputs"] = tuple(values["inputs"])
+    return Job(**values)

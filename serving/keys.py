@@ -1,0 +1,169 @@
+"""API keys: who may ask for what. Only their hashes are kept; a key itself is seen once, by whoever made it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from atelier.errors import ConfigError
+
+Scope = Literal["make", "jobs", "models"]
+"""`make`: pictures at once. `jobs`: pictures later. `models`: what there is."""
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+_PREFIX = "atl"
+_UNKNOWN = hashlib.sha256(b"no key at all").hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyRecord:
+    """What is kept of a key.
+
+    Args:
+        id: the part of the key that may be seen, and that jobs and logs know it by.
+        owner: the name it was made for; a rotated key has the same.
+        sha256: of the secret part. 256 random bits need no slow hash: nobody can go through them.
+        expires_at_s: Unix time; None never.
+    """
+
+    id: str
+    owner: str
+    sha256: str
+    scopes: tuple[Scope, ...]
+    created_at_s: float
+    expires_at_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who asks. Jobs belong to the `owner`, so that they survive a rotation."""
+
+    owner: str
+    scopes: tuple[Scope, ...]
+
+
+class KeyRing:
+    """The keys in a file, read again whenever it has changed: a key that is taken away is refused at once."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._lock = threading.Lock()
+        self._read_at: tuple[int, int] | None = None
+        self._records: dict[str, KeyRecord] = {}
+
+    def caller(self, key: str, *, now_s: float | None = None) -> Caller | None:
+        """Who a key belongs to; None for one that is unknown, wrong or expired, in the same time for all of them.
+
+        Raises:
+            ConfigError: the file cannot be read.
+        """
+        prefix, _, rest = key.partition("_")
+        identity, _, secret = rest.partition("_")
+        record = self._current().get(identity) if prefix == _PREFIX else None
+        expected = record.sha256 if record is not None else _UNKNOWN
+        fits = hmac.compare_digest(_hash(secret), expected)
+        if record is None or not fits:
+            return None
+        if record.expires_at_s is not None and record.expires_at_s <= (time.time() if now_s is None else now_s):
+            return None
+        return Caller(owner=record.owner, scopes=record.scopes)
+
+    def records(self) -> list[KeyRecord]:
+        """All keys, oldest first.
+
+        Raises:
+            ConfigError: the file cannot be read.
+        """
+        return sorted(self._current().values(), key=lambda record: record.created_at_s)
+
+    def add(self, owner: str, scopes: Sequence[str], *, valid_s: float | None = None) -> str:
+        """Makes a key and gives it: the one time that anybody sees it.
+
+        Raises:
+            ConfigError: an empty name, or a scope that isn't there.
+        """
+        if not owner or not owner.isprintable():
+            raise ConfigError(f"owner is {owner!r}; must be printable text")
+        if not scopes or set(scopes) - set(SCOPES):
+            raise ConfigError(f"scopes are {list(scopes)}; must be some of {list(SCOPES)}")
+        identity, secret, now_s = secrets.token_hex(4), secrets.token_urlsafe(32), time.time()
+        record = KeyRecord(
+            id=identity,
+            owner=owner,
+            sha256=_hash(secret),
+            scopes=tuple(scope for scope in SCOPES if scope in scopes),
+            created_at_s=now_s,
+            expires_at_s=None if valid_s is None else now_s + valid_s,
+        )
+        self._write({**self._current(), identity: record})
+        return f"{_PREFIX}_{identity}_{secret}"
+
+    def rotate(self, owner: str, *, overlap_s: float) -> str:
+        """A new key with an owner's scopes; the owner's present ones end after `overlap_s`.
+
+        Raises:
+            ConfigError: an owner without a key.
+        """
+        now_s = time.time()
+        mine = [one for one in self.records() if one.owner == owner and (one.expires_at_s or now_s + 1) > now_s]
+        if not mine:
+            raise ConfigError(f"owner {owner!r}: has no key; there are keys of {sorted(self.owners())}")
+        end_s = now_s + overlap_s
+        ended = {one.id: replace(one, expires_at_s=min(end_s, one.expires_at_s or end_s)) for one in mine}
+        self._write({**self._current(), **ended})
+        return self.add(owner, mine[-1].scopes)
+
+    def remove(self, owner: str) -> int:
+        """Takes all keys of an owner away, and gives their number."""
+        current = self._current()
+        kept = {identity: record for identity, record in current.items() if record.owner != owner}
+        self._write(kept)
+        return len(current) - len(kept)
+
+    def owners(self) -> set[str]:
+        """Who has keys."""
+        return {record.owner for record in self._current().values()}
+
+    def _current(self) -> dict[str, KeyRecord]:
+        with self._lock:
+            try:
+                stat = self._path.stat()
+            except FileNotFoundError:
+                self._records, self._read_at = {}, None
+                return {}
+            version = (stat.st_mtime_ns, stat.st_ino)
+            if version != self._read_at:
+                self._records, self._read_at = _read(self._path), version
+            return dict(self._records)
+
+    def _write(self, records: dict[str, KeyRecord]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"keys": [asdict(record) for record in records.values()]}, indent=2) + "\n"
+        beside = self._path.with_name(f"{self._path.name}.{os.getpid()}.partial")
+        beside.touch(mode=0o600)
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(self._path)
+
+
+def _read(path: Path) -> dict[str, KeyRecord]:
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["keys"]
+        records = [KeyRecord(**entry | {"scopes": tuple(entry["scopes"])}) for entry in entries]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ConfigError(
+            f"{path}: is no file of keys ({type(error).__name__}); `python -m serving keys` makes one"
+        ) from None
+    return {record.id: record for record in records}
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

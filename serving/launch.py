@@ -1,0 +1,97 @@
+"""A service on this computer: Ray with token auth, no dashboard, and Serve on the address that was asked."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import signal
+import sys
+import threading
+
+from atelier.errors import ConfigError
+from serving.settings import ServeSettings
+
+_ENVIRONMENT = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serving.proxy:middlewares",
+    # A busy machine takes longer than Serve's 5 s to start a process: it would kill its proxy for that.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "40",
+    # Ray's own 15 puts a request behind everything else that the computer does: 26 s instead of 2 beside a training.
+    "RAY_worker_niceness": "0",
+}
+"""Of Ray, where the caller has not said otherwise."""
+_SPARE_CPUS = 2
+"""Logical CPUs for Serve's own actors, beside the models'."""
+
+
+def run(settings: ServeSettings, *, host: str, port: int) -> None:
+    """Serves until SIGINT or SIGTERM, then lets what has begun finish.
+
+    Raises:
+        ConfigError: without keys, on an address that others reach.
+    """
+    check_address(settings, host)
+    start(settings, host=host, port=port)
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):  # after Ray has set its own
+        signal.signal(number, lambda _number, _frame: stopped.set())
+    try:
+        sys.stdout.write(f"Atelier serves at http://{host}:{port}/ (Ctrl-C ends it)\n")
+        sys.stdout.flush()
+        stopped.wait()
+    finally:
+        stop()
+
+
+def start(settings: ServeSettings, *, host: str, port: int) -> None:
+    """Starts Ray and the service, and returns when every model is warm.
+
+    Raises:
+        ConfigError: without keys, on an address that others reach.
+    """
+    check_address(settings, host)
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    # Only now: Ray reads its authentication mode once, when it is imported.
+    import ray
+    from ray import serve
+
+    from serving.app import build_app
+
+    cpus = sum(model.num_cpus * model.replicas for model in settings.models) + _SPARE_CPUS
+    ray.init(
+        address="local",
+        num_cpus=int(cpus + 0.999),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    serve.start(http_options={"host": host, "port": port})
+    serve.run(build_app(settings))
+
+
+def stop() -> None:
+    """Lets what has begun finish, and ends Serve and Ray."""
+    import ray
+    from ray import serve
+
+    serve.shutdown()
+    ray.shutdown()
+
+
+def check_address(settings: ServeSettings, host: str) -> None:
+    """Refuses to let everybody in from everywhere.
+
+    Raises:
+        ConfigError: without keys, on an address that others reach.
+    """
+    if not settings.anonymous:
+        return
+    try:
+        inside = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        inside = False
+    if not inside:
+        raise ConfigError(f"host is {host!r}; without keys it must be this machine's own, e.g. 127.0.0.1")

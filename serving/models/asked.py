@@ -1,0 +1,115 @@
+"""What crosses between the ingress and a model's replica: what is asked, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from atelier.images import PictureFormat
+
+Fault = Literal["rejected", "failed", "overloaded", "late"]
+"""Whose matter a refusal is: the request's, the model's, the load's, or its deadline's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """Pictures of one task to make from the same inputs, one a seed.
+
+    Args:
+        inputs: the files' bytes by input name, only those given.
+        timeout_s: seconds that the caller still waits; what has not been launched by then is not made.
+        quality: 1..100, the format's default where None.
+        size: `working` leaves the pixels as they were made; `original` scales them to the person picture's size.
+    """
+
+    inputs: Mapping[str, bytes]
+    seeds: tuple[int, ...]
+    prompt: str = ""
+    format: PictureFormat = "jpeg"
+    quality: int | None = None
+    size: Literal["working", "original"] = "working"
+    timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One picture.
+
+    Args:
+        picture: the file's bytes, marked as what it is.
+        shape: (H, W) of the file's picture.
+        batch_shape: [B, H, W] it was made at; bits repeat only at an equal shape.
+        scores: by name, what may have gone wrong; 0 is best.
+        notes: sentences about the picture, each `code: sentence`.
+    """
+
+    seed: int
+    picture: bytes
+    sha256: str
+    shape: tuple[int, int]
+    batch_shape: tuple[int, int, int]
+    scores: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why there is no picture.
+
+    Args:
+        code: stable, snake_case: a `RowError`'s, or `overloaded`, `deadline_exceeded`, `internal_error`.
+        detail: a sentence for the person who asked.
+        stage: where in the recipe; `""` where none is to blame.
+        retry_after_s: when another try makes sense, computed from what is waiting; 0 where it makes none.
+    """
+
+    fault: Fault
+    code: str
+    detail: str
+    stage: str = ""
+    retry_after_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What came of an `Ask`: all its pictures, or the first reason why not.
+
+    Args:
+        samples: in the seeds' order; empty where there is a refusal.
+        fingerprint, digests: of the recipe and its weights, as the batch plane records them.
+        seconds: `queued` and `total` of this ask; by stage's name, what a row took.
+    """
+
+    recipe: str
+    samples: tuple[Sample, ...] = ()
+    refusal: Refusal | None = None
+    fingerprint: str = ""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What a model says of itself.
+
+    Args:
+        inputs, optional: input names that a request must and may give.
+        size: working size (H, W) in pixels.
+        batch_size: rows that its stages always see at once.
+        weights: what it was told, by the recipe's own names: shipped names, folders, a mode. digests: sha256 by name.
+        licences: by weight name, from the weights' card; `not stated` where there is none.
+        waiting: pictures that wait at this moment.
+    """
+
+    recipe: str
+    task: str
+    size: tuple[int, int]
+    inputs: tuple[str, ...]
+    optional: tuple[str, ...]
+    batch_size: int
+    fingerprint: str
+    weights: Mapping[str, str]
+    digests: Mapping[str, str]
+    licences: Mapping[str, str]
+    waiting: int = 0

@@ -1,0 +1,46 @@
+"""A model as the ingress sees it, wherever it runs."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from atelier.errors import AtelierError
+from serving.models.asked import Answer, Ask, ModelCard
+from serving.models.family import ModelFamily
+
+
+class ModelUnavailable(AtelierError):
+    """No replica of a model answers now."""
+
+
+class Model(Protocol):
+    """Makes pictures; cancelling a call takes it out of the model's queue."""
+
+    async def make(self, ask: Ask) -> Answer:
+        """What came of an ask.
+
+        Raises:
+            ModelUnavailable: nobody is there to ask.
+        """
+        ...
+
+    async def card(self) -> ModelCard:
+        """What the model is.
+
+        Raises:
+            ModelUnavailable: nobody is there to ask.
+        """
+        ...
+
+
+class LocalModel:
+    """A model in this very process and event loop: for tests, and for a service without Ray."""
+
+    def __init__(self, family: ModelFamily) -> None:
+        self._family = family
+
+    async def make(self, ask: Ask) -> Answer:
+        return await self._family.make(ask)
+
+    async def card(self) -> ModelCard:
+        return self._family.card()

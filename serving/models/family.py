@@ -1,0 +1,237 @@
+"""One recipe's replica: engine, queue and warm-up, with weights that can be changed while it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import inspect
+import logging
+import re
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+
+from atelier.errors import AtelierError, ConfigError, RowError, WeightsError
+from atelier.models import registry
+from atelier.recipe import Recipe
+from atelier.recipes import RECIPES
+from atelier.stages.base import Batch
+from serving.metrics import ModelMetrics
+from serving.models.asked import Answer, Ask, ModelCard, Refusal, Sample
+from serving.models.batcher import Batcher, Late, Overloaded
+from serving.models.engine import Engine
+from serving.models.samples import drawn_request
+from serving.settings import ModelSettings
+
+_LOG = logging.getLogger(__name__)
+_READERS = 4
+"""Threads that decode and encode beside the device's own."""
+_MAX_FAILURES = 5
+"""Batches in a row that end in an error no row is to blame for, before the replica calls itself unhealthy."""
+
+
+class Unhealthy(AtelierError):
+    """A replica that had better be replaced; the message says why."""
+
+
+class ModelFamily:
+    """Answers asks in its event loop; decoding, computing and encoding run in threads beside it.
+
+    Built ready: weights loaded, one drawn request made.
+
+    Raises:
+        AtelierError: no such recipe, weights that don't fit, or settings that contradict each other.
+    """
+
+    def __init__(self, settings: ModelSettings, metrics: ModelMetrics | None = None) -> None:
+        self._settings, self._metrics = settings, metrics or ModelMetrics(settings.recipe)
+        self._device = ThreadPoolExecutor(1, thread_name_prefix="device")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="pictures")
+        self._failures = 0
+        self._weights = dict(settings.weights)
+        self._engine = self._ready(self._weights)
+        self._batcher: Batcher[Batch, Batch | RowError] = Batcher(
+            self._compute,
+            largest=lambda engine: engine.recipe.batch_size,
+            max_waiting=settings.max_waiting,
+            launched=lambda _engine, waited: self._metrics.launched(waited),
+        )
+
+    async def make(self, ask: Ask) -> Answer:
+        """The pictures, or why there are none; cancelling it gives its places in the queue back."""
+        started = time.monotonic()
+        engine = self._engine  # an ask is read, made and written by one engine, whatever is swapped meanwhile
+        answer = await self._answer(engine, ask, started)
+        self._metrics.waiting(self._batcher.waiting)
+        return answer
+
+    async def swap(self, weights: Mapping[str, str]) -> None:
+        """Puts other weights in place of the present ones, without a pause: these answer until those are warm.
+
+        Raises:
+            AtelierError: they cannot be used; the present ones stay.
+        """
+        if dict(weights) == self._weights:
+            return
+        loop = asyncio.get_running_loop()
+        self._engine = await loop.run_in_executor(self._readers, self._ready, dict(weights))
+        self._weights = dict(weights)
+        _LOG.info("model %s: took up other weights, digests %s", self._settings.recipe, self._engine.digests)
+
+    def card(self) -> ModelCard:
+        """What it is, and how many pictures wait."""
+        engine, recipe = self._engine, self._engine.recipe
+        return ModelCard(
+            recipe=recipe.name,
+            task=recipe.task,
+            size=recipe.size,
+            inputs=recipe.inputs,
+            optional=recipe.optional,
+            batch_size=recipe.batch_size,
+            fingerprint=engine.fingerprint,
+            weights=_named(self._settings.recipe, self._weights),
+            digests=engine.digests,
+            licences=_licences(_named(self._settings.recipe, self._weights)),
+            waiting=self._batcher.waiting,
+        )
+
+    def check(self) -> None:
+        """Says by raising that the replica is no good: a batch that doesn't end, or errors that no row is to blame for.
+
+        Raises:
+            Unhealthy: which of the two.
+        """
+        name = self._settings.recipe
+        if (busy := self._batcher.busy_s) > self._settings.stuck_after_s:
+            raise Unhealthy(f"model {name}: a batch has been running for {busy:.0f} s")
+        if self._failures >= _MAX_FAILURES:
+            raise Unhealthy(f"model {name}: {self._failures} batches in a row ended in an error")
+
+    def close(self) -> None:
+        """Ends its threads once they are done with what they are at."""
+        self._device.shutdown(wait=False)
+        self._readers.shutdown(wait=False)
+
+    async def _answer(self, engine: Engine, ask: Ask, started: float) -> Answer:
+        loop = asyncio.get_running_loop()
+        try:
+            rows = [await loop.run_in_executor(self._readers, engine.read, ask, ask.seeds[0])]
+            # The files are the same for every seed: decoded once.
+            rows += [rows[0] | {"seed": np.asarray([seed], np.int64)} for seed in ask.seeds[1:]]
+            left_s = ask.timeout_s - (time.monotonic() - started)
+            made = await self._batcher.submit(engine, rows, timeout_s=max(0.0, left_s))
+            samples: list[Sample] = []
+            for row in made:
+                if isinstance(row, RowError):
+                    raise row
+                samples.append(await loop.run_in_executor(self._readers, engine.encode, row, ask))
+        except RowError as error:
+            return self._refused(engine, _of_row(error))
+        except Overloaded as error:
+            wait = error.retry_after_s
+            refusal = Refusal(fault="overloaded", code="overloaded", detail=str(error), retry_after_s=wait)
+            return self._refused(engine, refusal)
+        except Late as error:
+            return self._refused(engine, Refusal(fault="late", code="deadline_exceeded", detail=str(error)))
+        except ConfigError as error:
+            return self._refused(engine, Refusal(fault="rejected", code="output_invalid", detail=str(error)))
+        except Exception as error:  # noqa: BLE001  it is told to the caller, and counted by the health check
+            # Its words may quote what was asked, and a prompt is nobody's business: the log gets the place alone.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            _LOG.error("model %s: an ask ended in %s at\n%s", engine.recipe.name, type(error).__name__, where)
+            detail = "the model failed; the service's log says why"
+            return self._refused(engine, Refusal(fault="failed", code="internal_error", detail=detail))
+        first = made[0]
+        seconds = dict(engine.seconds(first)) if not isinstance(first, RowError) else {}
+        self._metrics.made(seconds)
+        return Answer(
+            recipe=engine.recipe.name,
+            samples=tuple(samples),
+            fingerprint=engine.fingerprint,
+            digests=engine.digests,
+            seconds=seconds | {"total": time.monotonic() - started},
+        )
+
+    def _refused(self, engine: Engine, refusal: Refusal) -> Answer:
+        self._metrics.refused(refusal.code)
+        return Answer(
+            recipe=engine.recipe.name, refusal=refusal, fingerprint=engine.fingerprint, digests=engine.digests
+        )
+
+    async def _compute(self, engine: Engine, rows: Sequence[Batch]) -> Sequence[Batch | RowError]:
+        started = time.monotonic()
+        try:
+            made = await asyncio.get_running_loop().run_in_executor(self._device, engine.make, rows)
+        except Exception:
+            self._failures += 1
+            raise
+        self._failures = 0
+        self._metrics.computed(len(rows), time.monotonic() - started)
+        return made
+
+    def _ready(self, weights: Mapping[str, str]) -> Engine:
+        """An engine that has made one drawn request, in the thread that will make the others."""
+        settings = self._settings
+        device = "cuda" if settings.num_gpus and torch.cuda.is_available() else "cpu"
+        engine = Engine(recipe_of(settings, weights), device=device, num_threads=settings.num_threads)
+        request = drawn_request(engine.recipe)
+        if request is None:
+            return engine
+        ask = Ask(inputs=request.inputs, prompt=request.prompt, seeds=(0,))
+        try:
+            (row,) = self._device.submit(engine.make, [engine.read(ask, 0)]).result()
+            if isinstance(row, RowError):
+                raise row
+            engine.encode(row, ask)
+        except RowError as error:
+            # Weights for photographs may see nobody in a drawing: that is no fault of theirs.
+            _LOG.warning("model %s: was warmed up with a drawing that it refuses (%s)", settings.recipe, error.code)
+        return engine
+
+
+def recipe_of(settings: ModelSettings, weights: Mapping[str, str]) -> Recipe:
+    """The recipe that settings name, with these weights.
+
+    Raises:
+        ConfigError: weights by a name that the recipe doesn't take.
+    """
+    make: Any = RECIPES[settings.recipe]
+    taken = set(inspect.signature(make).parameters)
+    if strangers := sorted(set(weights) - taken):
+        raise ConfigError(f"model {settings.recipe}: was given the weights {strangers}; it takes {sorted(taken)}")
+    recipe: Recipe = make(**weights)
+    if settings.batch_size is not None:
+        recipe = dataclasses.replace(recipe, batch_size=settings.batch_size)
+    return recipe
+
+
+def _licences(choices: Mapping[str, str]) -> dict[str, str]:
+    """The licence that the card beside each of a recipe's weights states."""
+    stated: dict[str, str] = {}
+    for name, value in choices.items():
+        try:
+            card = registry.folder(value) / "README.md"
+        except WeightsError:
+            continue  # a choice that is no weights, such as a mode of sampling
+        text = card.read_text(encoding="utf-8") if card.is_file() else ""
+        found = re.search(r"^licen[cs]e:\s*([^·\n]+)", text, re.M)
+        stated[name] = found[1].strip() if found else "not stated"
+    return stated
+
+
+def _named(recipe: str, weights: Mapping[str, str]) -> dict[str, str]:
+    """All that a recipe was told by its own names, its defaults included."""
+    taken = inspect.signature(RECIPES[recipe]).parameters.values()
+    all_of_them = {one.name: weights.get(one.name, one.default) for one in taken}
+    return {name: value for name, value in all_of_them.items() if isinstance(value, str)}
+
+
+def _of_row(error: RowError) -> Refusal:
+    stage = next(iter(getattr(error, "__notes__", ())), "")
+    fault = "rejected" if error.rejected else "failed"
+    return Refusal(fault=fault, code=error.code, detail=error.detail, stage=stage)

@@ -1,0 +1,156 @@
+"""What a service is told: which models, where it keeps jobs and keys, and how much it takes from a stranger."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from atelier.recipes import RECIPES
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSettings(_Settings):
+    """One recipe, served by replicas of its own.
+
+    Args:
+        recipe: a name in `atelier.recipes.RECIPES`.
+        weights: by the recipe's own argument names, shipped names or folders (and its other choices, such as `mode`);
+            what is left out is the recipe's default.
+        batch_size: rows its stages see at once; None is the recipe's own, at which pictures are the batch plane's bit
+            for bit. 1 answers a lone caller soonest on a CPU.
+        replicas: how many. num_cpus, num_gpus: Ray's share for each.
+        num_threads: torch's in each; the batch plane's workers have 1.
+        max_waiting: pictures that may wait in a replica; more are answered with 429.
+        stuck_after_s: a batch that runs longer than this fails the replica's health check, and Ray Serve replaces it.
+    """
+
+    recipe: str = "viton_hd_closet"
+    weights: dict[str, str] = Field(default_factory=dict)
+    batch_size: Annotated[int, Field(ge=1, le=64)] | None = None
+    replicas: Annotated[int, Field(ge=1)] = 1
+    num_cpus: Annotated[float, Field(ge=0)] = 1.0
+    num_gpus: Annotated[float, Field(ge=0)] = 0.0
+    num_threads: Annotated[int, Field(ge=1)] = 1
+    max_waiting: Annotated[int, Field(ge=1)] = 64
+    stuck_after_s: Annotated[float, Field(gt=0)] = 600.0
+
+    @field_validator("recipe")
+    @classmethod
+    def _is_there(cls, name: str) -> str:
+        if name not in RECIPES:
+            raise ValueError(f"there is no recipe {name!r}; there are {sorted(RECIPES)}")
+        return name
+
+
+class Limits(_Settings):
+    """How much one request may bring and ask for.
+
+    Args:
+        max_body_bytes: of a request; what is longer is refused while it is read.
+        max_input_bytes: of one file, however it comes. max_pixels: of one picture, by its header.
+        max_prompt_chars: of a prompt. max_samples: pictures of one request.
+        timeout_s: longest time that a request without a job takes, its wait included.
+    """
+
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 40 * 2**20
+    max_input_bytes: Annotated[int, Field(ge=1024)] = 10 * 2**20
+    max_pixels: Annotated[int, Field(ge=1024)] = 25_000_000
+    max_prompt_chars: Annotated[int, Field(ge=1)] = 1000
+    max_samples: Annotated[int, Field(ge=1, le=16)] = 4
+    timeout_s: Annotated[float, Field(gt=0)] = 60.0
+
+
+class Fetching(_Settings):
+    """What the service reads on a caller's behalf.
+
+    Args:
+        schemes: of addresses that are fetched from the web; none refuses them all.
+        s3_prefixes: `s3://bucket/folder` that callers may name objects below, read with the service's own credentials;
+            none refuses `s3://`.
+        allowed_networks: networks that are dialled though they are not public, e.g. `10.1.0.0/16` of an own store.
+        timeout_s: for one address, its redirects included. max_redirects: each is checked as the first address was.
+    """
+
+    schemes: tuple[str, ...] = ("https",)
+    s3_prefixes: tuple[str, ...] = ()
+    allowed_networks: tuple[str, ...] = ()
+    timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    max_redirects: Annotated[int, Field(ge=0, le=10)] = 3
+
+    @field_validator("schemes")
+    @classmethod
+    def _are_known(cls, schemes: tuple[str, ...]) -> tuple[str, ...]:
+        if strangers := set(schemes) - {"http", "https"}:
+            raise ValueError(f"schemes {sorted(strangers)} are not fetched; must be http or https")
+        return schemes
+
+    @field_validator("s3_prefixes")
+    @classmethod
+    def _are_buckets(cls, prefixes: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [prefix for prefix in prefixes if not prefix.startswith("s3://") or prefix == "s3://"]:
+            raise ValueError(f"s3_prefixes {wrong} must be s3://bucket or s3://bucket/folder")
+        return prefixes
+
+    @field_validator("allowed_networks")
+    @classmethod
+    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ipaddress.ip_network(network)
+        return networks
+
+
+class JobSettings(_Settings):
+    """How work is kept that nobody waits for.
+
+    Args:
+        keep_s: seconds that a finished job's inputs and pictures stay before they are deleted.
+        at_once: jobs that one ingress has with the models at a time.
+        lease_s: a job whose ingress has not been heard of for so long is taken up by another.
+        max_attempts: how often a job is taken up before it is given up.
+        max_queued: jobs that may wait; more are answered with 429.
+    """
+
+    keep_s: Annotated[float, Field(gt=0)] = 24 * 3600.0
+    at_once: Annotated[int, Field(ge=1)] = 8
+    lease_s: Annotated[float, Field(gt=0)] = 30.0
+    max_attempts: Annotated[int, Field(ge=1)] = 3
+    max_queued: Annotated[int, Field(ge=1)] = 1000
+
+
+def _all_models() -> tuple[ModelSettings, ...]:
+    return tuple(ModelSettings(recipe=name) for name in RECIPES)
+
+
+class ServeSettings(_Settings):
+    """A whole service.
+
+    Args:
+        models: what it makes; the first of a task is the one that a request gets that names none.
+        store: folder or `s3://` prefix where jobs' inputs and pictures lie.
+        database: file of the jobs' states; every ingress must see it.
+        keys: file of API keys' hashes, see `python -m serving keys`.
+        anonymous: take requests without a key. Only loopback is then answered, whatever Serve listens on.
+        ingress_replicas: how many ingresses; more than one needs them on machines that see `database`.
+    """
+
+    models: tuple[ModelSettings, ...] = Field(default_factory=_all_models, min_length=1)
+    store: str = "out/serve/store"
+    database: str = "out/serve/jobs.sqlite"
+    keys: str = "out/serve/keys.json"
+    anonymous: bool = False
+    ingress_replicas: Annotated[int, Field(ge=1)] = 1
+    limits: Limits = Field(default_factory=Limits)
+    fetching: Fetching = Field(default_factory=Fetching)
+    jobs: JobSettings = Field(default_factory=JobSettings)
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Self:
+        names = [model.recipe for model in self.models]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"models {twice} stand in it twice; give one more replicas instead")
+        return self

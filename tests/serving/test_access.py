@@ -1,0 +1,144 @@
+"""Keys: hashed in their file, compared in constant time, scoped, rotated; without them, loopback alone."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from atelier.errors import ConfigError
+from serving.__main__ import main
+from serving.keys import KeyRing
+from serving.launch import check_address
+from serving.settings import ServeSettings
+from tests.serving.conftest import Open
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def ring(settings: ServeSettings) -> KeyRing:
+    return KeyRing(settings.keys)
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+async def test_a_key_opens_what_its_scopes_say(served: Open, ring: KeyRing, pictures: dict[str, bytes]) -> None:
+    shop, looker = ring.add("shop", ["make", "jobs", "models"]), ring.add("looker", ["models"])
+    async with served(anonymous=False) as client:
+        made = await client.post("/v1/try-on", files=pictures, headers=bearer(shop))
+        listed = await client.get("/v1/models", headers={"X-API-Key": looker})
+        answers = [
+            await client.post("/v1/try-on", files=pictures),
+            await client.post("/v1/try-on", files=pictures, headers=bearer(shop[:-1] + "x")),
+            await client.post("/v1/try-on", files=pictures, headers=bearer("atl_00000000_" + "a" * 43)),
+            await client.post("/v1/try-on", files=pictures, headers={"Authorization": "Basic " + shop}),
+            await client.post("/v1/try-on", files=pictures, headers=bearer(looker)),
+            await client.get("/v1/jobs/none", headers=bearer(looker)),
+        ]
+        page = await client.get("/")
+
+    assert made.status_code == listed.status_code == page.status_code == 200
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [
+        (401, "key_missing"),
+        (401, "key_unknown"),
+        (401, "key_unknown"),
+        (401, "key_missing"),
+        (403, "scope_missing"),
+        (403, "scope_missing"),
+    ]
+    assert answers[0].headers["www-authenticate"].startswith("Bearer")
+    assert answers[1].json()["detail"] == answers[2].json()["detail"], "a known id must not be told from an unknown one"
+
+
+async def test_a_wrong_key_is_refused_before_the_body_is_read(served: Open) -> None:
+    read = []
+
+    async def body() -> object:
+        for _ in range(10):
+            read.append(1)
+            yield b"a" * 1000
+
+    async with served(anonymous=False) as client:
+        answer = await client.post("/v1/try-on", content=body(), headers={"content-type": "application/json"})
+
+    assert answer.status_code == 401 and len(read) <= 1
+
+
+async def test_only_hashes_are_kept(ring: KeyRing, settings: ServeSettings) -> None:
+    key = ring.add("shop", ["make"])
+    text = Path(settings.keys).read_text()
+
+    assert key.rpartition("_")[2] not in text and len(json.loads(text)["keys"][0]["sha256"]) == 64
+    assert stat.S_IMODE(Path(settings.keys).stat().st_mode) == 0o600
+
+
+async def test_a_rotated_key_ends_and_a_removed_one_is_refused_at_once(ring: KeyRing, settings: ServeSettings) -> None:
+    old = ring.add("shop", ["make"])
+    new = ring.rotate("shop", overlap_s=3600)
+    reader = KeyRing(settings.keys)  # as another process sees it
+    assert reader.caller(old) == reader.caller(new) != None  # noqa: E711
+    ends_s = next(one.expires_at_s for one in ring.records() if one.expires_at_s is not None)
+    assert reader.caller(old, now_s=ends_s - 1) is not None and reader.caller(old, now_s=ends_s) is None
+    assert reader.caller(new, now_s=ends_s) is not None
+
+    assert ring.remove("shop") == 2
+    assert reader.caller(new) is None
+    with pytest.raises(ConfigError, match="has no key"):
+        ring.rotate("shop", overlap_s=0)
+    with pytest.raises(ConfigError, match="must be some of"):
+        ring.add("shop", ["everything"])
+
+
+async def test_the_command_makes_lists_and_removes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = tmp_path / "serve.json"
+    told.write_text(json.dumps({"keys": str(tmp_path / "keys.json")}))
+    where = ["keys", "--settings", str(told)]
+    assert main([*where, "add", "shop", "--scope", "make", "--days", "30"]) == 0
+    key = capsys.readouterr().out.strip()
+    caller = KeyRing(tmp_path / "keys.json").caller(key)
+    assert caller is not None and caller.owner == "shop" and caller.scopes == ("make",)
+    assert main([*where, "list"]) == 0 and "shop  make  expires: 2" in capsys.readouterr().out
+    assert main([*where, "remove", "shop"]) == 0 and "1 keys of shop" in capsys.readouterr().out
+    assert main(["run", "--settings", str(told)]) == 2
+    assert "holds no key" in capsys.readouterr().err
+    told.write_text('{"anonymous": "perhaps"}')
+    assert main([*where, "list"]) == 2 and "anonymous" in capsys.readouterr().err
+
+
+async def test_a_damaged_file_of_keys_lets_nobody_in(served: Open, settings: ServeSettings) -> None:
+    Path(settings.keys).write_text('{"keys": [{"id": 1}]}')
+    async with served(anonymous=False) as client:
+        answer = await client.get("/v1/models", headers=bearer("atl_00000000_x"))
+
+    assert answer.status_code == 500 and answer.json()["code"] == "internal_error"
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers"),
+    [
+        ("10.0.0.5", {}),
+        ("127.0.0.1", {"X-Forwarded-For": "10.0.0.5"}),
+        ("127.0.0.1", {"Host": "rebound.example:8000"}),
+        ("127.0.0.1", {"Sec-Fetch-Site": "cross-site"}),
+    ],
+)
+async def test_without_keys_only_this_machine_is_answered(served: Open, peer: str, headers: dict[str, str]) -> None:
+    async with served(peer=peer) as client:
+        answer = await client.get("/v1/models", headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_loopback")
+
+
+async def test_without_keys_no_other_address_is_listened_on() -> None:
+    anonymous = ServeSettings(anonymous=True)
+    for host in ("127.0.0.1", "localhost", "::1"):
+        check_address(anonymous, host)
+    check_address(ServeSettings(), "0.0.0.0")
+    for host in ("0.0.0.0", "::", "192.168.1.4", "shop.example"):
+        with pytest.raises(ConfigError, match="without keys it must be this machine's own"):
+            check_address(anonymous, host)

@@ -1,0 +1,203 @@
+"""`POST /v1/try-on`: whichever way the pictures come, and what each wrong request is told."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import struct
+import zlib
+from typing import Any
+
+import httpx
+import pytest
+
+from atelier.images import decode_picture, read_source_type
+from serving.settings import Limits, ServeSettings
+from tests.serving.conftest import Open, png
+
+pytestmark = pytest.mark.anyio
+
+
+def texts(pictures: dict[str, bytes]) -> dict[str, str]:
+    return {name: base64.b64encode(data).decode() for name, data in pictures.items()}
+
+
+async def ask(client: httpx.AsyncClient, pictures: dict[str, bytes], **fields: Any) -> httpx.Response:
+    return await client.post("/v1/try-on", files=pictures, data={name: str(value) for name, value in fields.items()})
+
+
+async def test_files_base64_and_data_urls_give_the_same_picture(served: Open, pictures: dict[str, bytes]) -> None:
+    async with served() as client:
+        as_files = await ask(client, pictures, seed=7)
+        as_text = await client.post("/v1/try-on", json=texts(pictures) | {"seed": 7})
+        urls = {name: f"data:image/jpeg;base64,{text}" for name, text in texts(pictures).items()}
+        as_urls = await client.post("/v1/try-on", json=urls | {"seed": "7"})
+
+    assert [answer.status_code for answer in (as_files, as_text, as_urls)] == [200, 200, 200]
+    (sample,) = as_files.json()["samples"]
+    picture = base64.b64decode(sample["picture"])
+    assert hashlib.sha256(picture).hexdigest() == sample["sha256"]
+    assert decode_picture(picture).shape == (sample["height"], sample["width"], 3) == (256, 192, 3)
+    assert read_source_type(picture) == "compositeWithTrainedAlgorithmicMedia"
+    assert sample["seed"] == "7" and sample["batch_shape"] == [1, 256, 192]
+    assert as_text.json()["samples"] == as_urls.json()["samples"] == [sample]
+
+
+async def test_samples_have_seeds_of_their_own_that_give_them_again(served: Open, pictures: dict[str, bytes]) -> None:
+    async with served() as client:
+        samples = (await ask(client, pictures, seed=7, num_samples=2, output_format="png")).json()["samples"]
+        again = (await ask(client, pictures, seed=samples[1]["seed"], output_format="png")).json()["samples"]
+        drawn = (await ask(client, pictures)).json()["samples"]
+
+    assert samples[0]["sha256"] != samples[1]["sha256"] and samples[1]["sha256"] == again[0]["sha256"]
+    assert samples[0]["media_type"] == "image/png" and base64.b64decode(samples[0]["picture"])[:4] == b"\x89PNG"
+    assert drawn[0]["seed"] not in ("7", samples[1]["seed"])
+
+
+async def test_the_picture_itself_where_it_is_accepted(served: Open, pictures: dict[str, bytes]) -> None:
+    async with served() as client:
+        answer = await client.post(
+            "/v1/try-on", files=pictures, data={"seed": "7", "output_format": "webp"}, headers={"Accept": "image/*"}
+        )
+        two = await client.post(
+            "/v1/try-on", files=pictures, data={"num_samples": "2"}, headers={"Accept": "image/webp"}
+        )
+
+    assert answer.headers["content-type"] == "image/webp" and answer.content[8:12] == b"WEBP"
+    assert answer.headers["x-atelier-seed"] == "7" and answer.headers["cache-control"] == "no-store"
+    assert two.status_code == 400 and two.json()["code"] == "field_invalid"
+
+
+async def test_the_size_of_the_persons_picture(served: Open, pictures: dict[str, bytes]) -> None:
+    async with served() as client:
+        answer = await ask(client, pictures, size="original", output_format="jpeg", quality=50)
+
+    (sample,) = answer.json()["samples"]
+    assert decode_picture(base64.b64decode(sample["picture"])).shape == (sample["height"], sample["width"], 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code", "said"),
+    [
+        ({"garment": None}, 400, "field_missing", "garment: must be given"),
+        ({"colour": "red"}, 400, "field_unknown", "colour: try_on has no such field"),
+        ({"prompt": "a shirt"}, 400, "field_unknown", "prompt: try_on has no such field"),
+        ({"seed": "-1"}, 400, "field_invalid", "seed: "),
+        ({"seed": str(2**63)}, 400, "field_invalid", "seed: "),
+        ({"num_samples": "9"}, 400, "field_invalid", "num_samples: is 9, must be at most 4"),
+        ({"output_format": "gif"}, 400, "field_invalid", "output_format: "),
+        ({"output_format": "png", "quality": "50"}, 400, "field_invalid", "quality of png is 50"),
+        ({"model": "other"}, 404, "model_unknown", "there is no 'other'"),
+        ({"person": "not base64!"}, 400, "field_invalid", "person: is no base64"),
+        ({"person": 7}, 400, "field_invalid", "person: is a int"),
+        ({"person": "data:image/png,abc"}, 400, "field_invalid", "person: is a data URL without base64"),
+        ({"person": "ftp://example.com/a"}, 422, "address_refused", "person: its scheme is not taken"),
+        ({"person": "s3://somebody/a"}, 422, "address_refused", "person: this s3:// address is not among"),
+        ({"person": base64.b64encode(b"GIF89a" + b"\0" * 40).decode()}, 415, "picture_format", "person: "),
+        ({"person": base64.b64encode(png(8, 8)).decode()}, 422, "picture_too_small", "person: "),
+    ],
+)
+async def test_what_a_wrong_request_is_told(
+    served: Open, pictures: dict[str, bytes], change: dict[str, Any], status: int, code: str, said: str
+) -> None:
+    body = {name: value for name, value in (texts(pictures) | change).items() if value is not None}
+    async with served() as client:
+        answer = await client.post("/v1/try-on", json=body)
+
+    problem = answer.json()
+    assert (answer.status_code, problem["status"], problem["code"]) == (status, status, code), problem
+    assert said in problem["detail"] and problem["type"] == f"urn:atelier:problem:{code}"
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_what_a_body_that_cannot_be_read_is_told(served: Open, pictures: dict[str, bytes]) -> None:
+    async with served() as client:
+        answers = [
+            await client.post("/v1/try-on", content=b"{", headers={"content-type": "application/json"}),
+            await client.post("/v1/try-on", content=b"[" * 100_000, headers={"content-type": "application/json"}),
+            await client.post("/v1/try-on", json=[1]),
+            await client.post("/v1/try-on", content=b"x", headers={"content-type": "text/plain"}),
+            await client.post("/v1/try-on", content=b"x", headers={"content-type": "multipart/form-data"}),
+            await client.post(
+                "/v1/try-on", content=b"junk", headers={"content-type": "multipart/form-data; boundary=b"}
+            ),
+            await client.post("/v1/try-on", files=[("person", pictures["person"])] * 2),
+        ]
+
+    said = [(answer.status_code, answer.json()["code"]) for answer in answers]
+    assert said[:4] == [(400, "request_malformed")] * 3 + [(415, "media_type_unsupported")]
+    assert said[4][0] == said[5][0] == 400 and said[6] == (400, "field_invalid")
+
+
+async def test_a_bad_picture_is_named_with_its_stage(served: Open, pictures: dict[str, bytes]) -> None:
+    async with served() as client:
+        cut = await ask(client, pictures | {"garment": pictures["garment"][:3000]})
+        swapped = await ask(client, pictures | {"person": pictures["garment"]})
+
+    assert cut.status_code == 422 and cut.json()["code"] == "picture_truncated"
+    assert "garment" in cut.json()["detail"] and cut.json()["stage"] == "decode"
+    assert swapped.status_code == 422 and swapped.json()["code"] == "no_person" and swapped.json()["stage"] == "parse"
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of a few bytes that claims to be large."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+        + chunk(b"IEND", b"")
+    )
+
+
+async def test_too_much_is_refused_before_it_is_decoded(served: Open, pictures: dict[str, bytes]) -> None:
+    limits = Limits(max_body_bytes=60_000, max_input_bytes=30_000)
+    async with served(limits=limits) as client:
+        pixels = await ask(client, pictures | {"person": bomb(20_000, 20_000)})
+        file = await ask(client, pictures | {"person": b"\xff\xd8\xff" + b"\0" * 40_000})
+        text = await client.post("/v1/try-on", json=texts(pictures | {"person": b"\xff\xd8\xff" + b"\0" * 35_000}))
+        body = await ask(client, pictures | {"person": b"\xff\xd8\xff" + b"\0" * 80_000})
+
+        async def endless() -> Any:
+            while True:
+                yield b"a" * 8192
+
+        counted = await client.post("/v1/try-on", content=endless(), headers={"content-type": "application/json"})
+
+    assert (pixels.status_code, pixels.json()["code"]) == (413, "picture_too_large")
+    assert "400,000,000 pixels" in pixels.json()["detail"]
+    assert (file.status_code, file.json()["code"]) == (413, "object_too_large")
+    assert (text.status_code, text.json()["code"]) == (413, "object_too_large")
+    assert (body.status_code, body.json()["code"]) == (413, "body_too_large")
+    assert (counted.status_code, counted.json()["code"]) == (413, "body_too_large")
+
+
+async def test_what_is_not_there(served: Open) -> None:
+    async with served() as client:
+        nowhere, wrong = await client.get("/v1/nowhere"), await client.get("/v1/try-on")
+
+    assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not_found")
+    assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
+
+
+async def test_models_say_what_they_are(served: Open) -> None:
+    async with served() as client:
+        told = (await client.get("/v1/models")).json()
+
+    (model,) = told["models"]
+    assert model["path"] == "/v1/try-on" and model["size"] == [256, 192]
+    assert model["licences"]["weights"] == "Apache-2.0" and len(model["digests"]["viton_hd"]) == 64
+    assert told["limits"]["max_samples"] == 4
+
+
+async def test_settings_refuse_what_is_not_there() -> None:
+    with pytest.raises(ValueError, match="there is no recipe 'other'"):
+        ServeSettings.model_validate({"models": [{"recipe": "other"}]})
+    with pytest.raises(ValueError, match="stand in it twice"):
+        ServeSettings.model_validate({"models": [{}, {}]})
+    with pytest.raises(ValueError, match="Extra inputs"):
+        ServeSettings.model_validate({"anonymus": True})
