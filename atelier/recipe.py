@@ -65,6 +65,11 @@ class Recipe:
         """Digest of how a finished picture is encoded."""
         return digest([stage.identity() for stage in self.stages if not stage.makes_pixels])
 
+    def check(self) -> None:
+        """Refuses stages whose weights are of another kind, see `StageConfig.check`."""
+        for stage in self.stages:
+            stage.check()
+
     def digests(self) -> Mapping[str, str]:
         """sha256 by name of every weight the recipe reads."""
         return {name: sha for stage in self.stages for name, sha in stage.digests().items()}

@@ -45,7 +45,8 @@ def named(name: str, **weights: str) -> CatalogJob:
         weights: what the job's function takes.
 
     Raises:
-        ConfigError: no such job, or weights that it doesn't take or lacks.
+        ConfigError: no such job, weights that it doesn't take or lacks, or weights of another model.
+        WeightsError: a name or folder without weights.
     """
     if name not in JOBS:
         raise ConfigError(f"job {name!r}: there is none of that name; there are {sorted(JOBS)}")
@@ -54,4 +55,7 @@ def named(name: str, **weights: str) -> CatalogJob:
     if not needed <= set(weights) <= set(taken):
         wanted = " ".join(f"--weights {one}=FOLDER" if one in needed else f"[--weights {one}=FOLDER]" for one in taken)
         raise ConfigError(f"job {name!r}: was given the weights {sorted(weights)}; must be given {wanted or 'none'}")
-    return JOBS[name](**weights)
+    job = JOBS[name](**weights)
+    for recipe in job.recipes:
+        recipe.check()
+    return job

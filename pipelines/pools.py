@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from atelier.errors import RowError
+from atelier.errors import AtelierError, RowError
 from atelier.keys import picture_key, rendition_key
-from atelier.stages.base import Batch, Stage, alive, num_rows
+from atelier.rows import Outcome
+from atelier.stages.base import ROW_COLUMNS, Batch, Stage, alive, num_rows
 from atelier.stages.chain import StageChain, column, fail_row, new_batch
 from pipelines.last_words import LastWords
 from pipelines.outcomes import to_table
@@ -55,7 +56,14 @@ class Worker:
     def __init__(self, work: Work) -> None:
         self._work = work
         torch.set_num_threads(work.pool.num_threads)
-        self._steps = self._build()
+        self._unbuilt = ""
+        try:
+            self._steps = self._build()
+        except AtelierError as error:
+            if not (work.is_first and work.is_last):
+                raise
+            # Weights that do not fit, say. Raised here, Ray would build again and again, and bury it in its own words.
+            self._steps, self._unbuilt = [], f"{type(error).__name__}: {error}"
         self._rows: list[int] = []
         self._watchdog = Watchdog(work.deadline_s, self._say_where)
 
@@ -64,6 +72,8 @@ class Worker:
         if self._work.is_first:
             columns: dict[str, Any] = batch | {"stored": np.full(num_rows(batch), NOTHING, np.uint8)}
             batch = new_batch(columns)
+        if self._unbuilt:
+            return to_table([self._stopped(batch, row) for row in range(num_rows(batch))])
         self._rows = unit_ids(batch["item_id"], batch["variant"]).tolist()
         with self._watchdog.over():
             try:
@@ -73,6 +83,10 @@ class Worker:
             except (Exception, SystemExit):  # noqa: BLE001  Ray Data would drop the block and go on; SystemExit hangs it
                 done = self._run(_given_up(batch, self._work.pool.name, traceback.format_exc()))
         return to_table(outcomes_of(done, self._work.facts)) if self._work.is_last else done
+
+    def _stopped(self, batch: Batch, row: int) -> Outcome:
+        unit = {name: batch[name][row] for name in (*ROW_COLUMNS, "plan_key")}
+        return self._work.facts.outcome(unit, status="failed", stage="build", code=FATAL, detail=self._unbuilt)
 
     def _run(self, batch: Batch) -> Batch:
         for step in self._steps:

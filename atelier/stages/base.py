@@ -67,6 +67,13 @@ class StageConfig(ABC):
     def build(self, device: torch.device) -> Stage:
         """The ready stage, weights loaded, on `device`."""
 
+    def check(self) -> None:  # noqa: B027  most stages have no weights to refuse
+        """Refuses weights of another kind than the stage's, before any worker is started for it.
+
+        Raises:
+            ConfigError, WeightsError: naming the folder.
+        """
+
     def digests(self) -> Mapping[str, str]:
         """sha256 of every weight or memory that the stage reads, by name."""
         return {}

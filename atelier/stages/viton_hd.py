@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 import torch
 
 from atelier.models import registry
-from atelier.models.viton_hd import InferenceOptions, VitonHD
+from atelier.models.viton_hd import InferenceOptions, VitonHD, VitonHDConfig
 from atelier.stages.base import StageConfig
 
 
@@ -27,6 +27,9 @@ class VitonHDStageConfig(StageConfig):
     size: tuple[int, int]
     weights: str = field(metadata={"identity": False})
     options: InferenceOptions = field(default_factory=InferenceOptions)
+
+    def check(self) -> None:
+        VitonHDConfig.from_folder(registry.folder(self.weights)).check_size(self.size)
 
     def digests(self) -> Mapping[str, str]:
         """The sha256 of the VITON-HD weights."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from atelier.models.viton_hd import viton_hd
 from atelier.weights import write_folder
 from pipelines.__main__ import main
 from pipelines.exits import Exit
@@ -15,9 +16,9 @@ from tests.pipelines.toys import draw_toy
 
 @pytest.fixture
 def weights(tmp_path: Path) -> list[str]:
-    """Flags that give the job `published` its weights; a plan looks at their digests only."""
+    """Flags that give the job `published` its weights; a plan looks at their configs and digests only."""
     folder = tmp_path / "weights"
-    write_folder(folder, {}, {})
+    write_folder(folder, viton_hd().to_json(), {})
     return [text for name in ("viton_hd", "parser", "pose") for text in ("--weights", f"{name}={folder}")]
 
 
@@ -63,6 +64,7 @@ def test_the_schema_of_a_row_is_printed(capsys: pytest.CaptureFixture[str]) -> N
         (["run", "wardrobe"], "job 'wardrobe': there is none of that name"),
         (["run", "published"], "must be given --weights viton_hd=FOLDER"),
         (["run", "published", "--weights", "viton_hd=/nowhere"], "was given the weights ['viton_hd']"),
+        (["run", "closet", "--weights", "viton_hd=parser_closet"], "model: is 'parsing_net', must be 'viton_hd'"),
     ],
 )
 def test_wrong_usage_is_status_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

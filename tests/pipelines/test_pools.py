@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from atelier.images import read_source_type
 from atelier.rows import Outcome
+from atelier.stages.parse import Parse
 from pipelines.job import CatalogJob
 from pipelines.last_words import LastWords
 from pipelines.outcomes import from_table
@@ -166,3 +168,16 @@ def test_workers_are_named_for_their_stages() -> None:
     pools = place(job.recipes[0], job, Machine(num_cpus=8)).pools
 
     assert [worker_class(pool).__name__ for pool in pools] == ["fetch+decode", "parse", "synthesize", "encode"]
+
+
+def test_weights_that_do_not_fit_end_the_run_with_one_sentence(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    job = toy_job()
+    wrong = Parse(size=job.recipes[0].size, weights="pose_closet")
+    stages = tuple(wrong if stage.name == "parse" else stage for stage in job.recipes[0].stages)
+    recipe = replace(job.recipes[0], stages=stages)
+    (worker,) = bench.workers(replace(job, recipes=(recipe,)))
+    outcomes = from_table(worker(bench.units(ITEMS)))
+    assert {(outcome.stage, outcome.code) for outcome in outcomes} == {("build", FATAL)}
+    assert {outcome.item_id for outcome in outcomes} == set(ITEMS)
+    assert "WeightsError" in outcomes[0].detail and "a parser's is 'parsing_net'" in outcomes[0].detail

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 from atelier.errors import ConfigError
+from atelier.weights import read_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +22,20 @@ class ModelConfig:
     def to_json(self) -> dict[str, Any]:
         """Plain values for `config.json`, with the model's name."""
         return {"model": self.model, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_folder(cls, folder: str | Path) -> Self:
+        """The config in a weight folder.
+
+        Raises:
+            WeightsError: no such folder, or no config in it.
+            ConfigError: another model's weights, or a config that does not fit; names the folder.
+        """
+        values = read_config(folder)
+        try:
+            return cls.from_json(values)
+        except ConfigError as error:
+            raise ConfigError(f"weights {folder}: {error}") from error
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:

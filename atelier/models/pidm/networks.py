@@ -87,7 +87,7 @@ class Pidm(nn.Module):
             WeightsError: a missing file, or keys that do not fit, listed.
             ConfigError: the config is another model's.
         """
-        config = PidmConfig.from_json(weights.read_config(folder))
+        config = PidmConfig.from_folder(folder)
         with torch.device("meta"):  # every value comes from the files: none is drawn before
             model = cls(config)
         model.to_empty(device="cpu")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from atelier.models.layers.pyramid import FeaturePyramid
 from atelier.models.pose.config import PoseNetConfig
 from atelier.models.tensors import Picture
-from atelier.weights import load_into, read_config, read_state
+from atelier.weights import load_into, read_state
 
 STEM = "pose"
 """The weight file's name, without its suffix."""
@@ -51,6 +51,6 @@ class PoseNet(nn.Module):
         Raises:
             WeightsError: not a weight folder, or keys that do not fit.
         """
-        network = cls(PoseNetConfig.from_json(read_config(folder)))
+        network = cls(PoseNetConfig.from_folder(folder))
         load_into(network, read_state(folder, STEM), folder)
         return network.eval()

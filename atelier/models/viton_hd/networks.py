@@ -239,7 +239,7 @@ class VitonHD(nn.Module):
             WeightsError: a missing file, or keys that do not fit, listed.
             ConfigError: the config is another model's.
         """
-        config = VitonHDConfig.from_json(weights.read_config(folder))
+        config = VitonHDConfig.from_folder(folder)
         model = cls(config)
         for name in NETWORKS:
             state = weights.read_state(folder, name)

@@ -19,7 +19,7 @@ from atelier.stages.agnostic import Agnostic
 from atelier.stages.chain import StageChain
 from atelier.stages.layout import Layout
 from atelier.stages.warp import Warp
-from atelier.weights import read_config, write_folder
+from atelier.weights import write_folder
 from training.data.try_on import CLASS_OF_CIHP
 from training.watch.validation.base import Drawn, DrawnRow
 from training.watch.validation.bending import bent_garments, bent_masks
@@ -116,7 +116,7 @@ def _complete(folder: Path) -> None:
     """Adds untrained networks for those that the folder lacks: stages load all three, and run only their own."""
     missing = [stem for stem in _NETWORKS if not (folder / f"{stem}.safetensors").is_file()]
     if missing:
-        config = VitonHDConfig.from_json(read_config(folder))
+        config = VitonHDConfig.from_folder(folder)
         model = VitonHD(config)
         states = {stem: model.get_submodule(stem).state_dict() for stem in missing}
         write_folder(folder, config.to_json(), states, dtype=torch.float16)
