@@ -20,6 +20,7 @@ from atelier.models.human_diffusion.networks import ENCODERS, read_encoders
 from atelier.models.human_diffusion.networks_alignment import Alignment
 from atelier.models.human_diffusion.networks_blocks import ResidualBlock
 from atelier.models.human_diffusion.networks_crops import CropDecoder
+from atelier.models.human_diffusion.networks_unet import trimmed
 from atelier.models.human_diffusion.tokens import Words
 from atelier.models.layers.pixels import picture_from_bytes
 from atelier.weights import write_folder
@@ -155,7 +156,8 @@ class DenoiserStep(TrainStep):
         level = self.schedule.rows(self.schedule.alpha_bars, timestep, latents).float()
         alpha, sigma = level.sqrt(), (1 - level).sqrt()
         x_t = alpha * latents + sigma * noise
-        predicted = self.model.denoise(x_t, timestep, pose_map, tokens).float()
+        told = trimmed(self.model.tell(pose_map, tokens))
+        predicted = self.model.predict(x_t, timestep, told).float()
         wanted = target(config.model.prediction, latents, noise, alpha, sigma)
         total = denoising_loss(predicted, wanted, pose_map, person_weight=config.person_weight).mean()
         return StepLoss(total=total, terms={"denoising": total})

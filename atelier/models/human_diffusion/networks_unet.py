@@ -158,6 +158,20 @@ class UNet(nn.Module):
             yield level.alignment
 
 
+def trimmed(told: Told) -> Told:
+    """The same without tokens that no position of any row attends to: most of them, as nobody wears 24 regions.
+
+    For training alone: how many are left depends on the rows of the batch, and a picture's bits must not.
+    """
+    biases, keys_values = list(told["biases"]), list(told["keys_values"])
+    for index, bias in enumerate(biases):
+        heeded = (bias > float("-inf")).flatten(0, 2).any(0).nonzero().squeeze(1)
+        biases[index] = bias[..., heeded]
+        for place in (index, -1 - index):  # a level going down and the same one going up
+            keys_values[place] = keys_values[place][:, heeded]
+    return {**told, "biases": biases, "keys_values": keys_values}
+
+
 def _go(
     place: int, level: Level, features: Tensor, time: Tensor, told: Told, skips: list[Tensor], *, joins: bool
 ) -> Tensor:

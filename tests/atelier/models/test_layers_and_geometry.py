@@ -9,6 +9,7 @@ from torch import nn
 from atelier.errors import ConfigError
 from atelier.models.geometry.blur import gaussian_blur
 from atelier.models.geometry.tps import ThinPlateSpline, warp
+from atelier.models.layers.attention import attend
 from atelier.models.layers.noise import draw_normal
 from atelier.models.layers.pixels import bytes_from_picture, one_hot, picture_from_bytes
 from atelier.models.layers.spectral import SpectralConv2d, fold_spectral_norm
@@ -93,3 +94,21 @@ def test_blur_sums_to_one_inside_and_falls_off_at_the_border() -> None:
     assert (blurred[0, 0, 15, 15] / blurred[0, 0, 15, 18]).item() == pytest.approx(torch.e**0.5, rel=1e-4)
     assert blurred[0, 1, 15, 15].item() == pytest.approx(1.0, abs=1e-5)
     assert blurred[0, 1, 0, 15].item() < 0.6
+
+
+def test_attention_learns_in_bfloat16_what_it_learns_in_float32() -> None:
+    """On a CPU it goes another way there: the same values and gradients, within rounding."""
+    parts = [torch.randn(2, n, 16, generator=_seeded(n)) for n in (12, 9, 10)]
+    queries, keys, values = parts[0], parts[1], parts[2][:, :9]
+    bias = torch.randn(2, 1, 12, 9, generator=_seeded(3))
+    bias[:, :, 5:, 4] = float("-inf")
+    wanted, gradients = {}, {}
+    for dtype in (torch.float32, torch.bfloat16):
+        given = [part.to(dtype).requires_grad_() for part in (queries, keys, values)]
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            wanted[dtype] = attend(*given, num_heads=2, bias=bias)
+        assert wanted[dtype].dtype == dtype
+        gradients[dtype] = torch.autograd.grad(wanted[dtype].float().square().sum(), given)
+    torch.testing.assert_close(wanted[torch.bfloat16].float(), wanted[torch.float32], atol=0.03, rtol=0.03)
+    for rough, exact in zip(gradients[torch.bfloat16], gradients[torch.float32], strict=True):
+        assert float((rough.float() - exact).norm() / exact.norm()) < 0.03

@@ -20,7 +20,7 @@ from atelier.models.human_diffusion import (
     human_diffusion_closet,
 )
 from atelier.models.human_diffusion.networks_alignment import attention_bias, coverage_at
-from atelier.models.human_diffusion.networks_unet import UNet
+from atelier.models.human_diffusion.networks_unet import UNet, trimmed
 from atelier.models.human_diffusion.regions import NUM_REGIONS, check_pose_map
 from atelier.models.layers.pixels import one_hot
 from tests.atelier.models.human_diffusion.conftest import SIZE, make
@@ -205,6 +205,21 @@ def test_the_published_size_is_built() -> None:
         unet = UNet(human_diffusion())
     assert 400e6 < sum(weight.numel() for weight in unet.parameters()) < 700e6
     assert human_diffusion().latent_shape((512, 256)) == (4, 64, 32)
+
+
+def test_tokens_that_nobody_attends_to_are_left_out_and_not_missed(
+    model: HumanDiffusion, memory: Memory, looks: list[Look], pose_maps: Tensor
+) -> None:
+    told = model.tell(pose_maps[:2], model.encode([look.caption for look in looks[:2]], memory))
+    few = trimmed(told)
+    assert all(few["biases"][level].shape[-1] < told["biases"][level].shape[-1] for level in range(2))
+    for place, keys_values in enumerate(few["keys_values"]):
+        level = min(place, len(few["keys_values"]) - 1 - place)
+        assert keys_values.shape[1] == few["biases"][level].shape[-1]
+    t = torch.tensor([3, 30])
+    torch.testing.assert_close(
+        model.predict(_noise(2), t, few), model.predict(_noise(2), t, told), atol=1e-5, rtol=1e-4
+    )
 
 
 def test_what_the_weights_never_saw_is_told() -> None:
