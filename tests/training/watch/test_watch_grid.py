@@ -34,3 +34,14 @@ def test_grid_of_many_rows_grows_in_bands() -> None:
         grid_picture(["a", "b"], [_Row(str(n), (cell, cell)) for n in range(count)], {}, title="t") for count in (4, 8)
     ]
     assert pages[0].height == pages[1].height and pages[1].width > 1.8 * pages[0].width
+
+
+def test_a_long_title_is_not_cut() -> None:
+    cell = np.zeros((64, 48, 3), np.uint8)
+    pages = [
+        grid_picture(["one"], [_Row("a", (cell,))], {}, title=title)
+        for title in ("run", "a run of a very long name" * 3)
+    ]
+    assert pages[1].width > pages[0].width
+    margin = np.asarray(pages[1])[:80, -10:]
+    assert (margin == margin[0, 0]).all()

@@ -49,6 +49,7 @@ def grid_picture(
     title_font, font, note_font = (ImageFont.load_default(size) for size in (_TITLE_PX, _TEXT_PX, _NOTE_PX))
 
     page_width = num_bands * (band_width + _BAND_GAP) - _BAND_GAP + 2 * _MARGIN
+    page_width = max(page_width, round(title_font.getlength(title)) + 2 * _MARGIN)
     figures = _wrapped([f"{_words(name)} {value:.4g}" for name, value in metrics.items()], font, page_width)
     top = _MARGIN + _TITLE_PX + 12 + len(figures) * (_TEXT_PX + 7) + 14
     first_row = top + _TEXT_PX + 10
