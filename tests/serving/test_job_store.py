@@ -1,0 +1,112 @@
+"""The store of jobs: one holder at a time, one end, whatever dies in between."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.jobs.job import Ending, Job
+from serving.jobs.sqlite import SqliteJobs
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqliteJobs:
+    return SqliteJobs(tmp_path / "jobs.sqlite")
+
+
+def job(number: int, **values: Any) -> Job:
+    plain: dict[str, Any] = {"owner": "me", "request": {"seeds": [2**63 - 1]}, "inputs": ("person",)}
+    return Job(id=f"job-{number}", task="try_on", recipe="r", created_at_s=float(number), **plain | values)
+
+
+def test_a_job_comes_back_as_it_was(store: SqliteJobs) -> None:
+    kept = store.add(job(1))
+
+    assert kept == job(1) == store.get("job-1") and store.get("job-2") is None
+
+
+def test_the_oldest_is_claimed_once(store: SqliteJobs) -> None:
+    for number in (2, 1, 3):
+        store.add(job(number))
+    assert [store.position(job(number)) for number in (1, 2, 3)] == [0, 1, 2]
+    first = store.claim("a", now_s=10, lease_s=5)
+    second = store.claim("b", now_s=10, lease_s=5)
+
+    assert first is not None and (first.id, first.state, first.attempts) == ("job-1", "running", 1)
+    assert second is not None and second.id == "job-2"
+    assert store.num_queued() == 1
+
+
+def test_only_the_holder_ends_a_job_and_only_once(store: SqliteJobs) -> None:
+    store.add(job(1))
+    store.claim("a", now_s=10, lease_s=5)
+    done = Ending(state="succeeded", result={"samples": []})
+
+    assert not store.end("job-1", "b", done, now_s=11)
+    assert store.end("job-1", "a", done, now_s=11)
+    assert not store.end("job-1", "a", Ending(state="failed", problem={}), now_s=12)
+    ended = store.get("job-1")
+    assert ended is not None and (ended.state, ended.ended_at_s, ended.result) == ("succeeded", 11, {"samples": []})
+
+
+def test_a_holder_who_died_loses_the_job_and_one_who_renews_keeps_it(store: SqliteJobs) -> None:
+    store.add(job(1))
+    store.claim("a", now_s=10, lease_s=5)
+    assert store.claim("b", now_s=14, lease_s=5) is None
+    assert store.renew("job-1", "a", now_s=14, lease_s=5)
+    assert store.claim("b", now_s=18, lease_s=5) is None
+    taken = store.claim("b", now_s=19, lease_s=5)
+
+    assert taken is not None and (taken.attempts, taken.started_at_s) == (2, 10)
+    assert not store.renew("job-1", "a", now_s=20, lease_s=5)
+    assert not store.end("job-1", "a", Ending(state="succeeded"), now_s=20), "it would end twice"
+    store.put_back("job-1", "b")
+    again = store.get("job-1")
+    assert again is not None and (again.state, again.attempts) == ("queued", 1)
+
+
+def test_a_cancelled_job_is_nobodys(store: SqliteJobs) -> None:
+    store.add(job(1))
+    store.claim("a", now_s=10, lease_s=5)
+
+    assert store.cancel("job-1", now_s=11) and not store.cancel("job-1", now_s=12)
+    assert not store.renew("job-1", "a", now_s=11, lease_s=5)
+    assert not store.end("job-1", "a", Ending(state="succeeded"), now_s=12)
+    assert store.claim("b", now_s=100, lease_s=5) is None
+    assert list(store.ended_before(11)) == [] and list(store.ended_before(11.5)) == ["job-1"]
+
+
+def test_an_idempotency_key_is_an_owners(store: SqliteJobs) -> None:
+    first = store.add(job(1, idempotency_key="k"))
+    again = store.add(job(2, idempotency_key="k"))
+    other = store.add(job(3, idempotency_key="k", owner="you"))
+    bare = [store.add(job(number)) for number in (4, 5)]
+
+    assert first.id == again.id == "job-1" and other.id == "job-3"
+    assert [one.id for one in bare] == ["job-4", "job-5"]
+    assert store.find("me", "") is None
+
+
+def test_many_threads_claim_each_job_once(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    store = SqliteJobs(path)
+    for number in range(30):
+        store.add(job(number))
+    claimed: list[str] = []
+
+    def work(name: str) -> None:
+        mine = SqliteJobs(path)
+        while (found := mine.claim(name, now_s=10, lease_s=5)) is not None:
+            claimed.append(found.id)
+            assert mine.end(found.id, name, Ending(state="succeeded"), now_s=11)
+
+    threads = [threading.Thread(target=work, args=(f"worker-{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(claimed) == sorted(f"job-{number}" for number in range(30))
