@@ -60,6 +60,8 @@ def shard(step: TrainStep, networks: nn.ModuleDict, world: World) -> None:
 
 def replicate(turn: Turn, player: Player) -> DistributedDataParallel:
     """The turn, with gradients averaged over workers as the backward pass makes them."""
+    # The gradient of a 1x1 kernel over channels-last pictures writes its strides otherwise; its numbers lie the same.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
     with warnings.catch_warnings():
         # torch 2.13 has another name for `broadcast_buffers`, which 2.11 does not know yet.
         warnings.simplefilter("ignore", FutureWarning)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from training.allocator import keep_freed_memory
 from training.checkpoints import CheckpointInfo, CheckpointStore
 from training.data.dataset import Dataset
 from training.data.loader import Loader
@@ -80,6 +81,8 @@ def open_loop(
     """
     run = request.resolved()
     world.rows(run.batch_size)
+    if world.device.type == "cpu":
+        keep_freed_memory()
     logs = LogFolder(request.address("log"), request.cache_folder)
     if world.is_first:
         logs.make()

@@ -57,6 +57,11 @@ def assert_same(mine: Sequence[LoadedBatch], theirs: Sequence[LoadedBatch]) -> N
         assert all(torch.equal(one.columns[name], other.columns[name]) for name in one.columns)
 
 
+def test_pictures_lie_in_memory_as_inference_decodes_them(dataset: Dataset) -> None:
+    [batch] = batches(loader(dataset), num_steps=1)
+    assert all(column.is_contiguous() for column in batch.columns.values())
+
+
 def test_processes_that_load_change_nothing(dataset: Dataset) -> None:
     assert_same(batches(loader(dataset)), batches(loader(dataset, num_workers=2)))
 
