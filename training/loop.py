@@ -24,7 +24,7 @@ from training.watch.flops import StepFlops
 from training.watch.memory import Memory
 from training.watch.observer import Observer, RunFacts, StepReport, ValidationReport
 from training.wishes import Agreement, Wish
-from training.world import World
+from training.world import World, is_lost_touch
 
 DONE = "done"
 
@@ -105,7 +105,7 @@ class TrainLoop:
             reason = self._step_until(end)
             self._keep(whole_now=True)
         except BaseException as error:
-            self._observers.stopped(self.num_steps_done, f"{type(error).__name__}: {error}")
+            self._observers.stopped(self.num_steps_done, _said_of(error))
             raise
         self._observers.stopped(self.num_steps_done, reason)
         return reason
@@ -266,6 +266,14 @@ class TrainLoop:
             },
             settings=settings_of(self.run),
         )
+
+
+def _said_of(error: BaseException) -> str:
+    said = f"{type(error).__name__}: {error}"
+    if not is_lost_touch(error):
+        return said
+    said = said.partition("\n")[0]
+    return f"another worker is gone; whoever launched them starts all anew from the last whole checkpoint ({said})"
 
 
 def _mean(losses: Sequence[Mapping[str, Mapping[str, float]]]) -> Mapping[str, Mapping[str, float]]:

@@ -75,3 +75,11 @@ class World:
         values = [value]
         dist.broadcast_object_list(values, src=0)
         return values[0]
+
+
+def is_lost_touch(error: BaseException) -> bool:
+    """Whether a collective failed since another worker ended or is out of reach.
+
+    gloo says so by a plain RuntimeError, which names a line of its own source.
+    """
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo/" in str(error))

@@ -155,7 +155,7 @@ class CheckpointStore:
             StorageError: the last `max_failed_saves` all failed.
         """
         started = time.monotonic()
-        before = self._settled()
+        before = self._settled(num_told_by_error=self._max_failed_saves)
         if self._num_failed >= self._max_failed_saves:
             why = f": {before.error}" if before is not None else ""
             raise StorageError(
@@ -185,7 +185,7 @@ class CheckpointStore:
         Raises:
             StorageError: it failed: whoever waits wants to be sure.
         """
-        saved = self._settled()
+        saved = self._settled(num_told_by_error=1)
         if saved is not None and saved.error:
             raise StorageError(saved.address, f"the checkpoint could not be saved: {saved.error}; {self._last_whole()}")
         return saved
@@ -197,15 +197,21 @@ class CheckpointStore:
             self._stager.close()
             self._stager = None
 
-    def _settled(self) -> Saved | None:
+    def _settled(self, *, num_told_by_error: int | None = None) -> Saved | None:
+        """How the save under way ended; a failed one is told once for all ranks.
+
+        Args:
+            num_told_by_error: so many failures in a row and more are told by the error that the caller raises.
+        """
         save, self._save = self._save, None
         if save is None:
             return None
         saved = save.result()
         if saved.error:
             self._num_failed += 1
-            log.warning("%s: could not be saved: %s; %s", saved.address, saved.error, self._last_whole())
             if self._ranks.world.is_first:
+                if num_told_by_error is None or self._num_failed < num_told_by_error:
+                    log.warning("%s: could not be saved: %s; %s", saved.address, saved.error, self._last_whole())
                 self._remove(saved.address)
         else:
             self._num_failed = 0

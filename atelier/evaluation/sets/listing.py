@@ -6,6 +6,7 @@ import hashlib
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from atelier import storage
@@ -37,7 +38,7 @@ class PictureSet:
                 `.parquet`) with a column `picture` or `truth`.
 
         Raises:
-            MismatchError: no picture there, or two of one name.
+            MismatchError: no such folder, no picture there, or two of one name.
             CatalogError: a catalog that cannot be read.
             StorageError: an address that cannot be read.
         """
@@ -53,6 +54,8 @@ class PictureSet:
             if name in found:
                 twice.append(name)
             found[name] = picture
+        if not found and not _is_there(root):
+            raise MismatchError(f"{address}: there is no such folder")
         if not found:
             raise MismatchError(f"{address}: holds no picture ({', '.join(SUFFIXES)})")
         if twice:
@@ -65,6 +68,11 @@ def _in_folder(root: str) -> Iterator[tuple[str, str]]:
         stem, suffix = posixpath.splitext(entry.address)
         if suffix.lower() in SUFFIXES:
             yield stem.removeprefix(root).lstrip("/"), entry.address
+
+
+def _is_there(root: str) -> bool:
+    """Whether a folder is there; a prefix of a store is, where anything lies below it."""
+    return next(storage.list(root), None) is not None if storage.is_s3(root) else Path(root).is_dir()
 
 
 def digest(contents: Iterable[tuple[str, str]]) -> str:

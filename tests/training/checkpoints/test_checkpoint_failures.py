@@ -25,6 +25,12 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was said of a save and, without the reason, that it failed."""
+    records = [record for record in caplog.records if record.name == "training.checkpoints.store"]
+    return [":".join(record.getMessage().split(":")[:2]) for record in records]
+
+
 def test_one_failed_save_is_told_and_the_next_succeeds(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = CheckpointStore(str(tmp_path))
     tiny = saved_at(store, 1)
@@ -35,7 +41,8 @@ def test_one_failed_save_is_told_and_the_next_succeeds(tmp_path: Path, caplog: p
         assert failed is not None and "rank 0" in failed.error and "File too large" in failed.error
         with pytest.raises(StorageError, match=r"could not be saved: .*the last whole checkpoint is of step 1"):
             store.wait()
-    assert "step-00000002: could not be saved" in caplog.text
+    # The other one is told by the error.
+    assert warnings_in(caplog) == [f"{tmp_path}/step-00000002: could not be saved"]
     assert [folder.name for folder in tmp_path.iterdir()] == ["step-00000001"]
     store.save(tiny.state, tiny_info().at(4))
     saved = store.wait()
@@ -46,7 +53,7 @@ def test_one_failed_save_is_told_and_the_next_succeeds(tmp_path: Path, caplog: p
     assert_same(resumed.state, tiny.state)
 
 
-def test_so_many_failures_in_a_row_end_the_run(tmp_path: Path) -> None:
+def test_so_many_failures_in_a_row_end_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = CheckpointStore(str(tmp_path), max_failed_saves=2)
     tiny = saved_at(store, 1)
     with full_disk():
@@ -54,6 +61,7 @@ def test_so_many_failures_in_a_row_end_the_run(tmp_path: Path) -> None:
         store.save(tiny.state, tiny_info().at(3))
         with pytest.raises(StorageError, match=r"2 saves in a row have failed: .*of step 1"):
             store.save(tiny.state, tiny_info().at(4))
+    assert warnings_in(caplog) == [f"{tmp_path}/step-00000002: could not be saved"]
     assert CheckpointStore(str(tmp_path)).resume(Tiny().state, tiny_info()) is not None
 
 

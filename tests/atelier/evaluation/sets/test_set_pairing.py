@@ -90,6 +90,8 @@ def test_pairs_file_that_does_not_fit_is_refused(tmp_path: Path, text: str, mess
 def test_folders_without_pictures_or_with_doubles_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MismatchError, match="holds no picture"):
         _folder(tmp_path / "empty", "notes.txt")
+    with pytest.raises(MismatchError, match="nowhere: there is no such folder"):
+        PictureSet.of(str(tmp_path / "nowhere"))
     with pytest.raises(MismatchError, match="more than one picture of these names: a"):
         _folder(tmp_path / "double", "a.png", "a.jpg")
 
