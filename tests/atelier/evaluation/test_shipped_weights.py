@@ -12,7 +12,8 @@ from atelier.evaluation.try_on import REPAINTED, judge
 from atelier.models import registry
 from atelier.recipes import named
 
-LARGEST_BYTES = 10_000_000
+LARGEST_BYTES = 9_000_000
+"""Of one name's folder: whoever installs Atelier gets all of them."""
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +22,10 @@ def items() -> list[HeldOutTryOn]:
     return list(held_out_try_ons(8, seed=0, size=(256, 192)))
 
 
-def test_all_of_them_fit_in_ten_megabytes_and_have_a_card() -> None:
+def test_each_of_them_fits_in_nine_megabytes_and_has_a_card() -> None:
     assert {"viton_hd_closet", "parser_closet", "pose_closet"} <= set(registry.names())
-    files = [path for name in registry.names() for path in registry.folder(name).iterdir()]
-    assert sum(path.stat().st_size for path in files) <= LARGEST_BYTES
     for name in registry.names():
+        assert sum(path.stat().st_size for path in registry.folder(name).rglob("*") if path.is_file()) <= LARGEST_BYTES
         card = (registry.folder(name) / "README.md").read_text(encoding="utf-8")
         assert all(word in card for word in ("Data.", "Training.", "Metrics.", "Apache-2.0"))
 
