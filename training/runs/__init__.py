@@ -33,6 +33,7 @@ from training.runs.truepose import (
     truepose_closet_coarse,
     truepose_closet_without_caa,
     truepose_closet_without_hpfa,
+    truepose_decoder_closet,
 )
 from training.runs.viton_hd import viton_hd_alias, viton_hd_matching, viton_hd_segmentation
 
@@ -61,6 +62,7 @@ RUNS: Mapping[str, Callable[[], TrainRun]] = {
         human_diffusion_closet_without_smr,
         human_diffusion_closet_without_mca,
         truepose_autoencoder_closet,
+        truepose_decoder_closet,
         truepose_closet_coarse,
         truepose_closet,
         truepose_closet_without_hpfa,

@@ -10,7 +10,7 @@ from training.data.config import DataConfig
 from training.data.truepose import CroppedPictureColumns, TruePoseColumns
 from training.run import TrainRun
 from training.steps.truepose import TruePoseStepConfig
-from training.steps.truepose_autoencoder import AutoencoderStepConfig
+from training.steps.truepose_autoencoder import AutoencoderStepConfig, DecoderStepConfig
 from training.watch.validation.pose_transfer import TruePoseValidation
 
 MODEL = truepose_closet_model()
@@ -33,6 +33,13 @@ def truepose_autoencoder_closet() -> TrainRun:
         checkpoint_every_steps=150,
         channels_last=True,
     )
+
+
+def truepose_decoder_closet() -> TrainRun:
+    """The small TruePose's decoder goes on alone: latents, and what was learned on them, stay as they are."""
+    run = truepose_autoencoder_closet()
+    step = DecoderStepConfig(model=MODEL, initial=truepose_autoencoder_closet.__name__)
+    return replace(run, name="truepose_decoder_closet", step=step, num_steps=3000)
 
 
 def truepose_closet_coarse() -> TrainRun:

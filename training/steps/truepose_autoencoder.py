@@ -14,6 +14,7 @@ from atelier.models.truepose.losses import divergence_loss, moments_loss, recons
 from atelier.models.truepose.networks_autoencoder import build_autoencoder
 from atelier.weights import write_folder
 from training.steps.base import Batch, Moment, Player, StepConfig, StepLoss, TrainStep
+from training.steps.initial import load_initial
 
 STEM = "vae"
 _FIRST_LOG_VARIANCE = -5.0
@@ -40,7 +41,7 @@ class AutoencoderStepConfig(StepConfig):
 class AutoencoderStep(TrainStep):
     """Reads `picture`; exports a folder that `TruePoseStep` takes its autoencoder from."""
 
-    def __init__(self, config: AutoencoderStepConfig) -> None:
+    def __init__(self, config: AutoencoderStepConfig | DecoderStepConfig) -> None:
         self.config = config
         self.vae = build_autoencoder(config.model)
         with torch.no_grad():  # a posterior as wide as the latents would let nothing through for hundreds of steps
@@ -65,3 +66,31 @@ class AutoencoderStep(TrainStep):
 
     def export(self, networks: nn.ModuleDict, folder: Path, dtype: torch.dtype | None) -> str:
         return write_folder(folder, self.config.model.to_json(), {STEM: networks[STEM].state_dict()}, dtype=dtype)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderStepConfig(StepConfig):
+    """The way back alone: latents stay what they are, so that it may learn while a denoiser learns on them.
+
+    Args:
+        initial: the autoencoder whose decoder goes on: an earlier run, a shipped name or a folder.
+    """
+
+    model: TruePoseConfig
+    initial: str
+    learning_rate: float = 1e-3
+    divergence_weight: float = 0.0
+    moments_weight: float = 0.0
+
+    def build(self, runs: Path) -> DecoderStep:
+        return DecoderStep(self, runs)
+
+
+class DecoderStep(AutoencoderStep):
+    """Reads `picture`; exports the whole autoencoder."""
+
+    def __init__(self, config: DecoderStepConfig, runs: Path) -> None:
+        super().__init__(config)
+        load_initial(self.vae, STEM, config.initial, runs)
+        for part in (self.vae.encoder, self.vae.quant_conv):
+            part.requires_grad_(False)

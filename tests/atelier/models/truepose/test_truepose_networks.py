@@ -10,7 +10,7 @@ import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor2_0
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from atelier.errors import ConfigError, WeightsError
 from atelier.models.truepose import TruePose, truepose, truepose_closet
@@ -90,8 +90,7 @@ def test_fusion_starts_as_plain_reference_attention(source: Tensor, parse: Tenso
     torch.testing.assert_close(ours, theirs)
 
     assert gates is not None
-    for gate in gates:  # what training may do to them
-        nn.init.normal_(gate.weight)
+    filled(gates)  # what training may do to them
     assert not torch.allclose(Fusing(0)(layer, target, told=told, gates=gates), theirs, atol=1e-3)
 
 

@@ -202,7 +202,8 @@ def test_a_training_begins_from_stable_diffusions_folder(tmp_path: Path) -> None
         (model.vae.vae, vae),
     ):
         assert all(torch.equal(value, wanted.state_dict()[key]) for key, value in network.state_dict().items())
-    assert not any(value.any() for value in model.siamese.conditions.fusion.parameters())
+    gates = model.siamese.conditions.fusion
+    assert gates is not None and not any(value.any() for value in gates.parameters())
     narrower = dataclasses.replace(WITH_CLIP, autoencoder_widths=(4, 8))
     with pytest.raises(WeightsError, match=r"block_out_channels is .*, must be \[4, 8\]"):
         convert(stable_diffusion=tmp_path / "sd", clip=clip, out=tmp_path / "no", config=narrower)
