@@ -11,6 +11,7 @@ from torch import Tensor
 
 from training.data.dataset import Columns, Sample
 from training.data.mirror import maybe_mirrored
+from training.data.multimodal_look import as_look, is_multimodal
 
 _ZOOM = (0.85, 1.15)
 _SHIFT = 0.06
@@ -22,7 +23,8 @@ _BRIGHTNESS, _CONTRAST, _TINT = 0.18, 0.25, 0.06
 class LookColumns(Columns):
     """`person` uint8 RGB, `parse` uint8 CIHP ids and `keypoints` float32 [25, 3], zoomed, shifted and tinted a little.
 
-    What a zoom brings in from beyond the border repeats the border, and is background in the map.
+    What a zoom brings in from beyond the border repeats the border, and is background in the map. Samples may have
+    DeepFashion-MultiModal's labels and joints, as it is prepared.
     """
 
     reads = ("person", "parse", "keypoints")
@@ -32,7 +34,7 @@ class LookColumns(Columns):
         return self.reads
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        sample = maybe_mirrored(sample, rng)
+        sample = maybe_mirrored(as_look(sample) if is_multimodal(sample) else sample, rng)
         zoom = rng.uniform(*_ZOOM)
         shift = rng.uniform(-_SHIFT, _SHIFT, 2)
         person, parse = _moved(sample["person"], sample["parse"], zoom, shift)
