@@ -173,10 +173,7 @@ def read_memory(name: str | Path) -> Memory:
     Raises:
         WeightsError: no such memory, something else, or rows that are not the ones its vectors are of.
     """
-    folder = registry.folder(str(name))
-    config = weights.read_config(folder)
-    if config.get("model") != MODEL_NAME:
-        raise WeightsError(str(folder), reason=f"model: is {config.get('model')!r}, must be {MODEL_NAME!r}")
+    folder, config = check_memory(name)
     path = folder / ROWS_NAME
     if not path.is_file():
         raise WeightsError(str(folder), reason=f"{ROWS_NAME} is missing")
@@ -192,6 +189,19 @@ def read_memory(name: str | Path) -> Memory:
         raise WeightsError(str(folder / f"{VECTORS}{weights.SUFFIX}"), missing=missing)
     vectors: dict[str, Any] = {key: state[key].float() for key in _NAMES}
     return Memory(rows=rows, encoders_digest=str(config.get("encoders", "")), **vectors)
+
+
+def check_memory(name: str | Path) -> tuple[Path, dict[str, Any]]:
+    """The folder of a memory and its config; nothing else of it is read.
+
+    Raises:
+        WeightsError: no such memory, or something else.
+    """
+    folder = registry.folder(str(name))
+    config = weights.read_config(folder)
+    if config.get("model") != MODEL_NAME:
+        raise WeightsError(str(folder), reason=f"model: is {config.get('model')!r}, must be {MODEL_NAME!r}")
+    return folder, config
 
 
 def memory_from(

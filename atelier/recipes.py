@@ -26,7 +26,6 @@ from atelier.stages.synthesize import Synthesize
 from atelier.stages.target import Target
 from atelier.stages.truepose import SynthesizeTruePose
 from atelier.stages.warp import Warp
-from atelier.weights import read_config
 
 TRY_ON, POSE_TRANSFER, TEXT_TO_PERSON = "try_on", "pose_transfer", "text_to_person"
 """The tasks, by the words that catalogs have for them."""
@@ -133,7 +132,7 @@ def pidm_closet(
         parser, pose: shipped names or folders of others, e.g. BlazePose for photographs.
         mode: of sampling: `quality`, `balanced` or `fast`.
     """
-    trained_for = PidmConfig.from_json(read_config(registry.folder(weights))).working_size
+    trained_for = PidmConfig.from_folder(registry.folder(weights)).working_size
     size = (128, 96)
     return pose_transfer_by_pidm(
         name="pidm_closet",

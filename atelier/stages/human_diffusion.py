@@ -11,10 +11,10 @@ from weakref import WeakValueDictionary
 import numpy as np
 import torch
 
-from atelier.memory import Memory, read_memory
+from atelier.memory import Memory, check_memory, read_memory
 from atelier.models import registry
 from atelier.models.diffusion import modes
-from atelier.models.human_diffusion import Description, HumanDiffusion, parse
+from atelier.models.human_diffusion import Description, HumanDiffusion, HumanDiffusionConfig, parse
 from atelier.models.human_diffusion.sampling import MEMORY_SCALE, TEXT_SCALE, sample
 from atelier.models.layers.pixels import bytes_from_picture
 from atelier.seeds import generators
@@ -51,6 +51,11 @@ class SynthesizeHumanDiffusion(StageConfig):
 
     def __post_init__(self) -> None:
         modes.named(self.mode)
+
+    def check(self) -> None:
+        HumanDiffusionConfig.from_folder(registry.folder(self.weights)).check_size(self.size)
+        if self.memory is not None:
+            check_memory(self.memory)
 
     def columns(self) -> Columns:
         return Columns.of(SynthesizeHumanDiffusionStage)

@@ -13,7 +13,7 @@ from atelier.errors import RowError
 from atelier.geometry.faces import count_faces
 from atelier.models import registry
 from atelier.models.parsing.labels import BACKGROUND, BODY
-from atelier.models.parsing.parser import HumanParser
+from atelier.models.parsing.parser import HumanParser, check_parser
 from atelier.stages.base import Columns, Faults, StageConfig, TensorStage
 
 _ADVICE = "(is it a product picture, or are person and garment swapped?)"
@@ -44,6 +44,10 @@ class Parse(StageConfig):
     def digests(self) -> Mapping[str, str]:
         """The sha256 of the parser's weights."""
         return {} if self.weights is None else {"parse": registry.digest(self.weights)}
+
+    def check(self) -> None:
+        if self.weights is not None:
+            check_parser(registry.folder(self.weights))
 
     def columns(self) -> Columns:
         return Columns.of(ParseStage)

@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from atelier.geometry.faces import face_notes
 from atelier.models import registry
 from atelier.models.diffusion import modes
 from atelier.models.layers.pixels import bytes_from_picture, picture_from_bytes
 from atelier.models.pidm import Pidm
-from atelier.models.pidm.config import Guidance
+from atelier.models.pidm.config import Guidance, PidmConfig
 from atelier.models.pidm.sampling import sample
 from atelier.seeds import generators
 from atelier.stages.base import Columns, Faults, StageConfig, TensorStage
@@ -50,6 +51,9 @@ class SynthesizePidm(StageConfig):
 
     def __post_init__(self) -> None:
         modes.named(self.mode)
+
+    def check(self) -> None:
+        PidmConfig.from_folder(registry.folder(self.weights)).check_size(self.network_size or self.size)
 
     def columns(self) -> Columns:
         return Columns.of(SynthesizePidmStage)
@@ -106,14 +110,8 @@ class SynthesizePidmStage(TensorStage):
         return {"image": image, "notes": column(_notes(columns.get("parse"), len(image)))}
 
 
-_FACE = 13
-_FACELESS = "face_not_visible: person: shows no face; the face in the picture is the model's own"
-
-
 def _notes(parse: Tensor | None, num_rows: int) -> list[str]:
-    if parse is None:
-        return [""] * num_rows
-    return ["" if shown else _FACELESS for shown in (parse == _FACE).flatten(1).any(1).tolist()]
+    return [""] * num_rows if parse is None else face_notes(parse.cpu().numpy())
 
 
 def _scaled(picture: Tensor, size: tuple[int, int]) -> Tensor:

@@ -13,7 +13,7 @@ from atelier.errors import RowError
 from atelier.models import registry
 from atelier.models.pose.estimator import KeypointEstimator
 from atelier.models.pose.joints import NUM_JOINTS
-from atelier.models.pose.loading import load_estimator
+from atelier.models.pose.loading import check_estimator, load_estimator
 from atelier.stages.base import Columns, Faults, StageConfig, TensorStage
 
 
@@ -32,6 +32,10 @@ class Target(StageConfig):
     def digests(self) -> Mapping[str, str]:
         """The sha256 of the estimator's weights."""
         return {} if self.weights is None else {"pose": registry.digest(self.weights)}
+
+    def check(self) -> None:
+        if self.weights is not None:
+            check_estimator(registry.folder(self.weights))
 
     def columns(self) -> Columns:
         return Columns.of(TargetStage)

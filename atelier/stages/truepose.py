@@ -18,6 +18,7 @@ from atelier.models import registry
 from atelier.models.diffusion import modes
 from atelier.models.layers.pixels import bytes_from_picture, picture_from_bytes
 from atelier.models.truepose import TruePose
+from atelier.models.truepose.config import TruePoseConfig
 from atelier.models.truepose.sampling import SOURCE_SCALE, sample
 from atelier.seeds import generators
 from atelier.stages.base import Columns, Faults, StageConfig, TensorStage
@@ -47,6 +48,9 @@ class SynthesizeTruePose(StageConfig):
 
     def __post_init__(self) -> None:
         modes.named(self.mode)
+
+    def check(self) -> None:
+        TruePoseConfig.from_folder(registry.folder(self.weights)).check_size(self.size)
 
     def columns(self) -> Columns:
         return Columns.of(SynthesizeTruePoseStage)

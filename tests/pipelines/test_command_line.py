@@ -19,7 +19,8 @@ def weights(tmp_path: Path) -> list[str]:
     """Flags that give the job `published` its weights; a plan looks at their configs and digests only."""
     folder = tmp_path / "weights"
     write_folder(folder, viton_hd().to_json(), {})
-    return [text for name in ("viton_hd", "parser", "pose") for text in ("--weights", f"{name}={folder}")]
+    given = {"viton_hd": str(folder), "parser": "parser_closet", "pose": "pose_closet"}
+    return [text for name, where in given.items() for text in ("--weights", f"{name}={where}")]
 
 
 def test_jobs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,6 +66,8 @@ def test_the_schema_of_a_row_is_printed(capsys: pytest.CaptureFixture[str]) -> N
         (["run", "published"], "must be given --weights viton_hd=FOLDER"),
         (["run", "published", "--weights", "viton_hd=/nowhere"], "was given the weights ['viton_hd']"),
         (["run", "closet", "--weights", "viton_hd=parser_closet"], "model: is 'parsing_net', must be 'viton_hd'"),
+        (["run", "closet", "--weights", "parser=pose_closet"], "model is 'pose_net'; a parser's is 'parsing_net'"),
+        (["run", "closet", "--weights", "pose=parser_closet"], "model is 'parsing_net'; must be 'pose_net'"),
     ],
 )
 def test_wrong_usage_is_status_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

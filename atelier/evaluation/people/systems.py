@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 
 from atelier.errors import ConfigError
 from atelier.models import registry
-from atelier.models.human_diffusion.networks import config_of
+from atelier.models.human_diffusion import HumanDiffusionConfig
 from atelier.models.pidm import PidmConfig
 from atelier.recipe import Recipe
 from atelier.recipes import pose_transfer_by_pidm, text_to_person
-from atelier.weights import read_config
 
 
 def recipe_of(model: str, *, weights: str, mode: str) -> Recipe:
@@ -30,14 +29,14 @@ def recipe_of(model: str, *, weights: str, mode: str) -> Recipe:
 
 
 def _pidm(*, weights: str, mode: str) -> Recipe:
-    size = PidmConfig.from_json(read_config(registry.folder(weights))).working_size
+    size = PidmConfig.from_folder(registry.folder(weights)).working_size
     return pose_transfer_by_pidm(
         name="judged", size=size, weights=weights, parser=None, pose=None, mode=mode, batch_size=8
     )
 
 
 def _human_diffusion(*, weights: str, mode: str) -> Recipe:
-    config = config_of(registry.folder(weights))
+    config = HumanDiffusionConfig.from_folder(registry.folder(weights))
     return text_to_person(
         name="judged",
         size=config.working_size,

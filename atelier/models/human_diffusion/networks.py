@@ -24,6 +24,7 @@ from atelier.models.human_diffusion.regions import NUM_REGIONS
 from atelier.models.human_diffusion.retrieval import Retrieval, StyleMemory, nothing
 from atelier.models.human_diffusion.tokens import Tokens, Words
 from atelier.models.layers.autoencoder import Autoencoder, Latents
+from atelier.models.layers.config import DIGESTS
 from atelier.models.layers.noise import Generators
 from atelier.models.tensors import LabelIds, Picture
 
@@ -32,8 +33,6 @@ _UNET = "unet"
 """Children of `HumanDiffusion` and the stems of their files."""
 _CLIP, _VAE = "clip", "vae"
 """Folders inside the model's own, in the formats of transformers and diffusers."""
-_DIGESTS = "digests"
-"""In `config.json`: of the parts that lie in folders of their own."""
 
 
 class HumanDiffusion(nn.Module):
@@ -175,7 +174,8 @@ class HumanDiffusion(nn.Module):
             ConfigError: the config is another model's.
         """
         folder = Path(folder)
-        config, digests = config_of(folder), weights.read_config(folder).get(_DIGESTS, {})
+        config = HumanDiffusionConfig.from_folder(folder)
+        digests = weights.read_config(folder).get(DIGESTS, {})
         encoders = _encoders(config, folder, clip)
         autoencoder = Autoencoder.from_folder(vae or folder / _VAE) if config.latent_stride > 1 else None
         model = cls(config, encoders=encoders, vae=autoencoder)
@@ -198,7 +198,7 @@ class HumanDiffusion(nn.Module):
             self.vae.save(folder / _VAE)
             digests[_VAE] = weights.state_digest(self.vae)
         states = {name: self.get_submodule(name).state_dict() for name in self.own_networks}
-        return weights.write_folder(folder, {**self.config.to_json(), _DIGESTS: digests}, states, dtype=dtype)
+        return weights.write_folder(folder, {**self.config.to_json(), DIGESTS: digests}, states, dtype=dtype)
 
     @property
     def own_networks(self) -> tuple[str, ...]:
@@ -225,19 +225,8 @@ def read_encoders(folder: str | Path, *, clip: str | Path | None = None) -> tupl
     Raises:
         WeightsError, ConfigError: as `HumanDiffusion.from_pretrained`.
     """
-    config = config_of(folder)
+    config = HumanDiffusionConfig.from_folder(folder)
     return config, _encoders(config, Path(folder), clip).eval()
-
-
-def config_of(folder: str | Path) -> HumanDiffusionConfig:
-    """The config of a model's folder, or of its encoders' alone.
-
-    Raises:
-        WeightsError, ConfigError: as `HumanDiffusion.from_pretrained`.
-    """
-    values = weights.read_config(folder)
-    values.pop(_DIGESTS, None)
-    return HumanDiffusionConfig.from_json(values)
 
 
 def _encoders(config: HumanDiffusionConfig, folder: Path, clip: str | Path | None) -> Encoders:

@@ -11,6 +11,9 @@ from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_
 from atelier.errors import ConfigError
 from atelier.weights import read_config
 
+DIGESTS = "digests"
+"""In `config.json` beside the fields: sha256 of the frozen parts that the weights belong to, by name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
@@ -25,13 +28,13 @@ class ModelConfig:
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> Self:
-        """The config in a weight folder.
+        """The config in a weight folder, without the `DIGESTS` beside it.
 
         Raises:
             WeightsError: no such folder, or no config in it.
             ConfigError: another model's weights, or a config that does not fit; names the folder.
         """
-        values = read_config(folder)
+        values = {name: value for name, value in read_config(folder).items() if name != DIGESTS}
         try:
             return cls.from_json(values)
         except ConfigError as error:

@@ -79,17 +79,32 @@ class HumanParser(nn.Module):
         Raises:
             WeightsError: another model, label names that are in no known set, or weights that do not fit.
         """
-        values = read_config(folder)
-        if values.get("model") == ParsingNetConfig.model:
-            network = ParsingNet.from_pretrained(folder)
-            classes = [Sides(index, index) for index in range(len(CIHP))]
-            return cls(network, classes, network.config).eval()
-        if values.get("model_type") == MODEL_TYPE:
-            classes = cihp_ids(class_names(values, str(folder)), str(folder))
+        if (classes := _segformer_classes(folder)) is not None:
             return cls(Segformer.from_pretrained(folder), classes).eval()
+        network = ParsingNet.from_pretrained(folder)
+        return cls(network, [Sides(index, index) for index in range(len(CIHP))], network.config).eval()
+
+
+def check_parser(folder: str | Path) -> None:
+    """Refuses weights that are no parser's, by their config alone.
+
+    Raises:
+        WeightsError, ConfigError: as `HumanParser.from_pretrained`.
+    """
+    if _segformer_classes(folder) is None:
+        ParsingNetConfig.from_folder(folder)
+
+
+def _segformer_classes(folder: str | Path) -> list[Sides] | None:
+    """What a SegFormer's classes are; None for a parser of ours."""
+    values = read_config(folder)
+    if values.get("model_type") == MODEL_TYPE:
+        return cihp_ids(class_names(values, str(folder)), str(folder))
+    if values.get("model") != ParsingNetConfig.model:
         found = values.get("model") or values.get("model_type")
         raise WeightsError(
             str(folder),
             reason=f"config.json: model is {found!r}; a parser's is {ParsingNetConfig.model!r}, or model_type"
             f" {MODEL_TYPE!r} of transformers",
         )
+    return None

@@ -22,11 +22,22 @@ def load_estimator(folder: str | Path, device: torch.device | str = "cpu") -> Ke
         WeightsError: another model, or weights that do not fit.
         ConfigError: BlazePose without its extra installed.
     """
+    check_estimator(folder)
+    if read_config(folder)["model"] == MODEL_NAME:
+        return BlazePose.from_pretrained(folder)
+    return HeatmapEstimator.from_pretrained(folder, device)
+
+
+def check_estimator(folder: str | Path) -> None:
+    """Refuses weights that are no estimator's, by their config alone.
+
+    Raises:
+        WeightsError: another model.
+        ConfigError: a config that does not fit.
+    """
     model = read_config(folder).get("model")
     if model == PoseNetConfig.model:
-        return HeatmapEstimator.from_pretrained(folder, device)
-    if model == MODEL_NAME:
-        return BlazePose.from_pretrained(folder)
-    raise WeightsError(
-        str(folder), reason=f"config.json: model is {model!r}; must be {PoseNetConfig.model!r} or {MODEL_NAME!r}"
-    )
+        PoseNetConfig.from_folder(folder)
+    elif model != MODEL_NAME:
+        wanted = f"must be {PoseNetConfig.model!r} or {MODEL_NAME!r}"
+        raise WeightsError(str(folder), reason=f"config.json: model is {model!r}; {wanted}")

@@ -15,6 +15,7 @@ from atelier.models.diffusion import schedules
 from atelier.models.diffusion.reuse import DeepFeatures
 from atelier.models.diffusion.schedules import Schedule
 from atelier.models.layers.autoencoder import Autoencoder, Latents
+from atelier.models.layers.config import DIGESTS
 from atelier.models.tensors import LabelIds, Picture
 from atelier.models.truepose.config import TruePoseConfig
 from atelier.models.truepose.networks_autoencoder import build_autoencoder
@@ -30,8 +31,6 @@ ENCODER, VAE = "encoder", "vae"
 """Children of `TruePose` and the stems of their files."""
 _CLIP = "clip"
 """A folder inside the model's own, in the format of transformers."""
-_DIGESTS = "digests"
-"""In `config.json`: of CLIP, which lies in a folder of its own."""
 
 
 class TruePose(nn.Module):
@@ -125,9 +124,8 @@ class TruePose(nn.Module):
             ConfigError: the config is another model's.
         """
         folder = Path(folder)
-        values = weights.read_config(folder)
-        wanted = values.pop(_DIGESTS, {}).get(_CLIP)
-        config = TruePoseConfig.from_json(values)
+        config = TruePoseConfig.from_folder(folder)
+        wanted = weights.read_config(folder).get(DIGESTS, {}).get(_CLIP)
         encoder = None
         if config.encoder == "clip":
             encoder = ClipImageEncoder.from_folder(clip or folder / _CLIP, config)
@@ -151,7 +149,7 @@ class TruePose(nn.Module):
     def described(self) -> dict[str, Any]:
         """Plain values for `config.json`: the config, and which CLIP the model belongs to."""
         clip = isinstance(self.encoder, ClipImageEncoder)
-        return {**self.config.to_json(), _DIGESTS: {_CLIP: weights.state_digest(self.encoder)} if clip else {}}
+        return {**self.config.to_json(), DIGESTS: {_CLIP: weights.state_digest(self.encoder)} if clip else {}}
 
     def parts(self) -> dict[str, nn.Module]:
         """The networks whose weights are this model's alone, by the stems of their files."""
