@@ -9,6 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from atelier import storage
+from atelier.closet.broken import broken_task
 from atelier.closet.catalog import write_catalog
 from pipelines import jobs
 from pipelines.exits import Exit
@@ -17,7 +18,11 @@ from pipelines.outcomes import from_table
 from pipelines.run import run
 
 NUM_ITEMS = 24
-BROKEN = ("missing_object", "truncated_jpeg", "no_person", "unknown_task")
+BROKEN = (
+    *("missing_object", "truncated_jpeg", "no_person", "unknown_task"),
+    *("no_source", "unknown_pose", "bad_pose_map", "missing_prompt"),
+)
+"""Kinds of broken rows, of which those of the job's tasks are drawn."""
 SEED = 7
 
 
@@ -25,13 +30,22 @@ def demo(out: str, console: Console) -> Exit:
     """Draws the catalog below `out` where it isn't there yet, runs the job `closet` on it, and shows every item."""
     out = storage.resolve(out)
     job = jobs.closet()
+    known = {recipe.task for recipe in job.recipes}
+    kinds = [kind for kind in BROKEN if broken_task(kind) in known]
     # As many as are broken on purpose, and not one more.
-    job = dataclasses.replace(job, failure_budget=len(BROKEN) / (NUM_ITEMS + len(BROKEN)))
+    job = dataclasses.replace(job, failure_budget=len(kinds) / (NUM_ITEMS + len(kinds)))
     catalog, output = f"{out}/catalog/catalog.csv", f"{out}/output"
     if not storage.exists(catalog):
-        console.print(f"drawing {NUM_ITEMS} items, and {len(BROKEN)} that are broken on purpose", highlight=False)
-        size = job.recipes[0].size
-        catalog = write_catalog(f"{out}/catalog", items=NUM_ITEMS, seed=SEED, size=size, broken=1, kinds=BROKEN)
+        console.print(f"drawing {NUM_ITEMS} items, and {len(kinds)} that are broken on purpose", highlight=False)
+        # Every recipe's turn; the first of a task is taken without being asked for.
+        tasks = [
+            recipe.task if recipe == job.recipe_for(recipe.task) else f"{recipe.task}:{recipe.model}"
+            for recipe in job.recipes
+        ]
+        size = max(recipe.size for recipe in job.recipes)
+        catalog = write_catalog(
+            f"{out}/catalog", items=NUM_ITEMS, seed=SEED, size=size, tasks=tasks, broken=1, kinds=kinds
+        )
     status = run(job, catalog, output, console=console)
     console.print(_table(output))
     console.print(f"open {output}/report.html in a browser", highlight=False, soft_wrap=True)
@@ -39,12 +53,12 @@ def demo(out: str, console: Console) -> Exit:
 
 
 def _table(output: str) -> Table:
-    table = Table("item", "outcome", Column("what became of it", overflow="fold"))
+    table = Table("item", "recipe", "outcome", Column("what became of it", overflow="fold"))
     outcomes = [outcome for batch in Ledger(output).latest() for outcome in from_table(batch)]
     for outcome in sorted(outcomes, key=lambda outcome: (outcome.item_id, outcome.variant)):
         reason = f"{outcome.stage}: {outcome.code}\n{outcome.detail}"
-        became = outcome.picture if outcome.status == "ok" else reason
-        cells = (outcome.item_id, outcome.status, became)
+        became = "\n".join((outcome.picture, *outcome.notes)) if outcome.status == "ok" else reason
+        cells = (outcome.item_id, outcome.recipe, outcome.status, became)
         table.add_row(*(Text(cell) for cell in cells), style=_STYLES[outcome.status])
     return table
 

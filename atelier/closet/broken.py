@@ -110,6 +110,7 @@ BROKEN: dict[str, Break] = {
     "bad_keypoints": _bad_keypoints,
     "missing_garment": _missing_garment,
     "bad_seed": _bad_seed,
+    "no_source": _no_person,
     "unknown_pose": _unknown_pose,
     "unknown_model": _unknown_model,
     "bad_pose": _bad_pose,
@@ -119,6 +120,7 @@ BROKEN: dict[str, Break] = {
 """Ways a row can be broken: each changes a good row and its files in place."""
 
 _TASKS = {
+    "no_source": "pose_transfer",
     "unknown_pose": "pose_transfer",
     "bad_pose": "pose_transfer",
     "bad_pose_map": "text_to_person",
