@@ -19,10 +19,10 @@ demo: $(READY)  ## draw a catalog, run it through local Ray, print what became o
 
 # Killed at any point, the same command goes on from the last checkpoint.
 train-demo: $(READY)  ## train on two workers by Ray Train, export, make a catalog's pictures with what came out
-	$(BIN)/python -m training run viton_hd_alias_demo --output $(TRAINED) --cache $(TRAINED)/cache --resume --launcher ray --workers 2
-	$(BIN)/python -m training export viton_hd_alias_demo --output $(TRAINED) --to $(TRAINED)/weights
+	$(BIN)/python -m training run parser_demo --output $(TRAINED) --cache $(TRAINED)/cache --resume --launcher ray --workers 2
+	$(BIN)/python -m training export parser_demo --output $(TRAINED) --to $(TRAINED)/weights
 	$(BIN)/python -m atelier closet catalog --items 8 --seed 5 --size 256x192 --out $(TRAINED)/catalog
-	$(BIN)/python -m pipelines run closet --weights viton_hd=$(TRAINED)/weights --catalog $(TRAINED)/catalog/catalog.csv --output $(TRAINED)/made
+	$(BIN)/python -m pipelines run closet --weights parser=$(TRAINED)/weights --catalog $(TRAINED)/catalog/catalog.csv --output $(TRAINED)/made
 
 check: $(READY)  ## lint, types, import contracts, unit tests
 	$(BIN)/ruff format --check .

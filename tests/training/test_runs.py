@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import pickle
-from pathlib import Path
 
 import pytest
 
 from atelier.errors import ConfigError
-from atelier.models import registry
 from training.launch.request import TrainRequest
 from training.runs import RUNS, named
 from training.steps.alias import AliasStepConfig
+from training.steps.parser import ParserStepConfig
 from training.steps.segmentation import SegmentationStepConfig
 
 
@@ -47,8 +46,7 @@ def test_a_request_reaches_into_the_step() -> None:
         TrainRequest(run="parser_closet", output="runs", overrides={"step.vgg": "vgg19.pth"}).resolved()
 
 
-def test_the_demo_starts_from_what_is_shipped(tmp_path: Path) -> None:
-    run = named("viton_hd_alias_demo")
-    assert isinstance(run.step, AliasStepConfig) and run.batch_size % 2 == 0
-    assert run.step.initial in registry.names()
-    assert [player.name for player in run.step.build(tmp_path).players] == ["alias"]
+def test_the_demo_shows_from_nothing_what_a_few_minutes_teach() -> None:
+    run = named("parser_demo")
+    assert isinstance(run.step, ParserStepConfig) and run.step.initial is None and run.batch_size % 2 == 0
+    assert run.num_steps % run.validate_every_steps == 0 and run.validation is not None

@@ -8,7 +8,6 @@ from atelier.errors import ConfigError
 from training.run import TrainRun
 from training.runs.closet import (
     viton_hd_alias_closet,
-    viton_hd_alias_demo,
     viton_hd_matching_closet,
     viton_hd_segmentation_closet,
 )
@@ -19,7 +18,13 @@ from training.runs.human_diffusion import (
     human_diffusion_closet_without_smr,
     human_diffusion_encoders_closet,
 )
-from training.runs.perception import parser_closet, parser_closet_negatives, pose_closet, pose_closet_negatives
+from training.runs.perception import (
+    parser_closet,
+    parser_closet_negatives,
+    parser_demo,
+    pose_closet,
+    pose_closet_negatives,
+)
 from training.runs.pidm import (
     pidm_256,
     pidm_closet,
@@ -46,9 +51,9 @@ RUNS: Mapping[str, Callable[[], TrainRun]] = {
         viton_hd_segmentation_closet,
         viton_hd_matching_closet,
         viton_hd_alias_closet,
-        viton_hd_alias_demo,
         parser_closet,
         parser_closet_negatives,
+        parser_demo,
         pose_closet,
         pose_closet_negatives,
         pidm_closet_coarse,

@@ -62,29 +62,3 @@ def viton_hd_alias_closet() -> TrainRun:
         validate_every_steps=400,
         validation=TryOnValidation(),
     )
-
-
-def viton_hd_alias_demo() -> TrainRun:
-    """A few minutes of the small ALIAS generator, from the shipped weights on: for trying the loop out."""
-    step = AliasStepConfig(
-        model=viton_hd_closet(),
-        segmentation="viton_hd_closet",
-        matching="viton_hd_closet",
-        initial="viton_hd_closet",
-        learning_rate=3e-4,
-        half_size_until=0.0,
-        predicted_from=0.0,
-    )
-    return TrainRun(
-        name="viton_hd_alias_demo",
-        data=DataConfig(closet=ClosetConfig(kind="try_on", num_samples=200), columns=TryOnColumns()),
-        step=step,
-        batch_size=4,
-        num_steps=120,
-        num_warmup_steps=10,
-        average_decay=0.95,
-        log_every_steps=5,
-        checkpoint_every_steps=20,
-        validate_every_steps=60,
-        validation=TryOnValidation(),
-    )

@@ -58,6 +58,24 @@ def parser_closet_negatives() -> TrainRun:
     )
 
 
+def parser_demo() -> TrainRun:
+    """A few minutes of the small parser, from nothing: for trying the loop out."""
+    step = ParserStepConfig(model=parsing.parser_closet(), pixel_shares=LABEL_SHARES, coarse_until=1.0)
+    return TrainRun(
+        name="parser_demo",
+        data=DataConfig(closet=ClosetConfig(kind="looks", num_samples=400), columns=LookColumns()),
+        step=step,
+        batch_size=8,
+        num_steps=500,
+        num_warmup_steps=20,
+        average_decay=0.98,
+        log_every_steps=10,
+        checkpoint_every_steps=50,
+        validate_every_steps=125,
+        validation=ParseValidation(),
+    )
+
+
 def pose_closet() -> TrainRun:
     """The small keypoint network, on people alone."""
     step = PoseStepConfig(model=pose.pose_closet())
