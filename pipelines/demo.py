@@ -13,6 +13,7 @@ from atelier.closet.broken import broken_task
 from atelier.closet.catalog import write_catalog
 from pipelines import jobs
 from pipelines.exits import Exit
+from pipelines.job import CatalogJob
 from pipelines.ledger import Ledger
 from pipelines.outcomes import from_table
 from pipelines.run import run
@@ -37,19 +38,23 @@ def demo(out: str, console: Console) -> Exit:
     catalog, output = f"{out}/catalog/catalog.csv", f"{out}/output"
     if not storage.exists(catalog):
         console.print(f"drawing {NUM_ITEMS} items, and {len(kinds)} that are broken on purpose", highlight=False)
-        # Every recipe's turn; the first of a task is taken without being asked for.
-        tasks = [
-            recipe.task if recipe == job.recipe_for(recipe.task) else f"{recipe.task}:{recipe.model}"
-            for recipe in job.recipes
-        ]
         size = max(recipe.size for recipe in job.recipes)
         catalog = write_catalog(
-            f"{out}/catalog", items=NUM_ITEMS, seed=SEED, size=size, tasks=tasks, broken=1, kinds=kinds
+            f"{out}/catalog", items=NUM_ITEMS, seed=SEED, size=size, tasks=turns(job), broken=1, kinds=kinds
         )
     status = run(job, catalog, output, console=console)
     console.print(_table(output))
     console.print(f"open {output}/report.html in a browser", highlight=False, soft_wrap=True)
     return status
+
+
+def turns(job: CatalogJob) -> list[str]:
+    """The drawn catalog's tasks, by turns, so that each recipe gets rows: the first of a task without being asked for,
+    the others by their model."""
+    return [
+        recipe.task if recipe == job.recipe_for(recipe.task) else f"{recipe.task}:{recipe.model}"
+        for recipe in job.recipes
+    ]
 
 
 def _table(output: str) -> Table:

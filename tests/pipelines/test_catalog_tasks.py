@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from atelier import poses
+from atelier.closet.catalog import write_catalog
 from atelier.errors import ConfigError
 from atelier.rows import Item
 from pipelines.catalog import BadRow, Catalog
+from pipelines.demo import BROKEN, turns
 from pipelines.job import CatalogJob
 from pipelines.validate import checked_item
 from tests.pipelines.conftest import Studio, small_job
@@ -76,6 +79,21 @@ def test_a_named_pose_is_part_of_the_plans_key(studio: Studio) -> None:
         assert partition.recipe.name == "one"
         keys.append(_plan_key(partition.files[0]))
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_the_demo_draws_rows_that_every_recipe_takes(tmp_path: Path) -> None:
+    tasks = turns(job())
+    assert tasks == ["try_on", "pose_transfer", "pose_transfer:truepose", "text_to_person"]
+    address = write_catalog(str(tmp_path), items=4, seed=7, size=(64, 48), tasks=tasks, broken=1, kinds=BROKEN)
+    rows = [row for batch in Catalog(address).batches() for row in batch]
+    checked = [row if isinstance(row, BadRow) else checked_item(row, job()) for row in rows]
+    assert [row[1].name for row in checked[:4] if not isinstance(row, BadRow)] == [r.name for r in job().recipes]
+    bad = {row.item_id: row.code for row in checked if isinstance(row, BadRow)}
+    assert bad == {
+        "unknown-task-0": "unknown_task",
+        "unknown-pose-0": "unknown_pose",
+        "missing-prompt-0": "missing_input",
+    }
 
 
 def _plan_key(file: str) -> str:
