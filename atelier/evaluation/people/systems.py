@@ -8,8 +8,9 @@ from atelier.errors import ConfigError
 from atelier.models import registry
 from atelier.models.human_diffusion import HumanDiffusionConfig
 from atelier.models.pidm import PidmConfig
+from atelier.models.truepose import TruePoseConfig
 from atelier.recipe import Recipe
-from atelier.recipes import pose_transfer_by_pidm, text_to_person
+from atelier.recipes import pose_transfer_by_pidm, pose_transfer_by_truepose, text_to_person
 
 
 def recipe_of(model: str, *, weights: str, mode: str) -> Recipe:
@@ -35,6 +36,14 @@ def _pidm(*, weights: str, mode: str) -> Recipe:
     )
 
 
+def _truepose(*, weights: str, mode: str) -> Recipe:
+    """With the true parses of the sources: a parser's faults are not the system's."""
+    size = TruePoseConfig.from_folder(registry.folder(weights)).working_size
+    return pose_transfer_by_truepose(
+        name="judged", size=size, weights=weights, parser=None, pose=None, mode=mode, batch_size=8
+    )
+
+
 def _human_diffusion(*, weights: str, mode: str) -> Recipe:
     config = HumanDiffusionConfig.from_folder(registry.folder(weights))
     return text_to_person(
@@ -47,4 +56,8 @@ def _human_diffusion(*, weights: str, mode: str) -> Recipe:
     )
 
 
-SYSTEMS: Mapping[str, Callable[..., Recipe]] = {"pidm": _pidm, "human_diffusion": _human_diffusion}
+SYSTEMS: Mapping[str, Callable[..., Recipe]] = {
+    "pidm": _pidm,
+    "truepose": _truepose,
+    "human_diffusion": _human_diffusion,
+}
