@@ -6,7 +6,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageFile, PngImagePlugin
 
 from atelier.errors import ConfigError
 from atelier.images.colour import srgb_profile
@@ -56,6 +56,8 @@ def encode_picture(
         options["pnginfo"].add_itxt(XMP_CHUNK, xmp_packet(source_type))
     else:
         options |= {"quality": quality or _QUALITY[format], "xmp": xmp_packet(source_type).encode()}
+    # Pillow's buffer must hold an optimized JPEG whole, and has a byte a pixel: too little for noise, which has two.
+    ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, 2 * picture.size)
     file = BytesIO()
     Image.fromarray(np.ascontiguousarray(picture)).save(file, format.upper(), **options)
     return file.getvalue()

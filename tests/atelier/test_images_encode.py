@@ -38,6 +38,13 @@ def test_the_picture_comes_back(format: images.PictureFormat) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
+def test_noise_is_encoded_too(format: images.PictureFormat) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (256, 192, 3)).astype(np.uint8)
+    data = images.encode_picture(noise, format=format, source_type="trainedAlgorithmicMedia")
+    assert images.decode_picture(data).shape == noise.shape
+
+
+@pytest.mark.parametrize("format", FORMATS)
 def test_equal_arguments_give_equal_bytes(format: images.PictureFormat) -> None:
     files = {images.encode_picture(picture(), format=format, source_type="trainedAlgorithmicMedia") for _ in range(2)}
     assert len(files) == 1
