@@ -272,7 +272,7 @@ def _said_of(error: BaseException) -> str:
     said = f"{type(error).__name__}: {error}"
     if not is_lost_touch(error):
         return said
-    said = said.partition("\n")[0]
+    said = said.partition("\n")[0].partition(". ")[0]
     return f"another worker is gone; whoever launched them starts all anew from the last whole checkpoint ({said})"
 
 
