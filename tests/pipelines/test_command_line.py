@@ -63,7 +63,7 @@ def test_the_schema_of_a_row_is_printed(capsys: pytest.CaptureFixture[str]) -> N
     ("arguments", "said"),
     [
         (["run", "wardrobe"], "job 'wardrobe': there is none of that name"),
-        (["run", "published"], "must be given --weights viton_hd=FOLDER"),
+        (["run", "published"], "job 'published': was given the weights []; must be given"),
         (["run", "published", "--weights", "viton_hd=/nowhere"], "was given the weights ['viton_hd']"),
         (["run", "closet", "--weights", "viton_hd=parser_closet"], "model: is 'parsing_net', must be 'viton_hd'"),
         (["run", "closet", "--weights", "parser=pose_closet"], "model is 'pose_net'; a parser's is 'parsing_net'"),
