@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,12 +20,16 @@ _DRAIN_S = 120.0
 _HEALTH_TIMEOUT_S = 30.0
 
 
-def build_app(settings: ServeSettings) -> Application:
+def build_app(args: ServeSettings | Mapping[str, Any]) -> Application:
     """The application that Ray Serve runs.
 
     Args:
-        settings: of the command line (`anonymous=true`) or of a config file's `args`.
+        args: settings, or their values as the command line (`anonymous=true`) or a config file gives them.
+
+    Raises:
+        ValidationError: a value that no setting takes.
     """
+    settings = ServeSettings.model_validate(args)
     settings = settings.model_copy(
         update={
             # A replica's own folder is not this one's.

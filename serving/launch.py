@@ -51,14 +51,26 @@ def start(settings: ServeSettings, *, host: str, port: int) -> None:
     Raises:
         ConfigError: without keys, on an address that others reach.
     """
+    start_empty(settings, host=host, port=port)
+    from ray import serve
+
+    from serving.app import build_app
+
+    serve.run(build_app(settings))
+
+
+def start_empty(settings: ServeSettings, *, host: str, port: int) -> None:
+    """Starts Ray with room for a service, and Serve without it.
+
+    Raises:
+        ConfigError: without keys, on an address that others reach.
+    """
     check_address(settings, host)
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     # Only now: Ray reads its authentication mode once, when it is imported.
     import ray
     from ray import serve
-
-    from serving.app import build_app
 
     cpus = sum(model.num_cpus * model.replicas for model in settings.models) + _SPARE_CPUS
     ray.init(
@@ -69,7 +81,6 @@ def start(settings: ServeSettings, *, host: str, port: int) -> None:
         logging_level=logging.ERROR,
     )
     serve.start(http_options={"host": host, "port": port})
-    serve.run(build_app(settings))
 
 
 def stop() -> None:

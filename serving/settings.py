@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from atelier.recipes import RECIPES
+from serving.offered import OFFERED
 
 
 class _Settings(BaseModel):
@@ -18,7 +19,7 @@ class ModelSettings(_Settings):
     """One recipe, served by replicas of its own.
 
     Args:
-        recipe: a name in `atelier.recipes.RECIPES`.
+        recipe: a name in `serving.offered.OFFERED`.
         weights: by the recipe's own argument names, shipped names or folders (and its other choices, such as `mode`);
             what is left out is the recipe's default.
         batch_size: rows its stages see at once; None is the recipe's own, at which pictures are the batch plane's bit
@@ -30,7 +31,7 @@ class ModelSettings(_Settings):
     """
 
     recipe: str = "viton_hd_closet"
-    weights: dict[str, str] = Field(default_factory=dict)
+    weights: dict[str, str | None] = Field(default_factory=dict)
     batch_size: Annotated[int, Field(ge=1, le=64)] | None = None
     replicas: Annotated[int, Field(ge=1)] = 1
     num_cpus: Annotated[float, Field(ge=0)] = 1.0
@@ -42,8 +43,8 @@ class ModelSettings(_Settings):
     @field_validator("recipe")
     @classmethod
     def _is_there(cls, name: str) -> str:
-        if name not in RECIPES:
-            raise ValueError(f"there is no recipe {name!r}; there are {sorted(RECIPES)}")
+        if name not in OFFERED:
+            raise ValueError(f"there is no recipe {name!r}; there are {sorted(OFFERED)}")
         return name
 
 
@@ -130,7 +131,8 @@ class ServeSettings(_Settings):
     """A whole service.
 
     Args:
-        models: what it makes; the first of a task is the one that a request gets that names none.
+        models: what it makes, by default all that comes with Atelier; the first of a task is the one for a request
+            that names none.
         store: folder or `s3://` prefix where jobs' inputs and pictures lie.
         database: file of the jobs' states; every ingress must see it.
         keys: file of API keys' hashes, see `python -m serving keys`.

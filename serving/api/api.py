@@ -24,7 +24,7 @@ from serving.keys import KeyRing
 from serving.metrics import RequestMetrics
 from serving.models.asked import Refusal
 from serving.models.client import Model
-from serving.models.family import recipe_of
+from serving.offered import offered
 from serving.settings import ServeSettings
 
 
@@ -35,7 +35,7 @@ def create_api(settings: ServeSettings, by_recipe: Mapping[str, Model], store: J
         by_recipe: a model for each of `settings.models`.
         store: where jobs' states are kept.
     """
-    recipes = [recipe_of(model, model.weights) for model in settings.models]
+    recipes = [offered(model.recipe, model.weights, batch_size=model.batch_size) for model in settings.models]
     tasks = tasks_of(recipes)
     limits, metrics = settings.limits, RequestMetrics()
     access = Access(None if settings.anonymous else KeyRing(settings.keys))

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import inspect
 import logging
 import re
 import time
 import traceback
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import torch
 
 from atelier.errors import AtelierError, ConfigError, RowError, WeightsError
 from atelier.models import registry
-from atelier.recipe import Recipe
-from atelier.recipes import RECIPES
 from atelier.stages.base import Batch
 from serving.metrics import ModelMetrics
 from serving.models.asked import Answer, Ask, ModelCard, Refusal, Sample
 from serving.models.batcher import Batcher, Late, Overloaded
 from serving.models.engine import Engine
 from serving.models.samples import drawn_request
+from serving.offered import offered, told
 from serving.settings import ModelSettings
 
 _LOG = logging.getLogger(__name__)
@@ -70,7 +66,7 @@ class ModelFamily:
         self._metrics.waiting(self._batcher.waiting)
         return answer
 
-    async def swap(self, weights: Mapping[str, str]) -> None:
+    async def swap(self, weights: Mapping[str, str | None]) -> None:
         """Puts other weights in place of the present ones, without a pause: these answer until those are warm.
 
         Raises:
@@ -94,9 +90,9 @@ class ModelFamily:
             optional=recipe.optional,
             batch_size=recipe.batch_size,
             fingerprint=engine.fingerprint,
-            weights=_named(self._settings.recipe, self._weights),
+            weights=told(self._settings.recipe, self._weights),
             digests=engine.digests,
-            licences=_licences(_named(self._settings.recipe, self._weights)),
+            licences=_licences(told(self._settings.recipe, self._weights)),
             waiting=self._batcher.waiting,
         )
 
@@ -174,11 +170,12 @@ class ModelFamily:
         self._metrics.computed(len(rows), time.monotonic() - started)
         return made
 
-    def _ready(self, weights: Mapping[str, str]) -> Engine:
+    def _ready(self, weights: Mapping[str, str | None]) -> Engine:
         """An engine that has made one drawn request, in the thread that will make the others."""
         settings = self._settings
         device = "cuda" if settings.num_gpus and torch.cuda.is_available() else "cpu"
-        engine = Engine(recipe_of(settings, weights), device=device, num_threads=settings.num_threads)
+        recipe = offered(settings.recipe, weights, batch_size=settings.batch_size)
+        engine = Engine(recipe, device=device, num_threads=settings.num_threads)
         request = drawn_request(engine.recipe)
         if request is None:
             return engine
@@ -194,22 +191,6 @@ class ModelFamily:
         return engine
 
 
-def recipe_of(settings: ModelSettings, weights: Mapping[str, str]) -> Recipe:
-    """The recipe that settings name, with these weights.
-
-    Raises:
-        ConfigError: weights by a name that the recipe doesn't take.
-    """
-    make: Any = RECIPES[settings.recipe]
-    taken = set(inspect.signature(make).parameters)
-    if strangers := sorted(set(weights) - taken):
-        raise ConfigError(f"model {settings.recipe}: was given the weights {strangers}; it takes {sorted(taken)}")
-    recipe: Recipe = make(**weights)
-    if settings.batch_size is not None:
-        recipe = dataclasses.replace(recipe, batch_size=settings.batch_size)
-    return recipe
-
-
 def _licences(choices: Mapping[str, str]) -> dict[str, str]:
     """The licence that the card beside each of a recipe's weights states."""
     stated: dict[str, str] = {}
@@ -222,13 +203,6 @@ def _licences(choices: Mapping[str, str]) -> dict[str, str]:
         found = re.search(r"^licen[cs]e:\s*([^·\n]+)", text, re.M)
         stated[name] = found[1].strip() if found else "not stated"
     return stated
-
-
-def _named(recipe: str, weights: Mapping[str, str]) -> dict[str, str]:
-    """All that a recipe was told by its own names, its defaults included."""
-    taken = inspect.signature(RECIPES[recipe]).parameters.values()
-    all_of_them = {one.name: weights.get(one.name, one.default) for one in taken}
-    return {name: value for name, value in all_of_them.items() if isinstance(value, str)}
 
 
 def _of_row(error: RowError) -> Refusal:

@@ -1,0 +1,47 @@
+"""The recipes that a service can be told to serve, by name: those that come whole, and those that want weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from atelier import recipes
+from atelier.errors import ConfigError
+from atelier.recipe import Recipe
+
+OFFERED: Mapping[str, Callable[..., Recipe]] = {
+    **recipes.RECIPES,
+    "viton_hd": recipes.viton_hd,
+    "pidm": recipes.pidm,
+    "truepose": recipes.truepose,
+    "human_diffusion": recipes.human_diffusion,
+}
+"""Each makes a recipe that goes by the same name."""
+
+
+def offered(name: str, choices: Mapping[str, Any], *, batch_size: int | None = None) -> Recipe:
+    """The recipe of a name.
+
+    Args:
+        choices: weights by the recipe's own argument names, and its other choices.
+        batch_size: rows its stages see at once; the recipe's own where None.
+
+    Raises:
+        ConfigError: choices that it doesn't take, or lacks.
+    """
+    taken = inspect.signature(OFFERED[name]).parameters
+    needed = {one for one, parameter in taken.items() if parameter.default is inspect.Parameter.empty}
+    if not needed <= set(choices) <= set(taken):
+        wanted = f"it needs {sorted(needed)} and takes {sorted(taken)}"
+        raise ConfigError(f"model {name}: was given the weights {sorted(choices)}; {wanted}")
+    recipe = OFFERED[name](**choices)
+    return recipe if batch_size is None else dataclasses.replace(recipe, batch_size=batch_size)
+
+
+def told(name: str, choices: Mapping[str, Any]) -> dict[str, str]:
+    """All that a recipe was told in words, its defaults included."""
+    taken = inspect.signature(OFFERED[name]).parameters.values()
+    values = {one.name: choices.get(one.name, one.default) for one in taken}
+    return {one: value for one, value in values.items() if isinstance(value, str)}

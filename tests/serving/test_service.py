@@ -1,0 +1,78 @@
+"""A real service: Ray, Serve, HTTP on loopback, keys, jobs, other weights without a restart, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.models.asked import Ask
+from serving.models.family import ModelFamily
+from serving.settings import ModelSettings
+from tests.serving.drive_service import FILES
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def weights(tiny: Callable[[int], str]) -> tuple[str, str]:
+    return tiny(0), tiny(1)
+
+
+@pytest.fixture(scope="module")
+def found(weights: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the driver saw."""
+    folder = tmp_path_factory.mktemp("service")
+    told = folder / "serve.json"
+    model = {"recipe": "viton_hd_closet", "batch_size": 1, "weights": {"weights": weights[0]}}
+    names = {"store": "store", "database": "jobs.sqlite", "keys": "keys.json"}
+    settings = {"models": [model]} | {name: str(folder / file) for name, file in names.items()}
+    told.write_text(json.dumps(settings))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    command = [sys.executable, "-m", "tests.serving.drive_service", str(told), str(port), weights[1]]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout[done.stdout.index("{") :])
+
+
+def direct(weights: str) -> bytes:
+    """The picture by a call in this process."""
+    family = ModelFamily(ModelSettings(recipe="viton_hd_closet", batch_size=1, weights={"weights": weights}))
+    answer = asyncio.run(family.make(Ask(inputs=FILES, seeds=(7,))))
+    return answer.samples[0].picture
+
+
+def test_the_picture_is_that_of_a_direct_call(found: dict[str, Any], weights: tuple[str, str]) -> None:
+    assert bytes.fromhex(found["first"]) == direct(weights[0])
+    assert found["in_haste"] == found["first"] == found["picture"]
+
+
+def test_other_weights_are_taken_up_without_a_restart(found: dict[str, Any], weights: tuple[str, str]) -> None:
+    assert found["second_pid"] == found["first_pid"]
+    assert bytes.fromhex(found["second"]) == direct(weights[1]) != bytes.fromhex(found["first"])
+
+
+def test_keys_jobs_and_those_who_leave(found: dict[str, Any]) -> None:
+    assert found["no_key"] == "key_missing"
+    assert '"state": "succeeded"' in found["events"]
+    assert found["waiting"] == 0
+
+
+def test_prometheus_sees_seconds(found: dict[str, Any]) -> None:
+    text = found["metrics"]
+    assert 'le="60.0"' in text and "atelier_request_seconds_bucket" in text
+    assert 'Model="viton_hd_closet"' in text or 'model="viton_hd_closet"' in text
+    assert 'route="/v1/try-on"' in text and 'status="200"' in text and 'status="401"' in text
