@@ -62,7 +62,12 @@ ON_CPU = (
 )
 ON_GPU = tuple(
     Case(system=system, size=size, batch_size=batch_size)
-    for system, size in (("viton_hd", (1024, 768)), ("pidm", (256, 256)), ("pidm", (512, 352)))
+    for system, size in (
+        ("viton_hd", (1024, 768)),
+        ("pidm", (256, 256)),
+        ("pidm", (512, 352)),
+        ("truepose", (512, 352)),
+    )
     for batch_size in (1, 4, 16, 32)
 )
 

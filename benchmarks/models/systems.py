@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.models import human_diffusion, pidm, viton_hd
+from benchmarks.models import human_diffusion, pidm, truepose, viton_hd
 from benchmarks.models.levers import ModelTrial, Rung
 
 Make = Callable[[ModelTrial, torch.device], Callable[[], Tensor]]
@@ -26,5 +26,6 @@ class System:
 SYSTEMS: Mapping[str, System] = {
     "viton_hd": System(rungs=viton_hd.RUNGS, make=viton_hd.make),
     "pidm": System(rungs=pidm.RUNGS, make=pidm.make),
+    "truepose": System(rungs=truepose.RUNGS, make=truepose.make),
     "human_diffusion": System(rungs=human_diffusion.RUNGS, make=human_diffusion.make),
 }
