@@ -1,0 +1,149 @@
+"""The page in a real browser: by mouse, by keyboard, on a phone, and where something is wrong."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from atelier.images import decode_picture
+from serving.api.api import create_api
+from serving.jobs.sqlite import SqliteJobs
+from serving.keys import KeyRing
+from serving.models.client import LocalModel
+from serving.models.family import ModelFamily
+from serving.settings import ModelSettings, ServeSettings
+from tests.serving import browser
+from tests.serving.browser import Browser
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(browser.PROGRAM is None, reason="there is no Chromium"),
+]
+SHOWN = "document.querySelectorAll('#made img').length"
+READY = "['person', 'garment'].every((name) => document.getElementById(`chosen-${name}`)?.naturalWidth > 0)"
+
+
+@pytest.fixture(scope="module")
+def settings(tiny: Callable[[int], str], tmp_path_factory: pytest.TempPathFactory) -> ServeSettings:
+    folder = tmp_path_factory.mktemp("page")
+    model = ModelSettings(recipe="viton_hd_closet", weights={"weights": tiny(0)}, batch_size=1)
+    names = {"store": "store", "database": "jobs.sqlite", "keys": "keys.json"}
+    return ServeSettings(models=(model,), anonymous=True, **{name: str(folder / file) for name, file in names.items()})
+
+
+@pytest.fixture(scope="module")
+def model(settings: ServeSettings) -> LocalModel:
+    return LocalModel(ModelFamily(settings.models[0]))
+
+
+@pytest.fixture
+def address(settings: ServeSettings, model: LocalModel, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A service on loopback, with keys where the test is parametrized so."""
+    told = settings.model_copy(update=getattr(request, "param", {}))
+    app = create_api(told, {"viton_hd_closet": model}, SqliteJobs(told.database))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
+    server.should_exit = True
+    thread.join(20)
+
+
+def test_two_seeds_side_by_side_and_each_can_be_downloaded(address: str, tmp_path: Path) -> None:
+    with Browser(tmp_path / "profile", width=1000, height=1100) as page:
+        page.open(address)
+        page.wait(READY)
+        page.run("document.querySelectorAll('[name=closet-garment]')[2].click()")
+        page.wait("document.getElementById('name-garment').textContent === 'closet garment 3'")
+        page.run("document.getElementById('make').click()")
+        page.wait(f"{SHOWN} === 2")
+        seeds = page.run("[...document.querySelectorAll('#made figcaption')].map((caption) => caption.textContent)")
+        page.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+        page.run("document.querySelector('#made a').click()")
+        for _ in range(100):
+            if (tmp_path / "atelier-7.jpg").is_file():
+                break
+            time.sleep(0.1)
+
+    assert seeds[0].startswith("seed 7") and len(set(seeds)) == 2
+    assert decode_picture((tmp_path / "atelier-7.jpg").read_bytes()).shape == (256, 192, 3)
+    assert page.errors == []
+
+
+def test_by_keyboard_on_a_phone(address: str, tmp_path: Path) -> None:
+    with Browser(tmp_path / "profile", width=390, height=844) as page:
+        page.open(address)
+        page.wait(READY)
+        assert page.run("document.documentElement.scrollWidth") <= 390, "nothing may stick out to the side"
+        focused = "document.activeElement.id || document.activeElement.name || document.activeElement.tagName"
+        way = []
+        while not way or way[-1] != "make":
+            page.press("Tab")
+            way.append(page.run(focused))
+            if way[-1] == "closet-garment":
+                page.press("ArrowRight")
+            assert len(way) < 30, way
+        page.wait("document.getElementById('name-garment').textContent === 'closet garment 2'")
+        page.press("Enter")
+        page.wait(f"{SHOWN} === 2")
+
+    assert [name for name in way if name != "INPUT"] == [
+        "file-person",
+        "closet-person",
+        "file-garment",
+        "closet-garment",
+        "seed",
+        "dice",
+        "samples",
+        "format",
+        "make",
+    ]
+
+
+def test_what_is_wrong_is_said_on_the_page(address: str, tmp_path: Path) -> None:
+    status = "document.getElementById('status')"
+    swap = (
+        "fetch('/closet/garment/0.jpg').then((answer) => answer.blob()).then((blob) => {"
+        "const files = new DataTransfer(); files.items.add(new File([blob], 'shirt.jpg', {type: 'image/jpeg'}));"
+        "const input = document.getElementById('file-person'); input.files = files.files;"
+        "input.dispatchEvent(new Event('change'));})"
+    )
+    with Browser(tmp_path / "profile", width=1000, height=1100) as page:
+        page.open(address)
+        page.wait(READY)
+        page.run(swap)
+        page.wait("document.getElementById('name-person').textContent === 'shirt.jpg'")
+        page.run("document.getElementById('make').click()")
+        page.wait(f"{status}.classList.contains('bad')")
+        said = page.run(f"{status}.textContent")
+        page.run("document.getElementById('seed').value = 'x'; document.getElementById('make').click()")
+        wrong = page.run(f"{status}.textContent")
+
+    assert said.startswith("person: shows") and wrong.startswith("seed: must be a whole number")
+
+
+@pytest.mark.parametrize("address", [{"anonymous": False}], indirect=True)
+def test_the_page_asks_for_a_key_and_forgets_it_with_the_tab(
+    address: str, settings: ServeSettings, tmp_path: Path
+) -> None:
+    key = KeyRing(settings.keys).add("shop", ["make"])
+    with Browser(tmp_path / "profile", width=1000, height=1100) as page:
+        page.open(address)
+        page.wait(READY)
+        assert not page.run("document.getElementById('key-row').hidden")
+        page.run("document.getElementById('make').click()")
+        page.wait("document.getElementById('status').textContent.startsWith('no key')")
+        page.run(
+            f"const key = document.getElementById('key'); key.value = '{key}'; key.dispatchEvent(new Event('change'));"
+            "document.getElementById('make').click()"
+        )
+        page.wait(f"{SHOWN} === 2")
+        assert page.run("Object.keys(localStorage).length + document.cookie.length") == 0
+        assert page.run("sessionStorage.getItem('key')") == key
