@@ -1,4 +1,8 @@
-"""The small TruePose on drawn people who each take two poses: first its autoencoder, then both UNets."""
+"""The small TruePose on drawn people who each take two poses.
+
+In this order, each with the exported weights of those before: autoencoder, UNets at a quarter of the pixels, the
+autoencoder's decoder, UNets at the full size.
+"""
 
 from __future__ import annotations
 
@@ -51,10 +55,10 @@ def truepose_closet_coarse() -> TrainRun:
             model=replace(MODEL, working_size=(64, 48)), autoencoder=truepose_autoencoder_closet.__name__
         ),
         batch_size=16,
-        num_steps=2000,
+        num_steps=7500,  # 120,000 pictures, as those of the ablations
         num_warmup_steps=100,
         decay="constant",  # it goes on at the full size
-        average_decay=0.99,
+        average_decay=0.997,
         max_gradient_norm=1.0,
         log_every_steps=50,
         checkpoint_every_steps=100,
@@ -65,13 +69,13 @@ def truepose_closet_coarse() -> TrainRun:
 
 
 def truepose_closet() -> TrainRun:
-    """The small TruePose at 128x96; goes on from its coarse run."""
+    """The small TruePose at 128x96; goes on from its coarse run, with the better decoder of the same latents."""
     return TrainRun(
         name="truepose_closet",
         data=DataConfig(closet=_PAIRS, columns=TruePoseColumns(pose=MODEL.pose)),
         step=TruePoseStepConfig(
             model=MODEL,
-            autoencoder=truepose_autoencoder_closet.__name__,
+            autoencoder=truepose_decoder_closet.__name__,
             learning_rate=6e-4,
             initial=truepose_closet_coarse.__name__,
         ),
