@@ -6,7 +6,7 @@ TRAINED := out/train-demo
 # The suite's own threads: two test workers on two cores must not start four torch threads each.
 TEST_ENV := OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0 RAY_DEDUP_LOGS=0 PYTHONWARNINGS=ignore
 
-.PHONY: demo train-demo test check test-crash soak bench store clean
+.PHONY: demo train-demo serve test check test-crash soak bench store clean
 
 $(READY): pyproject.toml
 	@echo "installing into .venv: about 2 minutes, 2 GB"
@@ -30,6 +30,9 @@ check: $(READY)  ## lint, types, import contracts, unit tests
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	$(TEST_ENV) $(BIN)/pytest -m 'not slow and not crash and not soak' -n 2 --dist loadgroup
+
+serve: $(READY)  ## the models online, and a page to try them, at http://127.0.0.1:8000/, until Ctrl-C
+	$(BIN)/python -m serving run --anonymous
 
 test: $(READY)  ## every test but the crash tests
 	$(TEST_ENV) $(BIN)/pytest -m 'not crash and not soak' -n 2 --dist loadgroup
