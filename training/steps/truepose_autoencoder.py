@@ -73,11 +73,12 @@ class DecoderStepConfig(StepConfig):
     """The way back alone: latents stay what they are, so that it may learn while a denoiser learns on them.
 
     Args:
-        initial: the autoencoder whose decoder goes on: an earlier run, a shipped name or a folder.
+        initial: the autoencoder whose decoder goes on: an earlier run, a shipped name or a folder; None where a
+            checkpoint brings all weights.
     """
 
     model: TruePoseConfig
-    initial: str
+    initial: str | None
     learning_rate: float = 1e-3
     divergence_weight: float = 0.0
     moments_weight: float = 0.0
@@ -91,6 +92,7 @@ class DecoderStep(AutoencoderStep):
 
     def __init__(self, config: DecoderStepConfig, runs: Path) -> None:
         super().__init__(config)
-        load_initial(self.vae, STEM, config.initial, runs)
+        if config.initial is not None:
+            load_initial(self.vae, STEM, config.initial, runs)
         for part in (self.vae.encoder, self.vae.quant_conv):
             part.requires_grad_(False)
