@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from ray.exceptions import RayError, TaskCancelledError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
+from atelier.errors import AtelierError
 from serving.api.api import create_api
 from serving.jobs.sqlite import SqliteJobs
 from serving.models.asked import Answer, Ask, ModelCard, Refusal
@@ -19,16 +21,34 @@ from serving.models.client import ModelUnavailable
 from serving.models.family import ModelFamily
 from serving.settings import ModelSettings, ServeSettings
 
+_LOG = logging.getLogger(__name__)
+
 SPARE_REQUESTS = 32
 """What a replica takes in beyond its queue, so that a full queue is refused by what can say when to come again."""
 _BUSY_RETRY_S = 5.0
 
 
 class ModelReplica:
-    """A `ModelFamily` in an actor. A change of its `user_config`, `{"weights": …}`, is taken up without a restart."""
+    """A `ModelFamily` in an actor. A change of its `user_config`, `{"weights": …}`, is taken up without a restart.
+
+    Weights that cannot be used are refused at the start; later, the present ones go on, and `card().refused` says why:
+    Serve would stop a replica that raised, and start others that cannot start, until somebody mends the config.
+    """
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        self._family = ModelFamily(ModelSettings.model_validate(settings))
+        self._settings = settings
+        self._made: ModelFamily | None = None
+
+    async def reconfigure(self, user_config: Mapping[str, Any]) -> None:
+        weights = dict(user_config["weights"])
+        if self._made is None:  # Serve's first call, before anybody is let in
+            settings = ModelSettings.model_validate(self._settings | {"weights": weights})
+            self._made = await asyncio.to_thread(ModelFamily, settings)
+            return
+        try:
+            await self._made.swap(weights)
+        except AtelierError as error:
+            _LOG.error("model %s: other weights were not taken up: %s", self._settings["recipe"], error)
 
     async def make(self, ask: Ask) -> Answer:
         return await self._family.make(ask)
@@ -36,11 +56,15 @@ class ModelReplica:
     async def card(self) -> ModelCard:
         return self._family.card()
 
-    async def reconfigure(self, user_config: Mapping[str, Any]) -> None:
-        await self._family.swap(user_config["weights"])
-
     def check_health(self) -> None:
-        self._family.check()
+        if self._made is not None:
+            self._made.check()
+
+    @property
+    def _family(self) -> ModelFamily:
+        if self._made is None:
+            raise ModelUnavailable(f"model {self._settings['recipe']}: has not got its weights yet")
+        return self._made
 
 
 @serve.deployment

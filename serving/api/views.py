@@ -105,14 +105,17 @@ class ModelView(BaseModel):
     digests: dict[str, str]
     licences: dict[str, str]
     waiting: int
+    has_refused: bool = Field(description="whether it was told to take up other weights that cannot be used")
 
     @classmethod
     def of(cls, card: ModelCard, path: str) -> ModelView:
         """A model's card, and where it is asked."""
-        values = {name: getattr(card, name) for name in cls.model_fields if name not in ("path", "weights")}
+        values = {
+            name: getattr(card, name) for name in cls.model_fields if name not in ("path", "weights", "has_refused")
+        }
         # Folders of this machine are nobody's business; the digest says which weights they are.
         weights = {name: value.rpartition("/")[2] for name, value in card.weights.items()}
-        return cls(**values | {"path": path, "weights": weights})
+        return cls(**values | {"path": path, "weights": weights, "has_refused": bool(card.refused)})
 
 
 class LimitsView(BaseModel):

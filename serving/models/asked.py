@@ -100,6 +100,7 @@ class ModelCard:
         weights: what it was told, by the recipe's own names: shipped names, folders, a mode. digests: sha256 by name.
         licences: by weight name, from the weights' card; `not stated` where there is none.
         waiting: pictures that wait at this moment.
+        refused: why the weights that it was last told to take up are not those it has; "" where they are.
     """
 
     recipe: str
@@ -113,3 +114,4 @@ class ModelCard:
     digests: Mapping[str, str]
     licences: Mapping[str, str]
     waiting: int = 0
+    refused: str = ""

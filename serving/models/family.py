@@ -48,7 +48,7 @@ class ModelFamily:
         self._settings, self._metrics = settings, metrics or ModelMetrics(settings.recipe)
         self._device = ThreadPoolExecutor(1, thread_name_prefix="device")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="pictures")
-        self._failures = 0
+        self._failures, self._not_taken = 0, ""
         self._weights = dict(settings.weights)
         self._engine = self._ready(self._weights)
         self._batcher: Batcher[Batch, Batch | RowError] = Batcher(
@@ -72,10 +72,15 @@ class ModelFamily:
         Raises:
             AtelierError: they cannot be used; the present ones stay.
         """
+        self._not_taken = ""
         if dict(weights) == self._weights:
             return
         loop = asyncio.get_running_loop()
-        self._engine = await loop.run_in_executor(self._readers, self._ready, dict(weights))
+        try:
+            self._engine = await loop.run_in_executor(self._readers, self._ready, dict(weights))
+        except AtelierError as error:
+            self._not_taken = str(error)
+            raise
         self._weights = dict(weights)
         _LOG.info("model %s: took up other weights, digests %s", self._settings.recipe, self._engine.digests)
 
@@ -94,6 +99,7 @@ class ModelFamily:
             digests=engine.digests,
             licences=_licences(told(self._settings.recipe, self._weights)),
             waiting=self._batcher.waiting,
+            refused=self._not_taken,
         )
 
     def check(self) -> None:

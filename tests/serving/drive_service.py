@@ -42,6 +42,9 @@ def main() -> None:
             found["events"] = client.get(f"/v1/jobs/{job['id']}/events").text
             found["picture"] = client.get(f"/v1/jobs/{job['id']}/pictures/0").content.hex()
             found["waiting"] = client.get("/v1/models").json()["models"][0]["waiting"]
+            found["third_pid"] = deploy(told, {"weights": "/nowhere"})
+            found["third"] = make(client, {})
+            found["refused"] = until_refused(client)
             found["second_pid"] = deploy(told, {"weights": weights})
             found["second"] = until_other(client, found["first"])
             found["metrics"] = metrics()
@@ -86,6 +89,14 @@ def until_other(client: httpx.Client, first: str) -> str:
             return picture
         time.sleep(0.1)
     return first
+
+
+def until_refused(client: httpx.Client) -> bool:
+    for _ in range(100):
+        if client.get("/v1/models").json()["models"][0]["has_refused"]:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def leave(port: int, key: str) -> None:

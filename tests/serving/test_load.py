@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from atelier.errors import ConfigError
+from atelier.errors import ConfigError, WeightsError
 from serving.api.api import create_api
 from serving.jobs.sqlite import SqliteJobs
 from serving.models.asked import Answer, Ask
@@ -132,8 +132,12 @@ async def test_other_weights_answer_after_a_swap_and_bad_ones_change_nothing(
     before = await family.make(ask(pictures, 1))
     with pytest.raises(ConfigError, match="takes"):
         await family.swap({"wieghts": tiny(1)})
+    with pytest.raises(WeightsError, match="nowhere"):
+        await family.swap({"weights": "nowhere"})
     assert (await family.make(ask(pictures, 1))).samples == before.samples
+    assert "nowhere" in family.card().refused
     await family.swap({"weights": tiny(1)})
+    assert family.card().refused == ""
     after = await family.make(ask(pictures, 1))
     await family.swap({"weights": tiny(0)})
     again = await family.make(ask(pictures, 1))

@@ -65,6 +65,10 @@ def test_other_weights_are_taken_up_without_a_restart(found: dict[str, Any], wei
     assert bytes.fromhex(found["second"]) == direct(weights[1]) != bytes.fromhex(found["first"])
 
 
+def test_weights_that_cannot_be_used_change_nothing(found: dict[str, Any]) -> None:
+    assert found["third_pid"] == found["first_pid"] and found["third"] == found["first"] and found["refused"]
+
+
 def test_keys_jobs_and_those_who_leave(found: dict[str, Any]) -> None:
     assert found["no_key"] == "key_missing"
     assert '"state": "succeeded"' in found["events"]
