@@ -14,7 +14,7 @@ _EXAMPLES: Mapping[str, str] = {
     "garment": "https://shop.example/pictures/shirt.jpg",
     "pose": "standing",
     "pose_map": "standing",
-    "prompt": "a woman in a red T-shirt and blue jeans",
+    "prompt": "a person with a black bob wears a red striped T-shirt with navy trousers",
 }
 """What stands for an input in an example; a picture as a data URL where nothing else does."""
 

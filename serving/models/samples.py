@@ -70,7 +70,8 @@ def _pose_transfer(size: tuple[int, int]) -> DrawnRequest:
 
 def _text_to_person(_size: tuple[int, int]) -> DrawnRequest:
     return DrawnRequest(
-        inputs={"pose_map": poses.read(_POSE, "pose_map")}, prompt="a woman in a red T-shirt and blue jeans"
+        inputs={"pose_map": poses.read(_POSE, "pose_map")},
+        prompt="a person with a black bob wears a red striped T-shirt with navy trousers",
     )
 
 
