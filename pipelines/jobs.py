@@ -11,28 +11,68 @@ from pipelines.job import CatalogJob
 
 
 def closet(
-    *, viton_hd: str = "viton_hd_closet", parser: str = "parser_closet", pose: str = "pose_closet"
+    *,
+    viton_hd: str = "viton_hd_closet",
+    pidm: str = "",
+    truepose: str = "",
+    human_diffusion: str = "",
+    memory: str = "",
+    parser: str = "parser_closet",
+    pose: str = "pose_closet",
 ) -> CatalogJob:
-    """Every task, made by the small weights that come with Atelier, or by one's own in their place.
+    """Try-on by the small weights that come with Atelier, and the other tasks by small ones of your own.
 
     Args:
-        viton_hd: shipped name, or a folder that `python -m training export` wrote.
+        viton_hd: the shipped name, or a folder that `python -m training export` wrote.
+        pidm, truepose, human_diffusion: such folders; a task whose weights are not given is not in the job.
+        memory: HumanDiffusion's, built with those very weights; without it, words alone tell of a person.
         parser, pose: shipped names or folders of others, for rows that bring no parse or keypoints.
     """
-    return CatalogJob(name="closet", recipes=(recipes.viton_hd_closet(weights=viton_hd, parser=parser, pose=pose),))
+    made = [recipes.viton_hd_closet(weights=viton_hd, parser=parser, pose=pose)]
+    if pidm:
+        made.append(recipes.pidm_closet(weights=pidm, parser=parser, pose=pose))
+    if truepose:
+        made.append(recipes.truepose_closet(weights=truepose, parser=parser, pose=pose))
+    if human_diffusion:
+        made.append(recipes.human_diffusion_closet(weights=human_diffusion, memory=memory or None))
+    return CatalogJob(name="closet", recipes=tuple(made))
 
 
-def published(*, viton_hd: str, parser: str, pose: str) -> CatalogJob:
-    """Every task, made by published weights.
+def published(
+    *,
+    viton_hd: str = "",
+    pidm: str = "",
+    truepose: str = "",
+    human_diffusion: str = "",
+    memory: str = "",
+    clip: str = "",
+    vae: str = "",
+    parser: str,
+    pose: str,
+) -> CatalogJob:
+    """The tasks whose weights are given, at the papers' sizes.
 
     Args:
-        viton_hd: folder that `python -m atelier convert viton_hd` wrote.
+        viton_hd, pidm: folders that `python -m atelier convert` wrote.
+        truepose, human_diffusion: folders of your own training, since nobody has published any.
+        memory, clip, vae: of HumanDiffusion and TruePose, where their folders do not hold them.
         parser, pose: shipped names or folders, for rows that bring no parse or keypoints.
     """
-    return CatalogJob(
-        name="published",
-        recipes=(recipes.viton_hd(weights=viton_hd, parser=parser, pose=pose),),
-    )
+    made = []
+    if viton_hd:
+        made.append(recipes.viton_hd(weights=viton_hd, parser=parser, pose=pose))
+    if pidm:
+        made.append(recipes.pidm(weights=pidm, parser=parser, pose=pose))
+    if truepose:
+        made.append(recipes.truepose(weights=truepose, clip=clip or None, parser=parser, pose=pose))
+    if human_diffusion:
+        told = recipes.human_diffusion(
+            weights=human_diffusion, memory=memory or None, clip=clip or None, vae=vae or None
+        )
+        made.append(told)
+    if not made:
+        raise ConfigError("job 'published': makes nothing; give --weights of a system, e.g. viton_hd=FOLDER")
+    return CatalogJob(name="published", recipes=tuple(made))
 
 
 JOBS: Mapping[str, Callable[..., CatalogJob]] = {"closet": closet, "published": published}

@@ -15,9 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _shared(catalog)
     catalog.add_argument(
         "--tasks",
-        default="try_on,pose_transfer,text_to_person",
+        default="try_on",
         metavar="T,T",
-        help="taken by turns; pose_transfer:truepose asks for that model",
+        help="of try_on, pose_transfer, text_to_person, by turns; pose_transfer:truepose asks for that model",
     )
     catalog.add_argument("--broken", type=int, default=0, metavar="K", help="add K rows of every kind of broken row")
 

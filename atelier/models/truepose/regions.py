@@ -9,18 +9,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from atelier.models.parsing.labels import CIHP
 from atelier.models.tensors import LabelIds
 
 REGIONS = ("face", "garment")
-FACE = tuple(CIHP.index(name) for name in ("hat", "hair", "sunglasses", "face"))
-GARMENT = tuple(
-    CIHP.index(name)
-    for name in (
-        *("glove", "upper", "dress", "coat", "socks", "pants", "scarf", "skirt"),
-        *("left_shoe", "right_shoe"),
-    )
-)
+FACE = (1, 2, 4, 13)
+"""CIHP ids: hat, hair, sunglasses, face."""
+GARMENT = (3, 5, 6, 7, 8, 9, 11, 12, 18, 19)
+"""CIHP ids: glove, upper clothes, dress, coat, socks, pants, scarf, skirt, left and right shoe."""
 
 RegionMasks = Bool[Tensor, "batch 2 height width"]
 """Which pixels are of the face, and which of the garment."""

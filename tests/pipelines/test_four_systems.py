@@ -1,0 +1,109 @@
+"""One catalog for all four systems, on a real Ray, with networks of a few thousand weights: a row of each is made."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+import torch
+from PIL import Image
+
+from atelier import recipes
+from atelier.closet.catalog import write_catalog
+from atelier.models.human_diffusion import HumanDiffusion, human_diffusion_closet
+from atelier.models.pidm import Pidm, pidm_closet
+from atelier.models.truepose import TruePose, truepose_closet
+from pipelines import jobs
+from pipelines.exits import Exit
+from pipelines.job import CatalogJob
+from pipelines.ledger import Ledger
+from pipelines.outcomes import from_table
+from pipelines.report import write_report
+from pipelines.run import run
+from pipelines.summary import summarize
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+
+TASKS = ("try_on", "pose_transfer", "pose_transfer:truepose", "text_to_person")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    ray.init(num_cpus=14, object_store_memory=200 * 2**20, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> CatalogJob:
+    """The job `closet` with untrained systems at their sizes, and without a memory."""
+    root = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    transfer = dataclasses.replace(
+        pidm_closet(), width=8, multipliers=(1, 1, 1), texture_strides=(4,), num_groups=4, guidance="none"
+    )
+    Pidm(transfer).save_pretrained(root / "pidm")
+    siamese = dataclasses.replace(truepose_closet(), widths=(16, 16), num_groups=4, attention=(True, True))
+    TruePose(siamese).save_pretrained(root / "truepose")
+    words = dataclasses.replace(
+        human_diffusion_closet(), width=16, multipliers=(1, 1), num_groups=4, head_width=16,
+        self_attention_strides=(), retrieved_strides=(), stylized_memory=False,
+    )  # fmt: skip
+    HumanDiffusion(words).save_pretrained(root / "words")
+    folders = {"pidm": "pidm", "truepose": "truepose", "human_diffusion": "words"}
+    shipped = jobs.closet(**{name: str(root / folder) for name, folder in folders.items()}, memory="")
+    made = (
+        shipped.recipes[0],
+        recipes.pidm_closet(weights=str(root / "pidm"), mode="fast"),
+        recipes.truepose_closet(weights=str(root / "truepose"), mode="fast"),
+        recipes.human_diffusion_closet(weights=str(root / "words"), memory=None, mode="fast"),
+    )
+    assert [recipe.name for recipe in shipped.recipes] == [recipe.name for recipe in made]
+    return dataclasses.replace(shipped, recipes=made, failure_budget=0.5)
+
+
+def test_a_catalog_of_all_tasks_ends_in_pictures_and_reasons(cluster: None, job: CatalogJob, tmp_path: Path) -> None:
+    kinds = ("unknown_pose", "unknown_model", "bad_pose_map", "missing_prompt")
+    address = write_catalog(str(tmp_path / "in"), items=4, seed=1, size=(128, 96), tasks=TASKS, broken=1, kinds=kinds)
+    rows = list(csv.DictReader(Path(address).read_text().splitlines()))
+    told = next(row for row in rows if row["task"] == "text_to_person")
+    told |= {"prompt": "a woman in a chartreuse poncho", "variants": "2"}
+    with Path(address).open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0], "variants"], restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+    output = str(tmp_path / "out")
+    assert run(job, address, output) is Exit.DONE
+    outcomes = {
+        (outcome.item_id, outcome.variant): outcome
+        for batch in Ledger(output).latest()
+        for outcome in from_table(batch)
+    }
+    made = {name: outcome for name, outcome in outcomes.items() if outcome.status == "ok"}
+    assert {outcome.recipe for outcome in made.values()} == {recipe.name for recipe in job.recipes}
+    assert len(made) == 5, {name: outcome.detail for name, outcome in outcomes.items()}
+    for outcome in made.values():
+        with Image.open(f"{output}/{outcome.picture}") as picture:
+            assert picture.size == ((96, 128) if outcome.recipe != "viton_hd_closet" else (192, 256))
+    first, second = (made[told["item_id"], variant] for variant in (0, 1))
+    assert first.picture != second.picture and first.seed != second.seed
+    assert any(note.startswith("unknown_words: ") and "chartreuse" in note for note in first.notes)
+    assert first.prompt == "a woman in a chartreuse poncho"
+    codes = {outcome.item_id: outcome.code for outcome in outcomes.values() if outcome.status != "ok"}
+    assert codes == {
+        "unknown-pose-0": "unknown_pose",
+        "unknown-model-0": "unknown_model",
+        "bad-pose-map-0": "pose_map_invalid",
+        "missing-prompt-0": "missing_input",
+    }
+    assert summarize(output).as_json()["by_note"] == {"unknown_words": 2}
+    page = Path(write_report(output)).read_text()
+    assert "chartreuse poncho" in page and 'data-note="unknown_words"' in page
+    assert json.loads(json.dumps(summarize(output).as_json()))["units"] == 9
+    assert run(job, address, output) is Exit.DONE and summarize(output).made == 0
