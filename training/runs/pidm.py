@@ -53,15 +53,16 @@ def pidm_closet_without_textures() -> TrainRun:
 
 def pidm_closet_without_guidance() -> TrainRun:
     """The small PIDM that is never shown a null condition nor guided by one: the paper's ablation."""
-    run = _coarse("pidm_closet_without_guidance", replace(pidm.pidm_closet(), guidance="none"))
-    return replace(run, step=replace(run.step, style_dropped=0.0, pose_dropped=0.0))
+    return _coarse("pidm_closet_without_guidance", replace(pidm.pidm_closet(), guidance="none"), dropped=0.0)
 
 
-def _coarse(name: str, model: pidm.PidmConfig) -> TrainRun:
+def _coarse(name: str, model: pidm.PidmConfig, *, dropped: float = 0.1) -> TrainRun:
     return TrainRun(
         name=name,
         data=_drawn(halvings=1),
-        step=PidmStepConfig(model=replace(model, working_size=(64, 48)), learning_rate=8e-4),
+        step=PidmStepConfig(
+            model=replace(model, working_size=(64, 48)), learning_rate=8e-4, style_dropped=dropped, pose_dropped=dropped
+        ),
         batch_size=8,
         num_steps=8000,
         num_warmup_steps=200,
