@@ -27,7 +27,7 @@ from serving.models.samples import drawn_person
 from serving.offered import offered
 from serving.settings import ModelSettings, ServeSettings
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 SIZE = (128, 96)
 PROMPT = "a person with a black bob wears a red zebra T-shirt with navy trousers"
 

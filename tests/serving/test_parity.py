@@ -80,6 +80,7 @@ def test_online_is_the_recipe_called_directly(
     assert online.samples[0].scores["colour_drift"] == pytest.approx(float(made["score_colour_drift"][0]))
 
 
+@pytest.mark.slow
 def test_online_is_what_the_batch_planes_worker_stores(
     recipe: Recipe, files: dict[str, bytes], online: Answer, tmp_path: Path
 ) -> None:
@@ -100,6 +101,7 @@ def test_online_is_what_the_batch_planes_worker_stores(
     assert outcomes[0].rendition_key == rendition_key(picture=key, rendition=recipe.rendition())
 
 
+@pytest.mark.slow
 def test_a_picture_does_not_depend_on_who_asks_at_the_same_time(
     family: ModelFamily, files: dict[str, bytes], online: Answer
 ) -> None:
