@@ -63,9 +63,13 @@ def start_empty(settings: ServeSettings, *, host: str, port: int) -> None:
     """Starts Ray with room for a service, and Serve without it.
 
     Raises:
-        ConfigError: without keys, on an address that others reach.
+        ConfigError: without keys, on an address that others reach; or Ray was imported too early to be told of tokens.
     """
     check_address(settings, host)
+    if "ray" in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        raise ConfigError(
+            "Ray was imported before RAY_AUTH_MODE was set, and reads it only then; set it to `token` first"
+        )
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     # Only now: Ray reads its authentication mode once, when it is imported.
