@@ -30,11 +30,11 @@ def truepose_autoencoder_closet() -> TrainRun:
         data=DataConfig(closet=_PEOPLE, columns=CroppedPictureColumns(side=48)),
         step=AutoencoderStepConfig(model=MODEL),
         batch_size=8,
-        num_steps=1200,
+        num_steps=4000,
         num_warmup_steps=50,
-        average_decay=0.98,
+        average_decay=0.99,
         max_gradient_norm=1.0,
-        checkpoint_every_steps=150,
+        checkpoint_every_steps=200,
         channels_last=True,
     )
 

@@ -132,5 +132,7 @@ def test_the_autoencoders_losses_are_nothing_where_all_is_well() -> None:
     picture = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     assert reconstruction_loss(picture, picture) == 0
     assert reconstruction_loss(picture + 0.1, picture) == pytest.approx(0.2, rel=1e-3)  # pixels and their means
+    tinted = picture + torch.tensor([0.1, -0.1, 0.1])[:, None, None]  # as bright, another colour
+    assert reconstruction_loss(tinted, picture) == pytest.approx(0.2 + 2 * 0.2, rel=1e-3)
     latents = torch.randn(4, 4, 32, 32, generator=torch.Generator().manual_seed(0))
     assert moments_loss(latents) < 1e-3 < moments_loss(3 * latents) and moments_loss(latents + 2) > 3
