@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from atelier.closet.casting import HELD_OUT
+from atelier.closet.casting import cast
 from atelier.closet.catalog import write_catalog
 from atelier.closet.layouts import write_dataset
 from atelier.errors import ConfigError
@@ -115,7 +116,7 @@ def test_rows_are_the_same_every_time_and_nobodys_training_rows() -> None:
     assert rows.try_on_rows(2, 0, SIZE, True) is rows.try_on_rows(2, 0, SIZE, True)
     first, other = rows.held_out_looks(1, 0, SIZE)[0], rows.held_out_looks(1, 1, SIZE)[0]
     assert not np.array_equal(first.image, other.image)
-    casting = rows.cast(0, 0, held_out=True)
+    casting = cast(0, 0, held_out=True)
     assert min(casting.person, casting.pose, casting.garment) >= HELD_OUT
     with pytest.raises(ConfigError, match="num_rows: is 0"):
         dataclasses.replace(VALIDATIONS["pose"], num_rows=0)
