@@ -13,8 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from atelier.closet.casting import HELD_OUT
-from atelier.closet.casting import cast
+from atelier.closet.casting import HELD_OUT, cast
 from atelier.closet.catalog import write_catalog
 from atelier.closet.layouts import write_dataset
 from atelier.errors import ConfigError
