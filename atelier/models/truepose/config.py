@@ -110,8 +110,8 @@ class TruePoseConfig(ModelConfig):
         return _POSE_CHANNELS[self.pose]
 
     @property
-    def size_multiple(self) -> int:
-        """Both sides of a picture must be a multiple of this, so that the levels' halvings come out even."""
+    def least_side(self) -> int:
+        """Pixels that leave the coarsest level one position."""
         return self.latent_stride * 2 ** (len(self.widths) - 1)
 
     def latent_shape(self, size: tuple[int, int]) -> tuple[int, int, int]:
@@ -124,20 +124,20 @@ class TruePoseConfig(ModelConfig):
         return self.latent_channels, size[0] // self.latent_stride, size[1] // self.latent_stride
 
     def check_size(self, size: tuple[int, int]) -> None:
-        """Refuses a picture size that the latents or the halvings do not come out even for.
+        """Refuses a picture size that the latents, or their first halving, do not come out even for.
 
-        The published 512x352 leaves 64x44 latents, whose coarsest halving is 8x5.5: it runs, because going up takes the
-        skips' sizes. What must come out even is the latents' own stride, and one halving.
+        Later halvings need not: of the 64x44 latents of 512x352 the coarsest level has 8x6 positions, and on the way up
+        each level takes its skips' size.
 
         Raises:
             ConfigError: names the size and the multiple.
         """
         height, width = size
         multiple = 2 * self.latent_stride
-        if min(size) < self.size_multiple or height % multiple or width % multiple:
+        if min(size) < self.least_side or height % multiple or width % multiple:
             raise ConfigError(
                 f"working_size: is {height}x{width}, both sides must be multiples of {multiple}"
-                f" and at least {self.size_multiple}"
+                f" and at least {self.least_side}"
             )
 
     def unet_settings(self) -> dict[str, Any]:
