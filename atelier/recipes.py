@@ -372,7 +372,10 @@ def text_to_person(
     )
 
 
-RECIPES: Mapping[str, Callable[[], Recipe]] = {"viton_hd_closet": viton_hd_closet}
+RECIPES: Mapping[str, Callable[[], Recipe]] = {
+    "viton_hd_closet": viton_hd_closet,
+    "human_diffusion_closet": human_diffusion_closet,
+}
 """Recipes that need nothing but what comes with Atelier."""
 
 

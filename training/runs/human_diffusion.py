@@ -31,7 +31,7 @@ MODEL = human_diffusion.human_diffusion_closet()
 MEMORY = "human_diffusion_memory_closet"
 _SIZE, _COARSE = MODEL.working_size, (64, 48)
 _NUM_PEOPLE = 8000
-_NUM_COARSE_STEPS = 5000
+_NUM_COARSE_STEPS = 1800
 
 
 def human_diffusion_encoders_closet() -> TrainRun:
@@ -73,14 +73,15 @@ def human_diffusion_closet() -> TrainRun:
         encoders=human_diffusion_encoders_closet.__name__,
         memory=MEMORY,
         initial=coarse.name,
-        learning_rate=5e-4,
+        learning_rate=4e-4,
     )
     return dataclasses.replace(
         coarse,
         name="human_diffusion_closet",
         data=_people(),
         step=step,
-        num_steps=1500,
+        batch_size=8,
+        num_steps=300,
         num_warmup_steps=100,
         validation=TextToPersonValidation(size=_SIZE, memory=MEMORY),
     )
@@ -100,10 +101,10 @@ def _coarse(name: str, model: HumanDiffusionConfig) -> TrainRun:
         ),
         batch_size=16,
         num_steps=_NUM_COARSE_STEPS,
-        average_decay=0.998,
+        average_decay=0.995,
         max_gradient_norm=1.0,
         checkpoint_every_steps=250,
-        validate_every_steps=1000,
+        validate_every_steps=300,
         validation=TextToPersonValidation(size=_COARSE, memory=memory),
     )
 
