@@ -87,10 +87,10 @@ class WeightsError(AtelierError):
         lines = [f"{source}: {reason or 'the weights do not fit the network'}"]
         for title, keys in (("missing", self.missing), ("unexpected", self.unexpected)):
             if keys:
-                lines.append(f"  {title} ({len(keys)}): " + ", ".join(sorted(keys)))
+                lines += [f"  {title} ({len(keys)}):", *(f"    {key}" for key in sorted(keys))]
         if self.mis_shaped:
-            shapes = (f"{key} is {list(have)}, must be {list(want)}" for key, have, want in self.mis_shaped)
-            lines.append(f"  mis-shaped ({len(self.mis_shaped)}): " + "; ".join(shapes))
+            shapes = (f"    {key} is {list(have)}, must be {list(want)}" for key, have, want in self.mis_shaped)
+            lines += [f"  mis-shaped ({len(self.mis_shaped)}):", *shapes]
         super().__init__("\n".join(lines))
 
 

@@ -49,6 +49,13 @@ def test_keys_that_are_off_are_listed(tmp_path: Path, states: dict[str, dict[str
     assert not (tmp_path / "out").exists()
 
 
+def test_files_in_each_others_places_are_told(tmp_path: Path, states: dict[str, dict[str, Tensor]]) -> None:
+    paths = _save(tmp_path, states)
+    paths["segmentation"], paths["alias"] = paths["alias"], paths["segmentation"]
+    with pytest.raises(WeightsError, match=r"alias\.pth: given as --segmentation, .* is that of --alias"):
+        convert(**paths, out=tmp_path / "out", config=viton_hd_closet())
+
+
 def test_command_line_says_what_is_wrong(
     tmp_path: Path, states: dict[str, dict[str, Tensor]], capsys: pytest.CaptureFixture[str]
 ) -> None:
