@@ -1,0 +1,196 @@
+"""A person and a pose become that person in that pose: PIDM and TruePose."""
+
+from __future__ import annotations
+
+from atelier.models import registry
+from atelier.models.pidm.config import PidmConfig
+from atelier.recipe import Recipe
+from atelier.recipes.tasks import POSE_TRANSFER
+from atelier.stages.decode_source import DecodeSource
+from atelier.stages.encode import Encode
+from atelier.stages.fetch import Fetch
+from atelier.stages.parse import Parse
+from atelier.stages.pidm import SynthesizePidm
+from atelier.stages.pose_map import PoseMap
+from atelier.stages.target import Target
+from atelier.stages.truepose import SynthesizeTruePose
+
+
+def pidm_closet(
+    *,
+    weights: str = "pidm_closet",
+    parser: str = "parser_closet",
+    pose: str = "pose_closet",
+    mode: str = "balanced",
+) -> Recipe:
+    """People in another pose at 128x96 with the small weights that come with Atelier, trained on drawn people.
+
+    Args:
+        weights: the shipped name, or a folder that `python -m training export pidm_closet` wrote; weights of the coarse
+            run see pictures and poses at their own 64x48.
+        parser, pose: shipped names or folders of others, e.g. BlazePose for photographs.
+        mode: of sampling: `quality`, `balanced` or `fast`.
+    """
+    trained_for = PidmConfig.from_folder(registry.folder(weights)).working_size
+    size = (128, 96)
+    return pose_transfer_by_pidm(
+        name="pidm_closet",
+        size=size,
+        network_size=None if trained_for == size else trained_for,
+        weights=weights,
+        parser=parser,
+        pose=pose,
+        mode=mode,
+        batch_size=4,
+    )
+
+
+def pidm(
+    *,
+    weights: str,
+    parser: str | None,
+    pose: str | None,
+    size: tuple[int, int] = (256, 176),
+    mode: str = "quality",
+) -> Recipe:
+    """People in another pose as published, with a folder of converted weights.
+
+    Args:
+        weights: what `python -m atelier convert pidm` wrote.
+        parser: refuses pictures without a person; None takes every picture.
+        pose: for rows that give their pose as a picture; None where all give keypoints or names.
+        size: (256, 176) for the released weights, whose pictures are squeezed to a square and back; (512, 352) for
+            weights of that size, which see them as they are.
+        mode: of sampling; `quality` is the released fifty steps of DDIM.
+    """
+    return pose_transfer_by_pidm(
+        name="pidm",
+        size=size,
+        network_size=(256, 256) if size == (256, 176) else None,
+        weights=weights,
+        parser=parser,
+        pose=pose,
+        mode=mode,
+        batch_size=4,
+    )
+
+
+def pose_transfer_by_pidm(
+    *,
+    name: str,
+    size: tuple[int, int],
+    network_size: tuple[int, int] | None = None,
+    weights: str,
+    parser: str | None,
+    pose: str | None,
+    mode: str,
+    batch_size: int,
+) -> Recipe:
+    """A person and a pose become that person in that pose, by PIDM.
+
+    Args:
+        size: working size (H, W).
+        network_size, weights, mode: see `SynthesizePidm`.
+        parser: refuses pictures without a person, and tells of those without a face; PIDM itself needs no parse.
+        pose: finds the joints where the pose is a picture; None where none is.
+    """
+    inputs, optional = ("person", "pose"), () if parser is None else ("parse",)
+    return Recipe(
+        name=name,
+        task=POSE_TRANSFER,
+        model="pidm",
+        size=size,
+        inputs=inputs,
+        optional=optional,
+        batch_size=batch_size,
+        stages=(
+            Fetch(required=inputs, optional=optional),
+            DecodeSource(size=size),
+            *(() if parser is None else (Parse(size=size, weights=parser, check_given=True),)),
+            Target(weights=pose),
+            PoseMap(size=size, drawn_size=network_size),
+            SynthesizePidm(size=size, network_size=network_size, weights=weights, mode=mode),
+            Encode(),
+        ),
+    )
+
+
+def truepose_closet(
+    *,
+    weights: str = "truepose_closet",
+    parser: str = "parser_closet",
+    pose: str = "pose_closet",
+    mode: str = "balanced",
+) -> Recipe:
+    """People in another pose at 128x96 with the small weights that come with Atelier, trained on drawn people.
+
+    Args:
+        weights: the shipped name, or a folder that `python -m training export truepose_closet` wrote.
+        parser, pose: shipped names or folders of others, e.g. BlazePose for photographs.
+        mode: of sampling: `quality`, `balanced` or `fast`.
+    """
+    return pose_transfer_by_truepose(
+        name="truepose_closet", size=(128, 96), weights=weights, parser=parser, pose=pose, mode=mode, batch_size=4
+    )
+
+
+def truepose(
+    *,
+    weights: str,
+    clip: str | None = None,
+    parser: str | None,
+    pose: str | None,
+    size: tuple[int, int] = (512, 352),
+    mode: str = "quality",
+) -> Recipe:
+    """People in another pose on Stable Diffusion's latents; for weights of your own training.
+
+    Args:
+        weights: what `python -m training export` or `TruePose.save_pretrained` wrote.
+        clip: folder of the CLIP that they were trained on, where it does not lie in the weights' own.
+        parser: of sources that do not bring their parse; None where every row does.
+        pose: for rows that give their pose as a picture; None where all give keypoints or names.
+        mode: of sampling.
+    """
+    return pose_transfer_by_truepose(
+        name="truepose", size=size, weights=weights, clip=clip, parser=parser, pose=pose, mode=mode, batch_size=4
+    )
+
+
+def pose_transfer_by_truepose(
+    *,
+    name: str,
+    size: tuple[int, int],
+    weights: str,
+    clip: str | None = None,
+    parser: str | None,
+    pose: str | None,
+    mode: str,
+    batch_size: int,
+) -> Recipe:
+    """A person and a pose become that person in that pose, by TruePose.
+
+    Args:
+        size: working size (H, W).
+        weights, clip, mode: see `SynthesizeTruePose`.
+        parser: reads the source: which of it is face, and which garment.
+        pose: finds the joints where the pose is a picture; None where none is.
+    """
+    inputs, optional = ("person", "pose"), ("parse",)
+    return Recipe(
+        name=name,
+        task=POSE_TRANSFER,
+        model="truepose",
+        size=size,
+        inputs=inputs,
+        optional=optional,
+        batch_size=batch_size,
+        stages=(
+            Fetch(required=inputs, optional=optional),
+            DecodeSource(size=size),
+            Parse(size=size, weights=parser, check_given=parser is not None),
+            Target(weights=pose),
+            SynthesizeTruePose(size=size, weights=weights, clip=clip, mode=mode),
+            Encode(),
+        ),
+    )
