@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from atelier.errors import AtelierError, ConfigError
 from serving.keys import SCOPES, KeyRing
+from serving.quotas.quota import Quota
 from serving.settings import ServeSettings
 
 
@@ -44,7 +45,11 @@ def _keys(arguments: argparse.Namespace) -> int:
     ring = KeyRing(_settings(arguments.settings).keys)
     if arguments.verb == "add":
         valid_s = None if arguments.days is None else arguments.days * 86400.0
-        print(ring.add(arguments.owner, arguments.scope or SCOPES, valid_s=valid_s))
+        quota = Quota.of_words(arguments.quota)
+        print(ring.add(arguments.owner, arguments.scope or SCOPES, valid_s=valid_s, quota=quota))
+    elif arguments.verb == "quota":
+        quota = Quota.of_words(arguments.quota)
+        print(f"{ring.allow(arguments.owner, quota)} keys of {arguments.owner} may now use: {_told(quota)}")
     elif arguments.verb == "rotate":
         print(ring.rotate(arguments.owner, overlap_s=arguments.overlap_hours * 3600.0))
     elif arguments.verb == "remove":
@@ -52,8 +57,13 @@ def _keys(arguments: argparse.Namespace) -> int:
     else:
         for record in ring.records():
             ends = "never" if record.expires_at_s is None else time.strftime("%F %TZ", time.gmtime(record.expires_at_s))
-            print(f"{record.id}  {record.owner}  {','.join(record.scopes)}  expires: {ends}")
+            scopes = ",".join(record.scopes)
+            print(f"{record.id}  {record.owner}  {scopes}  expires: {ends}  quota: {_told(record.quota)}")
     return 0
+
+
+def _told(quota: Quota) -> str:
+    return ",".join(quota.words) or "any"
 
 
 def _settings(path: Path | None) -> ServeSettings:
@@ -83,10 +93,15 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("owner")
     add.add_argument("--scope", action="append", choices=SCOPES, help="all if absent")
     add.add_argument("--days", type=float, help="valid for so long; for ever if absent")
-    rotate = verbs.add_parser("rotate", help="make another key with the same scopes, and let the old ones end")
+    rotate = verbs.add_parser("rotate", help="make another key with the same rights, and let the old ones end")
     rotate.add_argument("owner")
     rotate.add_argument("--overlap-hours", type=float, default=24.0, help="how long the old ones are still taken")
     verbs.add_parser("remove", help="take all keys of an owner away at once").add_argument("owner")
+    quota = verbs.add_parser("quota", help="let an owner use more or less from now on")
+    quota.add_argument("owner")
+    for one in (add, quota):
+        says = "requests=60/minute, pictures=1000/day, jobs=8 (at once); any number of them; no bound if absent"
+        one.add_argument("--quota", action="append", default=[], metavar="WORD", help=says)
     verbs.add_parser("list", help="who has keys")
     keys.set_defaults(command=_keys)
 

@@ -10,11 +10,12 @@ import secrets
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from atelier.errors import ConfigError
+from serving.quotas.quota import Quota
 
 Scope = Literal["make", "jobs", "models"]
 """`make`: pictures at once. `jobs`: pictures later. `models`: what there is."""
@@ -33,6 +34,7 @@ class KeyRecord:
         owner: the name it was made for; a rotated key has the same.
         sha256: of the secret part. 256 random bits need no slow hash: nobody can go through them.
         expires_at_s: Unix time; None never.
+        quota: what its owner may use; counted by owner, so that neither a rotation nor another key doubles it.
     """
 
     id: str
@@ -41,6 +43,7 @@ class KeyRecord:
     scopes: tuple[Scope, ...]
     created_at_s: float
     expires_at_s: float | None = None
+    quota: Quota = field(default_factory=Quota)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,7 @@ class Caller:
 
     owner: str
     scopes: tuple[Scope, ...]
+    quota: Quota = field(default_factory=Quota)
 
 
 class KeyRing:
@@ -75,7 +79,7 @@ class KeyRing:
             return None
         if record.expires_at_s is not None and record.expires_at_s <= (time.time() if now_s is None else now_s):
             return None
-        return Caller(owner=record.owner, scopes=record.scopes)
+        return Caller(owner=record.owner, scopes=record.scopes, quota=record.quota)
 
     def records(self) -> list[KeyRecord]:
         """All keys, oldest first.
@@ -85,7 +89,9 @@ class KeyRing:
         """
         return sorted(self._current().values(), key=lambda record: record.created_at_s)
 
-    def add(self, owner: str, scopes: Sequence[str], *, valid_s: float | None = None) -> str:
+    def add(
+        self, owner: str, scopes: Sequence[str], *, valid_s: float | None = None, quota: Quota | None = None
+    ) -> str:
         """Makes a key and gives it: the one time that anybody sees it.
 
         Raises:
@@ -103,12 +109,13 @@ class KeyRing:
             scopes=tuple(scope for scope in SCOPES if scope in scopes),
             created_at_s=now_s,
             expires_at_s=None if valid_s is None else now_s + valid_s,
+            quota=quota or Quota(),
         )
         self._write({**self._current(), identity: record})
         return f"{_PREFIX}_{identity}_{secret}"
 
     def rotate(self, owner: str, *, overlap_s: float) -> str:
-        """A new key with an owner's scopes; the owner's present ones end after `overlap_s`.
+        """A new key with an owner's scopes and quota; the owner's present ones end after `overlap_s`.
 
         Raises:
             ConfigError: an owner without a key.
@@ -120,7 +127,14 @@ class KeyRing:
         end_s = now_s + overlap_s
         ended = {one.id: replace(one, expires_at_s=min(end_s, one.expires_at_s or end_s)) for one in mine}
         self._write({**self._current(), **ended})
-        return self.add(owner, mine[-1].scopes)
+        return self.add(owner, mine[-1].scopes, quota=mine[-1].quota)
+
+    def allow(self, owner: str, quota: Quota) -> int:
+        """Gives all keys of an owner another quota, and gives their number."""
+        current = self._current()
+        mine = {one.id: replace(one, quota=quota) for one in current.values() if one.owner == owner}
+        self._write({**current, **mine})
+        return len(mine)
 
     def remove(self, owner: str) -> int:
         """Takes all keys of an owner away, and gives their number."""
@@ -147,7 +161,8 @@ class KeyRing:
 
     def _write(self, records: dict[str, KeyRecord]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"keys": [asdict(record) for record in records.values()]}, indent=2) + "\n"
+        entries = [asdict(record) | {"quota": record.quota.words} for record in records.values()]
+        text = json.dumps({"keys": entries}, indent=2) + "\n"
         beside = self._path.with_name(f"{self._path.name}.{os.getpid()}.partial")
         beside.touch(mode=0o600)
         beside.write_text(text, encoding="utf-8")
@@ -157,12 +172,17 @@ class KeyRing:
 def _read(path: Path) -> dict[str, KeyRecord]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["keys"]
-        records = [KeyRecord(**entry | {"scopes": tuple(entry["scopes"])}) for entry in entries]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        records = [_record(entry) for entry in entries]
+    except (OSError, ValueError, LookupError, TypeError, ConfigError) as error:
         raise ConfigError(
             f"{path}: is no file of keys ({type(error).__name__}); `python -m serving keys` makes one"
         ) from None
     return {record.id: record for record in records}
+
+
+def _record(entry: dict[str, Any]) -> KeyRecord:
+    quota = Quota.of_words(entry.get("quota", []))
+    return KeyRecord(**entry | {"scopes": tuple(entry["scopes"]), "quota": quota})
 
 
 def _hash(secret: str) -> str:

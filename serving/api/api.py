@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
-from serving.api import jobs, making, models, page
+from serving.api import jobs, making, metering, models, page
 from serving.api.access import Access, LoopbackOnly
 from serving.api.addresses import Addresses
 from serving.api.bodies import BodyLimit
 from serving.api.forms import FormReader
 from serving.api.measuring import Measured
+from serving.api.metering import Meter, RateLimitHeaders
 from serving.api.problems import Problem, install
 from serving.api.receiving import Receiver
 from serving.api.tasks import tasks_of
@@ -25,15 +26,19 @@ from serving.metrics import RequestMetrics
 from serving.models.asked import Refusal
 from serving.models.client import Model
 from serving.offered import offered
+from serving.quotas.quota import UseStore
+from serving.quotas.sqlite import SqliteUses
 from serving.settings import ServeSettings
 
 
-def create_api(settings: ServeSettings, by_recipe: Mapping[str, Model], store: JobStore) -> FastAPI:
+def create_api(
+    settings: ServeSettings, by_recipe: Mapping[str, Model], store: JobStore, uses: UseStore | None = None
+) -> FastAPI:
     """The application over models that are there.
 
     Args:
         by_recipe: a model for each of `settings.models`.
-        store: where jobs' states are kept.
+        store: where jobs' states are kept. uses: where uses of quotas are counted; beside the jobs where None.
     """
     recipes = [offered(model.recipe, model.weights, batch_size=model.batch_size) for model in settings.models]
     tasks = tasks_of(recipes)
@@ -42,7 +47,8 @@ def create_api(settings: ServeSettings, by_recipe: Mapping[str, Model], store: J
     reader = FormReader(limits, Addresses(settings.fetching, max_bytes=limits.max_input_bytes))
     files = JobFiles(settings.store)
     runner = JobRunner(store, files, by_recipe, settings.jobs, metrics, _as_problem)
-    receiver = Receiver(store, files, runner, settings.jobs)
+    meter = Meter(uses or SqliteUses(settings.database), access)
+    receiver = Receiver(store, files, runner, settings.jobs, meter)
 
     @asynccontextmanager
     async def running(_app: FastAPI) -> AsyncIterator[None]:
@@ -64,14 +70,16 @@ def create_api(settings: ServeSettings, by_recipe: Mapping[str, Model], store: J
         redoc_url=None,
     )
     install(app)
-    app.include_router(making.routes(tasks, by_recipe, access, reader, receiver, timeout_s=limits.timeout_s))
-    app.include_router(jobs.routes(tasks, access, reader, receiver))
+    app.include_router(making.routes(tasks, by_recipe, reader, receiver, meter, timeout_s=limits.timeout_s))
+    app.include_router(jobs.routes(tasks, access, reader, receiver, meter))
+    app.include_router(metering.routes(access, meter, store))
     app.include_router(models.routes(tasks, by_recipe, access, limits))
     app.include_router(page.routes(tasks, limits, needs_key=not settings.anonymous))
     # The last added is the first asked.
     app.add_middleware(BodyLimit, max_bytes=limits.max_body_bytes)
     if settings.anonymous:
         app.add_middleware(LoopbackOnly)
+    app.add_middleware(RateLimitHeaders)
     app.add_middleware(Measured, metrics=metrics)
     return app
 

@@ -65,7 +65,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         413: "too long, or too many pixels",
         415: "another content type or picture format",
         422: "an input that cannot be used: the code and the detail say why",
-        429: "too much is waiting: `Retry-After` says when there should be room",
+        429: "too much is waiting, or the quota is used: `Retry-After` says when there should be room",
         503: "no replica answers now",
         504: "it could not be made in time",
     }

@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from serving.api.access import Access
 from serving.api.documents import body_of, problems
 from serving.api.forms import FormReader
+from serving.api.metering import Meter
 from serving.api.problems import Problem
 from serving.api.receiving import Receiver
 from serving.api.tasks import Task
@@ -24,10 +25,12 @@ _BEAT_EVERY_S = 15.0
 """A comment now and then, so that no proxy takes a quiet stream for a dead one."""
 
 
-def routes(tasks: Mapping[str, Task], access: Access, reader: FormReader, receiver: Receiver) -> APIRouter:
+def routes(
+    tasks: Mapping[str, Task], access: Access, reader: FormReader, receiver: Receiver, meter: Meter
+) -> APIRouter:
     """Asking for a job, looking at it, following it, and forgetting it."""
     router = APIRouter(tags=["jobs"])
-    owner = Depends(access.to("jobs"))
+    owner, asker = Depends(access.to("jobs")), Depends(meter.to("jobs"))
 
     @router.post(
         "/v1/jobs",
@@ -38,7 +41,7 @@ def routes(tasks: Mapping[str, Task], access: Access, reader: FormReader, receiv
         openapi_extra=body_of(list(tasks.values()), is_job=True),
         operation_id="create_job",
     )
-    async def create(request: Request, caller: Caller = owner) -> Response:
+    async def create(request: Request, caller: Caller = asker) -> Response:
         """With `Idempotency-Key`, the same request again gives the same job."""
         form = await reader.read(request, tasks)
         return await receiver.receive(request, caller, form)

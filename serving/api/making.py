@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 from collections.abc import Mapping
@@ -10,10 +11,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from atelier.images import MEDIA_TYPES
-from serving.api.access import Access
 from serving.api.documents import body_of, problems
 from serving.api.forms import Form, FormReader
 from serving.api.leaving import unless_left
+from serving.api.metering import Meter
 from serving.api.problems import Problem
 from serving.api.receiving import Receiver
 from serving.api.tasks import Task
@@ -29,9 +30,9 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+)(?:$|[,;\s])")
 def routes(
     tasks: Mapping[str, Task],
     models: Mapping[str, Model],
-    access: Access,
     reader: FormReader,
     receiver: Receiver,
+    meter: Meter,
     *,
     timeout_s: float,
 ) -> APIRouter:
@@ -43,7 +44,7 @@ def routes(
     """
     router = APIRouter(tags=["make"])
     for task in tasks.values():
-        _add(router, task, tasks, models, access, reader, receiver, timeout_s)
+        _add(router, task, tasks, models, reader, receiver, meter, timeout_s)
     return router
 
 
@@ -52,12 +53,12 @@ def _add(
     task: Task,
     tasks: Mapping[str, Task],
     models: Mapping[str, Model],
-    access: Access,
     reader: FormReader,
     receiver: Receiver,
+    meter: Meter,
     timeout_s: float,
 ) -> None:
-    maker = Depends(access.to("make"))
+    maker = Depends(meter.to("make"))
 
     @router.post(
         task.path,
@@ -77,8 +78,25 @@ def _add(
         wanted = request.headers.get("accept", "")
         if (wait_s := _wait_s(request)) is not None:
             return await receiver.receive(request, caller, form, wait_s=min(wait_s, timeout_s))
-        answer = await unless_left(request, _made(models[form.recipe.name], ask_of(form, timeout_s)))
+        answer = await made_for(request, caller, form, models[form.recipe.name], meter, timeout_s=timeout_s)
         return picture_response(answer, form) if _wants_picture(wanted, form) else json_response(answer, form)
+
+
+async def made_for(
+    request: Request, caller: Caller, form: Form, model: Model, meter: Meter, *, timeout_s: float
+) -> Answer:
+    """The pictures that a form asks for, made while its caller waits, and counted where they were made.
+
+    Raises:
+        Problem: there are none.
+    """
+    use = await asyncio.to_thread(meter.take, request, caller, "pictures", len(form.options.seeds))
+    try:
+        return await unless_left(request, _made(model, ask_of(form, timeout_s)))
+    except Problem as problem:
+        if problem.code != "client_left":  # what a caller who left had asked for may be running still
+            await asyncio.to_thread(meter.give_back, use)
+        raise
 
 
 def ask_of(form: Form, timeout_s: float) -> Ask:

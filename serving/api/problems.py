@@ -50,6 +50,7 @@ STATUSES: Mapping[str, int] = {
     "address_refused": 422,
     "address_unreachable": 422,
     "overloaded": 429,
+    "quota_exceeded": 429,
     "client_left": 499,
     "internal_error": 500,
     "model_unavailable": 503,

@@ -12,36 +12,40 @@ from fastapi.responses import JSONResponse
 
 from serving.api.forms import Form
 from serving.api.leaving import unless_left
+from serving.api.metering import Meter
 from serving.api.problems import Problem
 from serving.api.views import JobView
 from serving.jobs.files import JobFiles
-from serving.jobs.job import Job, JobStore
+from serving.jobs.job import Job, JobStore, TooManyOpen
 from serving.jobs.runner import JobRunner
 from serving.keys import Caller
 from serving.settings import JobSettings
 
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _LOOK_EVERY_S = 0.05
-_QUEUED_S = 2.0
-"""What a queued job is taken to last, where `Retry-After` has nothing better to go by."""
+_FIRST_GUESS_S = 2.0
+"""What a job is taken to last before one has ended."""
 
 
 class Receiver:
     """Takes jobs in, and says how they stand."""
 
-    def __init__(self, store: JobStore, files: JobFiles, runner: JobRunner, settings: JobSettings) -> None:
+    def __init__(
+        self, store: JobStore, files: JobFiles, runner: JobRunner, settings: JobSettings, meter: Meter
+    ) -> None:
         self._store, self._files, self._runner, self._settings = store, files, runner, settings
+        self._meter = meter
 
     async def receive(self, request: Request, caller: Caller, form: Form, *, wait_s: float = 0.0) -> Response:
         """200 with the job where it ends within `wait_s`, else 202; both say in `Location` where it is.
 
         Raises:
-            Problem: `idempotency_conflict`, `field_invalid` (the key itself), `overloaded`.
+            Problem: `idempotency_conflict`, `field_invalid` (the key itself), `overloaded`, `quota_exceeded`.
         """
         key = request.headers.get("idempotency-key", "")
         if key and not _KEY.fullmatch(key):
             raise Problem("field_invalid", "Idempotency-Key: must be 1 to 200 printable ASCII characters")
-        job = await asyncio.to_thread(self._add, caller, form, key)
+        job = await asyncio.to_thread(self._add, request, caller, form, key)
         if job.sha256 != form.sha256:
             raise Problem("idempotency_conflict", f"Idempotency-Key: was used for another request, job {job.id}")
         self._runner.wake()
@@ -94,14 +98,15 @@ class Receiver:
             raise Problem("picture_unknown", f"job {job.id} has no picture {number}; it has {len(samples)}")
         return picture, samples[number]["media_type"]
 
-    def _add(self, caller: Caller, form: Form, key: str) -> Job:
+    def _add(self, request: Request, caller: Caller, form: Form, key: str) -> Job:
         if key and (known := self._store.find(caller.owner, key)) is not None:
             return known
         waiting = self._store.num_queued()
         if waiting >= self._settings.max_queued:
             detail = f"{waiting} jobs are waiting, at most {self._settings.max_queued} may; try again later"
-            raise Problem("overloaded", detail, retry_after_s=_QUEUED_S * waiting / self._settings.at_once)
+            raise Problem("overloaded", detail, retry_after_s=self._seconds_a_job() * waiting / self._settings.at_once)
         options = form.options
+        use = self._meter.take(request, caller, "pictures", len(options.seeds))
         job = Job(
             id=uuid.uuid4().hex,
             owner=caller.owner,
@@ -121,10 +126,20 @@ class Receiver:
         )
         # The files first: a job that can be claimed must be whole.
         self._files.put_inputs(job.id, form.inputs)
-        kept = self._store.add(job)
+        try:
+            kept = self._store.add(job, most_open=caller.quota.jobs)
+        except TooManyOpen as error:
+            self._files.forget(job.id)
+            self._meter.give_back(use)
+            detail = f"{error.num_open} jobs are queued or running; the quota is {caller.quota.jobs} at once"
+            raise Problem("quota_exceeded", detail, retry_after_s=self._seconds_a_job()) from None
         if kept.id != job.id:
             self._files.forget(job.id)  # the same request came twice at once
+            self._meter.give_back(use)
         return kept
+
+    def _seconds_a_job(self) -> float:
+        return max(1.0, self._store.seconds_a_job() or _FIRST_GUESS_S)
 
     async def _ended(self, job_id: str, wait_s: float) -> Job | None:
         end_s = time.monotonic() + wait_s

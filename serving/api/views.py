@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from serving.jobs.job import Job, State
 from serving.models.asked import ModelCard
+from serving.quotas.quota import Standing
 
 
 class SampleView(BaseModel):
@@ -116,6 +117,39 @@ class ModelView(BaseModel):
         # Folders of this machine are nobody's business; the digest says which weights they are.
         weights = {name: value.rpartition("/")[2] for name, value in card.weights.items()}
         return cls(**values | {"path": path, "weights": weights, "has_refused": bool(card.refused)})
+
+
+class RateView(BaseModel):
+    """How one rate of a quota stands."""
+
+    unit: str = Field(description="`requests` that ask for pictures, or `pictures`")
+    per: str = Field(description="`minute`, `hour` or `day`: a window that slides")
+    most: int
+    used: int
+    left: int
+    frees_in_s: float = Field(description="seconds until some of it is free again; 0 where nothing is used")
+
+    @classmethod
+    def of(cls, standing: Standing) -> RateView:
+        """A rate as its owner sees it."""
+        rate = standing.rate
+        return cls(
+            unit=rate.unit,
+            per=rate.per,
+            most=rate.most,
+            used=standing.used,
+            left=standing.left,
+            frees_in_s=round(standing.frees_in_s, 1),
+        )
+
+
+class UsageView(BaseModel):
+    """What the key's owner may use, and has used, with all keys together."""
+
+    owner: str
+    rates: list[RateView] = Field(description="empty where there is no bound")
+    open_jobs: int = Field(description="queued or running")
+    most_open_jobs: int | None = Field(description="null where there is no bound of the owner's own")
 
 
 class LimitsView(BaseModel):

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from atelier.errors import AtelierError
+
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
 
@@ -54,14 +56,29 @@ class Ending:
     problem: Mapping[str, Any] | None = field(default=None)
 
 
+class TooManyOpen(AtelierError):
+    """An owner has as many jobs as may be open at once; `num_open` says how many."""
+
+    def __init__(self, num_open: int) -> None:
+        self.num_open = num_open
+        super().__init__(f"{num_open} jobs are queued or running")
+
+
 class JobStore(Protocol):
     """Keeps jobs; each call is one transaction, and safe from any thread and process.
 
     Whoever has claimed a job holds it until its lease runs out; only the holder can end it, so that it ends once.
     """
 
-    def add(self, job: Job) -> Job:
-        """Keeps a new job; gives the one that the same owner added under the same idempotency key, if there is one."""
+    def add(self, job: Job, *, most_open: int | None = None) -> Job:
+        """Keeps a new job; gives the one that the same owner added under the same idempotency key, if there is one.
+
+        Args:
+            most_open: jobs that its owner may have queued or running, this one included.
+
+        Raises:
+            TooManyOpen: the owner has as many.
+        """
         ...
 
     def get(self, job_id: str) -> Job | None:
@@ -78,6 +95,14 @@ class JobStore(Protocol):
 
     def num_queued(self) -> int:
         """How many jobs wait."""
+        ...
+
+    def num_open(self, owner: str) -> int:
+        """How many jobs an owner has queued or running."""
+        ...
+
+    def seconds_a_job(self) -> float | None:
+        """What the newest jobs that succeeded took, on average, from their start; None where there is none."""
         ...
 
     def claim(self, worker: str, *, now_s: float, lease_s: float) -> Job | None:

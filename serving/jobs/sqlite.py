@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from serving.jobs.job import Ending, Job
-
-_BUSY_S = 10.0
-"""How long a transaction waits for another's."""
+from serving.database import Database
+from serving.jobs.job import Ending, Job, TooManyOpen
 
 _SCHEMA = """
 create table if not exists jobs (
@@ -37,33 +33,36 @@ create table if not exists jobs (
 );
 create unique index if not exists jobs_by_idempotency_key on jobs (owner, idempotency_key) where idempotency_key != '';
 create index if not exists jobs_by_state on jobs (state, created_at_s);
+create index if not exists jobs_open on jobs (owner) where state in ('queued', 'running');
 """
 
 _COLUMNS = tuple(one.name for one in fields(Job))
 _JSON = ("request", "inputs", "result", "problem")
+_OPEN = "owner = :owner and state in ('queued', 'running')"
 _CLAIMABLE = "(state = 'queued' or (state = 'running' and leased_until_s <= :now_s))"
 
 
 class SqliteJobs:
-    """A `JobStore`. A connection a call: SQLite's own are bound to a thread, and opening one takes microseconds."""
+    """A `JobStore`."""
 
     def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._open() as connection:
-            # Readers then don't wait for writers.
-            connection.execute("pragma journal_mode = wal")
-            connection.executescript(_SCHEMA)
+        self._open = Database(path, _SCHEMA).open
 
-    def add(self, job: Job) -> Job:
+    def add(self, job: Job, *, most_open: int | None = None) -> Job:
         row = {name: json.dumps(value) if name in _JSON else value for name, value in asdict(job).items()}
         marks = ", ".join(f":{name}" for name in _COLUMNS)
         with self._open() as connection:
             connection.execute(
-                f"insert into jobs ({', '.join(_COLUMNS)}) values ({marks}) on conflict do nothing",
-                row,
+                # SQLite's writers come one after another: no two can take the last place.
+                f"insert into jobs ({', '.join(_COLUMNS)}) select {marks} "
+                f"where :most_open is null or (select count(*) from jobs where {_OPEN}) < :most_open "
+                "on conflict do nothing",
+                row | {"most_open": most_open},
             )
-        return self.get(job.id) or self.find(job.owner, job.idempotency_key) or job
+        kept = self.get(job.id) or self.find(job.owner, job.idempotency_key)
+        if kept is None:
+            raise TooManyOpen(self.num_open(job.owner))
+        return kept
 
     def get(self, job_id: str) -> Job | None:
         return self._one("id = :id", {"id": job_id})
@@ -80,6 +79,15 @@ class SqliteJobs:
 
     def num_queued(self) -> int:
         return self._count("state = 'queued'", {})
+
+    def num_open(self, owner: str) -> int:
+        return self._count(_OPEN, {"owner": owner})
+
+    def seconds_a_job(self) -> float | None:
+        newest = "select ended_at_s - started_at_s as took_s from jobs where state = 'succeeded'"
+        with self._open() as connection:
+            query = f"select avg(took_s) from ({newest} order by ended_at_s desc limit 20)"
+            return connection.execute(query).fetchone()[0]
 
     def claim(self, worker: str, *, now_s: float, lease_s: float) -> Job | None:
         with self._open() as connection:
@@ -143,15 +151,6 @@ class SqliteJobs:
     def _count(self, where: str, values: dict[str, Any]) -> int:
         with self._open() as connection:
             return int(connection.execute(f"select count(*) from jobs where {where}", values).fetchone()[0])
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self._path, timeout=_BUSY_S)
-        try:
-            with connection:
-                yield connection
-        finally:
-            connection.close()
 
 
 def _job(row: tuple[Any, ...]) -> Job:

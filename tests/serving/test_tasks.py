@@ -95,6 +95,7 @@ async def test_the_document_says_what_the_service_takes_and_answers(served: Open
         "/v1/jobs/{job_id}/events",
         "/v1/jobs/{job_id}/pictures/{number}",
         "/v1/models",
+        "/v1/usage",
     }
     contents = document["paths"]["/v1/try-on"]["post"]["requestBody"]["content"]
     assert set(contents) == {"multipart/form-data", "application/json"}
