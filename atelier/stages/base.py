@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from atelier.errors import RowError, StageContractError
+from atelier.stages.watch import Watch
 
 Batch = dict[str, np.ndarray]
 """Column name → `[B, ...]`; pictures `uint8`, label maps `uint8` ids, text and bytes as object columns."""
@@ -138,6 +139,24 @@ class TensorStage(Stage):
 
         Raising `RowError` says that some row of the batch can't be done: the batch is replayed row by row.
         """
+
+
+class LoopStage(TensorStage):
+    """A tensor stage whose work is a long loop: whoever runs it may look on, and end it between two steps.
+
+    A watch changes nothing of what the loop makes.
+    """
+
+    @abstractmethod
+    def run_loop(self, columns: Mapping[str, Any], faults: Faults, watch: Watch | None) -> Mapping[str, Any]:
+        """As `run_tensors`.
+
+        Raises:
+            SamplingStopped: the watch said so.
+        """
+
+    def run_tensors(self, columns: Mapping[str, Any], faults: Faults) -> Mapping[str, Any]:
+        return self.run_loop(columns, faults, None)
 
 
 def alive(batch: Mapping[str, np.ndarray]) -> np.ndarray:

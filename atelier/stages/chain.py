@@ -21,6 +21,7 @@ from atelier.stages.base import (
     STATE_COLUMNS,
     Batch,
     Faults,
+    LoopStage,
     RowStage,
     Stage,
     TensorStage,
@@ -29,6 +30,7 @@ from atelier.stages.base import (
     check_writes,
     num_rows,
 )
+from atelier.stages.watch import Watch
 
 
 class StageChain:
@@ -42,12 +44,16 @@ class StageChain:
     def __init__(self, stages: Sequence[Stage], *, batch_size: int) -> None:
         self.stages, self.batch_size = tuple(stages), batch_size
 
-    def run(self, batch: Batch, *, keep: Collection[str] | None = None) -> Batch:
+    def run(self, batch: Batch, *, keep: Collection[str] | None = None, watch: Watch | None = None) -> Batch:
         """All stages over at most `batch_size` rows.
 
         Args:
             keep: the columns that someone after this chain reads; the rest are dropped. Row, error, seconds
                 and score columns always stay. None keeps everything.
+            watch: looks on while a stage's loop runs.
+
+        Raises:
+            SamplingStopped: the watch said so.
         """
         rows = num_rows(batch)
         if not 0 < rows <= self.batch_size:
@@ -63,14 +69,16 @@ class StageChain:
                 for name in stage.writes:
                     resident.pop(name, None)
             elif isinstance(stage, TensorStage):
-                self._run_tensors(stage, batch, resident)
+                self._run_tensors(stage, batch, resident, watch)
             seconds = (time.perf_counter() - started) / rows
             batch[f"seconds_{stage.name}"] = np.full(rows, seconds, dtype=np.float32)
         wanted = [name for name in resident if name not in batch and (keep is None or _stays(name, keep))]
         batch.update(_to_numpy(resident, wanted, rows))
         return batch if keep is None else {name: batch[name] for name in batch if _stays(name, keep)}
 
-    def _run_tensors(self, stage: TensorStage, batch: Batch, resident: dict[str, torch.Tensor]) -> None:
+    def _run_tensors(
+        self, stage: TensorStage, batch: Batch, resident: dict[str, torch.Tensor], watch: Watch | None
+    ) -> None:
         check_reads(stage, batch | resident)
         rows = num_rows(batch)
         fine = alive(batch)
@@ -90,9 +98,9 @@ class StageChain:
                 columns[name] = resident[name].to(stage.device)
         faults = Faults()
         try:
-            outputs = dict(stage.run_tensors(columns, faults))
+            outputs = dict(_run_one(stage, columns, faults, watch))
         except RowError:
-            outputs, faults = _replay(stage, columns, np.flatnonzero(fine))
+            outputs, faults = _replay(stage, columns, np.flatnonzero(fine), watch)
         check_writes(stage, outputs)
         for row, error in faults.by_row.items():
             if row < rows and fine[row]:
@@ -146,7 +154,15 @@ def column(values: Sequence[Any]) -> np.ndarray:
     return np.stack([np.asarray(value) for value in values])
 
 
-def _replay(stage: TensorStage, columns: Mapping[str, Any], rows: np.ndarray) -> tuple[dict[str, Any], Faults]:
+def _run_one(stage: TensorStage, columns: Mapping[str, Any], faults: Faults, watch: Watch | None) -> Mapping[str, Any]:
+    if isinstance(stage, LoopStage):
+        return stage.run_loop(columns, faults, watch)
+    return stage.run_tensors(columns, faults)
+
+
+def _replay(
+    stage: TensorStage, columns: Mapping[str, Any], rows: np.ndarray, watch: Watch | None
+) -> tuple[dict[str, Any], Faults]:
     """Each row on its own, repeated to the batch's shape, so that its bits are those of an untroubled batch."""
     faults = Faults()
     outputs: dict[str, Any] = {}
@@ -159,7 +175,7 @@ def _replay(stage: TensorStage, columns: Mapping[str, Any], rows: np.ndarray) ->
             for name, value in columns.items()
         }
         try:
-            result = stage.run_tensors(repeated, alone)
+            result = _run_one(stage, repeated, alone, watch)
         except RowError as error:
             faults.add(row, error)
             continue

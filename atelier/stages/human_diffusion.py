@@ -18,8 +18,9 @@ from atelier.models.human_diffusion import Description, HumanDiffusion, HumanDif
 from atelier.models.human_diffusion.sampling import MEMORY_SCALE, TEXT_SCALE, sample
 from atelier.models.layers.pixels import bytes_from_picture
 from atelier.seeds import generators
-from atelier.stages.base import Columns, Faults, StageConfig, TensorStage
+from atelier.stages.base import Columns, Faults, LoopStage, StageConfig
 from atelier.stages.chain import column
+from atelier.stages.watch import Watch, sampler_hooks
 
 _NOT_IDENTITY: Mapping[str, Any] = {"identity": False}
 
@@ -76,7 +77,7 @@ class SynthesizeHumanDiffusion(StageConfig):
         return SynthesizeHumanDiffusionStage(self, device)
 
 
-class SynthesizeHumanDiffusionStage(TensorStage):
+class SynthesizeHumanDiffusionStage(LoopStage):
     """Writes `image` uint8 RGB [H, W, 3] and `notes`, a line for each word that the model does not know.
 
     Reads `regions`, the 24 labels [H, W], and the row's `prompt`.
@@ -96,7 +97,9 @@ class SynthesizeHumanDiffusionStage(TensorStage):
     def blank(self) -> dict[str, Any]:
         return {"image": np.zeros((*self._config.size, 3), np.uint8), "notes": ""}
 
-    def run_tensors(self, columns: Mapping[str, Any], faults: Faults) -> Mapping[str, Any]:
+    def run_loop(self, columns: Mapping[str, Any], faults: Faults, watch: Watch | None) -> Mapping[str, Any]:
+        stride = self._model.config.latent_stride
+        callback, stop = sampler_hooks(watch, self._model.to_picture, size=self._config.size, latent_stride=stride)
         described = [parse(str(prompt)) for prompt in columns["prompt"]]
         picture = sample(
             self._model,
@@ -106,6 +109,8 @@ class SynthesizeHumanDiffusionStage(TensorStage):
             text_scale=self._config.text_scale,
             memory_scale=self._config.memory_scale,
             generator=generators(columns["seed"].tolist(), "human_diffusion_noise"),
+            callback=callback,
+            stop=stop,
         )
         return {"image": bytes_from_picture(picture), "notes": column(self._notes(described))}
 

@@ -21,8 +21,9 @@ from atelier.models.pidm import Pidm
 from atelier.models.pidm.config import Guidance, PidmConfig
 from atelier.models.pidm.sampling import sample
 from atelier.seeds import generators
-from atelier.stages.base import Columns, Faults, StageConfig, TensorStage
+from atelier.stages.base import Columns, Faults, LoopStage, StageConfig
 from atelier.stages.chain import column
+from atelier.stages.watch import Watch, sampler_hooks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ class SynthesizePidm(StageConfig):
         return SynthesizePidmStage(self, device)
 
 
-class SynthesizePidmStage(TensorStage):
+class SynthesizePidmStage(LoopStage):
     """Writes `image` uint8 RGB [H, W, 3] and `notes`.
 
     Reads `person` uint8 RGB [H, W, 3], the source, and `pose_map` uint8 [H, W, 20]. The source's `parse` (CIHP ids) is
@@ -94,7 +95,8 @@ class SynthesizePidmStage(TensorStage):
         return {"image": np.zeros((*self._config.size, 3), np.uint8), "notes": ""}
 
     @torch.no_grad()
-    def run_tensors(self, columns: Mapping[str, Any], faults: Faults) -> Mapping[str, Any]:
+    def run_loop(self, columns: Mapping[str, Any], faults: Faults, watch: Watch | None) -> Mapping[str, Any]:
+        callback, stop = sampler_hooks(watch, lambda x0: x0, size=self._config.size)
         source = _scaled(picture_from_bytes(columns["person"]), self._network_size)
         made = sample(
             self._model,
@@ -105,6 +107,8 @@ class SynthesizePidmStage(TensorStage):
             pose_scale=self._config.pose_scale,
             style_scale=self._config.style_scale,
             generator=generators(columns["seed"].tolist(), "pidm_noise"),
+            callback=callback,
+            stop=stop,
         )
         image = bytes_from_picture(_scaled(made, self._config.size))
         return {"image": image, "notes": column(_notes(columns.get("parse"), len(image)))}

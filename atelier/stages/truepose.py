@@ -21,8 +21,9 @@ from atelier.models.truepose import TruePose
 from atelier.models.truepose.config import TruePoseConfig
 from atelier.models.truepose.sampling import SOURCE_SCALE, sample
 from atelier.seeds import generators
-from atelier.stages.base import Columns, Faults, StageConfig, TensorStage
+from atelier.stages.base import Columns, Faults, LoopStage, StageConfig
 from atelier.stages.chain import column
+from atelier.stages.watch import Watch, sampler_hooks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,7 @@ class SynthesizeTruePose(StageConfig):
         return SynthesizeTruePoseStage(self, device)
 
 
-class SynthesizeTruePoseStage(TensorStage):
+class SynthesizeTruePoseStage(LoopStage):
     """Writes `image` uint8 RGB [H, W, 3] and `notes`.
 
     Reads the source as `person` uint8 RGB [H, W, 3] with its `parse`, CIHP ids, and `target_keypoints`, BODY_25
@@ -91,7 +92,9 @@ class SynthesizeTruePoseStage(TensorStage):
         return {"image": np.zeros((*self._config.size, 3), np.uint8), "notes": ""}
 
     @torch.no_grad()
-    def run_tensors(self, columns: Mapping[str, Any], faults: Faults) -> Mapping[str, Any]:
+    def run_loop(self, columns: Mapping[str, Any], faults: Faults, watch: Watch | None) -> Mapping[str, Any]:
+        stride = self._model.config.latent_stride
+        callback, stop = sampler_hooks(watch, self._model.to_picture, size=self._config.size, latent_stride=stride)
         keypoints = columns["target_keypoints"].cpu().numpy()
         for row in np.flatnonzero(~self._seen(keypoints).any(1)):
             faults.add(int(row), RowError("no_pose", "target_keypoints: no joint of the pose lies in the picture"))
@@ -104,6 +107,8 @@ class SynthesizeTruePoseStage(TensorStage):
             mode=self._config.mode,
             source_scale=self._config.source_scale,
             generator=generators(columns["seed"].tolist(), "truepose_noise"),
+            callback=callback,
+            stop=stop,
         )
         return {"image": bytes_from_picture(made), "notes": column(face_notes(columns["parse"].cpu().numpy()))}
 

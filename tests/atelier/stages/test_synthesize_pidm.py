@@ -11,10 +11,12 @@ import torch
 
 from atelier.errors import ConfigError
 from atelier.geometry.pose_map import pose_map
+from atelier.models.diffusion.steps import SamplingStopped
 from atelier.models.pidm import Pidm, pidm_closet
 from atelier.stages.chain import StageChain, new_batch
 from atelier.stages.pidm import SynthesizePidm
 from atelier.stages.pose_map import PoseMap
+from tests.atelier.stages.looking import Onlooker
 from tests.parity.fill import fill, keys_of
 
 SIZE = (32, 24)
@@ -63,6 +65,27 @@ def test_a_picture_is_its_rows_alone(weights: str) -> None:
     assert (together["image"][0] != together["image"][2]).mean() > 0.1
     other_seed = _chain(weights).run(_rows(1, seed=np.array([7])))
     assert (other_seed["image"][0] != together["image"][0]).mean() > 0.1
+
+
+def test_looking_on_changes_no_bit_and_shows_what_is_coming(weights: str) -> None:
+    onlooker = Onlooker(with_previews=True)
+    watched = _chain(weights).run(_rows(2), watch=onlooker)
+    assert np.array_equal(watched["image"], _chain(weights).run(_rows(2))["image"])
+    assert onlooker.steps == [(number, 10) for number in range(1, 11)]
+    last = onlooker.previews[-1]
+    assert last.shape == (3, 96, 72, 3) and last.dtype == np.uint8, "rows of the batch's shape, its padding too"
+    # Three times as many pixels on a side: each block of them is one of the picture's own.
+    difference = np.abs(last[:2, 1::3, 1::3].astype(int) - watched["image"])
+    assert (difference <= 16).mean() > 0.9
+    assert (np.abs(onlooker.previews[0][:2, 1::3, 1::3].astype(int) - watched["image"]) <= 16).mean() < 0.5
+
+
+def test_it_stops_before_the_next_call_of_its_network(weights: str) -> None:
+    chain, onlooker, calls = _chain(weights), Onlooker(last=4), []
+    unet: torch.nn.Module = chain.stages[-1]._model.unet  # pyright: ignore[reportAttributeAccessIssue]
+    with unet.register_forward_pre_hook(lambda *_: calls.append(1)), pytest.raises(SamplingStopped) as stopped:
+        chain.run(_rows(2), watch=onlooker)
+    assert (stopped.value.num_done, stopped.value.num_steps, len(calls)) == (4, 10, 4)
 
 
 def test_scales_and_guidance_are_settings(weights: str) -> None:

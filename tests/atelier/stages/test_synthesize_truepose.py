@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from atelier.errors import ConfigError
+from atelier.models.diffusion.steps import SamplingStopped
 from atelier.models.truepose import TruePose
 from atelier.recipes import truepose as truepose_recipe
 from atelier.recipes import truepose_closet as truepose_closet_recipe
 from atelier.stages.chain import StageChain, new_batch
 from atelier.stages.truepose import SynthesizeTruePose
 from tests.atelier.models.truepose.truepose_tiny import FACE, SIZE, TINY, filled, parses
+from tests.atelier.stages.looking import Onlooker
 
 CPU = torch.device("cpu")
 
@@ -58,6 +60,16 @@ def test_a_picture_is_its_rows_alone(weights: str) -> None:
     assert (difference <= 2).mean() > 0.999
     other_seed = _chain(weights).run(_rows(1, seed=np.array([7])))
     assert (other_seed["image"][0] != together["image"][0]).mean() > 0.1
+
+
+def test_looking_on_changes_no_bit(weights: str) -> None:
+    onlooker = Onlooker(with_previews=True)
+    watched = _chain(weights).run(_rows(2), watch=onlooker)
+    assert np.array_equal(watched["image"], _chain(weights).run(_rows(2))["image"])
+    assert onlooker.steps == [(number, 10) for number in range(1, 11)]
+    assert {preview.shape for preview in onlooker.previews} == {(3, 96, 96 * SIZE[1] // SIZE[0], 3)}
+    with pytest.raises(SamplingStopped):
+        _chain(weights).run(_rows(2), watch=Onlooker(last=1))
 
 
 def test_a_pose_outside_of_the_picture_fails_its_row_alone(weights: str) -> None:

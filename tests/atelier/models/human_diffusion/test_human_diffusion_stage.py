@@ -16,6 +16,7 @@ from torch import Tensor
 from atelier.closet import Look
 from atelier.errors import ConfigError, WeightsError
 from atelier.memory import Memory, memory_from, read_memory
+from atelier.models.diffusion.steps import SamplingStopped
 from atelier.models.human_diffusion import HumanDiffusion
 from atelier.models.human_diffusion.sampling import sample
 from atelier.models.layers.pixels import bytes_from_picture
@@ -24,7 +25,9 @@ from atelier.seeds import generators
 from atelier.stages.base import Batch
 from atelier.stages.chain import StageChain, new_batch
 from atelier.stages.human_diffusion import SynthesizeHumanDiffusion
+from atelier.stages.watch import Watch
 from tests.atelier.models.human_diffusion.tiny import SIZE
+from tests.atelier.stages.looking import Onlooker
 
 CPU = torch.device("cpu")
 
@@ -39,7 +42,9 @@ def stage(model: HumanDiffusion, memory: Memory, tmp_path_factory: pytest.TempPa
     )
 
 
-def _run(stage: SynthesizeHumanDiffusion, looks: Sequence[Look], prompts: Sequence[str]) -> Batch:
+def _run(
+    stage: SynthesizeHumanDiffusion, looks: Sequence[Look], prompts: Sequence[str], watch: Watch | None = None
+) -> Batch:
     rows = {
         "item_id": [f"look-{index}" for index in range(len(looks))],
         "variant": [np.int32(0)] * len(looks),
@@ -48,7 +53,7 @@ def _run(stage: SynthesizeHumanDiffusion, looks: Sequence[Look], prompts: Sequen
         "prompt": list(prompts),
         "regions": [look.parse_multimodal for look in looks],
     }
-    return StageChain([stage.build(CPU)], batch_size=3).run(new_batch(rows))
+    return StageChain([stage.build(CPU)], batch_size=3).run(new_batch(rows), watch=watch)
 
 
 def test_it_makes_what_a_direct_call_makes(
@@ -69,6 +74,16 @@ def test_it_makes_what_a_direct_call_makes(
     assert batch["error_code"].tolist() == ["", "", ""]
     alone = _run(stage, looks[:1], prompts[:1])
     assert np.array_equal(alone["image"][0], batch["image"][0])
+
+
+def test_looking_on_changes_no_bit(stage: SynthesizeHumanDiffusion, looks: list[Look]) -> None:
+    prompts, onlooker = [look.caption for look in looks[:2]], Onlooker(with_previews=True)
+    watched = _run(stage, looks[:2], prompts, onlooker)
+    assert np.array_equal(watched["image"], _run(stage, looks[:2], prompts)["image"])
+    assert onlooker.steps == [(number, 10) for number in range(1, 11)]
+    assert {preview.shape for preview in onlooker.previews} == {(3, 96, 96 * SIZE[1] // SIZE[0], 3)}
+    with pytest.raises(SamplingStopped):
+        _run(stage, looks[:2], prompts, Onlooker(last=1))
 
 
 def test_unknown_words_are_a_picture_and_a_note_each(stage: SynthesizeHumanDiffusion, looks: list[Look]) -> None:
