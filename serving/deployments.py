@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,9 +17,11 @@ from ray.serve.handle import DeploymentHandle
 from atelier.errors import AtelierError
 from serving.api.api import create_api
 from serving.jobs.sqlite import SqliteJobs
-from serving.models.asked import Answer, Ask, ModelCard, Refusal
+from serving.models.asked import Answer, Ask, ModelCard, Progress, Refusal
 from serving.models.client import ModelUnavailable
 from serving.models.family import ModelFamily
+from serving.models.following import followed
+from serving.models.watching import Told
 from serving.settings import ModelSettings, ServeSettings
 
 _LOG = logging.getLogger(__name__)
@@ -52,6 +55,10 @@ class ModelReplica:
 
     async def make(self, ask: Ask) -> Answer:
         return await self._family.make(ask)
+
+    async def follow(self, ask: Ask) -> AsyncIterator[Progress | Answer]:
+        async for said in followed(lambda told: self._family.make(ask, told)):
+            yield said
 
     async def card(self) -> ModelCard:
         return self._family.card()
@@ -89,9 +96,9 @@ class ServedModel:
     def __init__(self, name: str, handle: DeploymentHandle) -> None:
         self._name, self._handle = name, handle
 
-    async def make(self, ask: Ask) -> Answer:
+    async def make(self, ask: Ask, told: Told | None = None) -> Answer:
         try:
-            return await self._call("make", ask)
+            return await (self._call("make", ask) if told is None else self._follow(ask, told))
         except BackPressureError:
             detail = f"the queue before every replica of {self._name} is full; try again later"
             refusal = Refusal(fault="overloaded", code="overloaded", detail=detail, retry_after_s=_BUSY_RETRY_S)
@@ -101,10 +108,24 @@ class ServedModel:
         return await self._call("card")
 
     async def _call(self, method: str, *arguments: Any) -> Any:
-        """Cancelling it cancels the replica's call."""
         response = getattr(self._handle, method).remote(*arguments)
-        try:
+        with self._told_apart(response):
             return await response
+
+    async def _follow(self, ask: Ask, told: Told) -> Answer:
+        response: Any = self._handle.options(stream=True).follow.remote(ask)
+        with self._told_apart(response):
+            async for said in response:
+                if isinstance(said, Answer):
+                    return said
+                told(said)
+        raise ModelUnavailable(f"model {self._name}: its replica went away without an answer; try again")
+
+    @contextmanager
+    def _told_apart(self, response: Any) -> Iterator[None]:
+        """Cancelling what is waited for cancels the replica's call."""
+        try:
+            yield
         except asyncio.CancelledError:
             response.cancel()
             raise

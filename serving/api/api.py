@@ -20,7 +20,9 @@ from serving.api.receiving import Receiver
 from serving.api.tasks import tasks_of
 from serving.jobs.files import JobFiles
 from serving.jobs.job import JobStore
+from serving.jobs.progress import ProgressStore
 from serving.jobs.runner import JobRunner
+from serving.jobs.sqlite_progress import SqliteProgress
 from serving.keys import KeyRing
 from serving.metrics import RequestMetrics
 from serving.models.asked import Refusal
@@ -32,13 +34,18 @@ from serving.settings import ServeSettings
 
 
 def create_api(
-    settings: ServeSettings, by_recipe: Mapping[str, Model], store: JobStore, uses: UseStore | None = None
+    settings: ServeSettings,
+    by_recipe: Mapping[str, Model],
+    store: JobStore,
+    uses: UseStore | None = None,
+    progress: ProgressStore | None = None,
 ) -> FastAPI:
     """The application over models that are there.
 
     Args:
         by_recipe: a model for each of `settings.models`.
-        store: where jobs' states are kept. uses: where uses of quotas are counted; beside the jobs where None.
+        store: where jobs' states are kept. uses: where uses of quotas are counted; progress: where that of running jobs
+            is; beside the jobs where None.
     """
     recipes = [offered(model.recipe, model.weights, batch_size=model.batch_size) for model in settings.models]
     tasks = tasks_of(recipes)
@@ -46,9 +53,10 @@ def create_api(
     access = Access(None if settings.anonymous else KeyRing(settings.keys))
     reader = FormReader(limits, Addresses(settings.fetching, max_bytes=limits.max_input_bytes))
     files = JobFiles(settings.store)
-    runner = JobRunner(store, files, by_recipe, settings.jobs, metrics, _as_problem)
+    progress = progress or SqliteProgress(settings.database)
+    runner = JobRunner(store, progress, files, by_recipe, settings.jobs, metrics, _as_problem)
     meter = Meter(uses or SqliteUses(settings.database), access)
-    receiver = Receiver(store, files, runner, settings.jobs, meter)
+    receiver = Receiver(store, progress, files, runner, settings.jobs, meter)
 
     @asynccontextmanager
     async def running(_app: FastAPI) -> AsyncIterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Mapping
 
@@ -18,6 +19,7 @@ from serving.api.receiving import Receiver
 from serving.api.tasks import Task
 from serving.api.views import JobView
 from serving.jobs.job import Job
+from serving.jobs.progress import Partial
 from serving.keys import Caller
 
 _LOOK_EVERY_S = 0.2
@@ -41,10 +43,13 @@ def routes(
         openapi_extra=body_of(list(tasks.values()), is_job=True),
         operation_id="create_job",
     )
-    async def create(request: Request, caller: Caller = asker) -> Response:
-        """With `Idempotency-Key`, the same request again gives the same job."""
+    async def create(request: Request, pictures: bool = False, caller: Caller = asker) -> Response:
+        """With `Idempotency-Key`, the same request again gives the same job.
+
+        `pictures=true` has partial pictures made, a few small ones on the way, for who follows the job with the same.
+        """
         form = await reader.read(request, tasks)
-        return await receiver.receive(request, caller, form)
+        return await receiver.receive(request, caller, form, with_partials=pictures)
 
     @router.get(
         "/v1/jobs/{job_id}",
@@ -67,7 +72,9 @@ def routes(
         operation_id="delete_job",
     )
     async def delete(job_id: str, caller: Caller = owner) -> Response:
-        """A job that waits leaves the queue; one whose batch is running is finished there, and thrown away."""
+        """A job that waits leaves the queue. One that runs stops at its next step, unless others are in the same batch:
+        then that is finished, and this one's pictures are thrown away.
+        """
         await receiver.forget(await receiver.of(caller, job_id))
         return Response(status_code=204)
 
@@ -78,14 +85,16 @@ def routes(
         responses={200: {"content": {"text/event-stream": {}}}, **problems(401, 403, 404)},
         operation_id="follow_job",
     )
-    async def events(job_id: str, caller: Caller = owner) -> StreamingResponse:
+    async def events(job_id: str, pictures: bool = False, caller: Caller = owner) -> StreamingResponse:
         """Events are named `job`, and hold what `GET /v1/jobs/{id}` gives; the last is the job's end.
 
-        A job that is deleted meanwhile ends with an event `problem`.
+        With `pictures=true` events named `picture` show what is coming of a job that was asked for with the same:
+        `sample`, `step`, and `picture` as a data URL. A job that is deleted meanwhile ends with an event `problem`.
         """
         first = await receiver.of(caller, job_id)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(_events(receiver, caller, first), media_type="text/event-stream", headers=headers)
+        told = _events(receiver, caller, first, with_partials=pictures)
+        return StreamingResponse(told, media_type="text/event-stream", headers=headers)
 
     @router.get(
         "/v1/jobs/{job_id}/pictures/{number}",
@@ -101,8 +110,9 @@ def routes(
     return router
 
 
-async def _events(receiver: Receiver, caller: Caller, job: Job) -> AsyncIterator[str]:
+async def _events(receiver: Receiver, caller: Caller, job: Job, *, with_partials: bool) -> AsyncIterator[str]:
     said, quiet_s = "", 0.0
+    shown: dict[int, int] = {}
     while True:
         view = await receiver.view(job)
         text = json.dumps(view.model_dump(exclude_none=True))
@@ -112,6 +122,10 @@ async def _events(receiver: Receiver, caller: Caller, job: Job) -> AsyncIterator
         elif quiet_s >= _BEAT_EVERY_S:
             yield ": still there\n\n"
             quiet_s = 0.0
+        for partial in await receiver.partials(job) if with_partials else ():
+            if shown.get(partial.sample) != partial.step:
+                shown[partial.sample] = partial.step
+                yield f"event: picture\ndata: {json.dumps(_told(partial))}\n\n"
         if job.has_ended:
             return
         await asyncio.sleep(_LOOK_EVERY_S)
@@ -121,3 +135,8 @@ async def _events(receiver: Receiver, caller: Caller, job: Job) -> AsyncIterator
         except Problem as gone:
             yield f"event: problem\ndata: {gone.body().model_dump_json(exclude_none=True)}\n\n"
             return
+
+
+def _told(partial: Partial) -> dict[str, object]:
+    picture = f"data:image/jpeg;base64,{base64.b64encode(partial.picture).decode()}"
+    return {"sample": partial.sample, "step": partial.step, "picture": picture}

@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 import uuid
+from collections.abc import Sequence
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
@@ -17,6 +18,7 @@ from serving.api.problems import Problem
 from serving.api.views import JobView
 from serving.jobs.files import JobFiles
 from serving.jobs.job import Job, JobStore, TooManyOpen
+from serving.jobs.progress import Partial, ProgressStore
 from serving.jobs.runner import JobRunner
 from serving.keys import Caller
 from serving.settings import JobSettings
@@ -31,13 +33,24 @@ class Receiver:
     """Takes jobs in, and says how they stand."""
 
     def __init__(
-        self, store: JobStore, files: JobFiles, runner: JobRunner, settings: JobSettings, meter: Meter
+        self,
+        store: JobStore,
+        progress: ProgressStore,
+        files: JobFiles,
+        runner: JobRunner,
+        settings: JobSettings,
+        meter: Meter,
     ) -> None:
-        self._store, self._files, self._runner, self._settings = store, files, runner, settings
-        self._meter = meter
+        self._store, self._progress, self._files, self._runner = store, progress, files, runner
+        self._settings, self._meter = settings, meter
 
-    async def receive(self, request: Request, caller: Caller, form: Form, *, wait_s: float = 0.0) -> Response:
+    async def receive(
+        self, request: Request, caller: Caller, form: Form, *, wait_s: float = 0.0, with_partials: bool = False
+    ) -> Response:
         """200 with the job where it ends within `wait_s`, else 202; both say in `Location` where it is.
+
+        Args:
+            with_partials: partial pictures are made for whoever follows it.
 
         Raises:
             Problem: `idempotency_conflict`, `field_invalid` (the key itself), `overloaded`, `quota_exceeded`.
@@ -45,7 +58,7 @@ class Receiver:
         key = request.headers.get("idempotency-key", "")
         if key and not _KEY.fullmatch(key):
             raise Problem("field_invalid", "Idempotency-Key: must be 1 to 200 printable ASCII characters")
-        job = await asyncio.to_thread(self._add, request, caller, form, key)
+        job = await asyncio.to_thread(self._add, request, caller, form, key, with_partials)
         if job.sha256 != form.sha256:
             raise Problem("idempotency_conflict", f"Idempotency-Key: was used for another request, job {job.id}")
         self._runner.wake()
@@ -66,7 +79,14 @@ class Receiver:
     async def view(self, job: Job) -> JobView:
         """How a job stands."""
         position = await asyncio.to_thread(self._store.position, job)
-        return JobView.of(job, position=position, keep_s=self._settings.keep_s)
+        progress = await asyncio.to_thread(self._progress.get, job.id) if job.state == "running" else None
+        return JobView.of(job, position=position, progress=progress, keep_s=self._settings.keep_s)
+
+    async def partials(self, job: Job) -> Sequence[Partial]:
+        """What is coming of a running job's pictures, where it was asked to show it."""
+        if job.state != "running" or not job.request.get("with_partials"):
+            return ()
+        return await asyncio.to_thread(self._progress.partials, job.id)
 
     async def of(self, caller: Caller, job_id: str) -> Job:
         """A caller's own job.
@@ -82,6 +102,7 @@ class Receiver:
     async def forget(self, job: Job) -> None:
         """Cancels a job that hasn't ended; then deletes its inputs, and of one that had ended everything."""
         cancelled = await asyncio.to_thread(self._store.cancel, job.id, now_s=time.time())
+        self._runner.look_at(job.id)
         await asyncio.to_thread(self._files.forget, job.id)
         if not cancelled:
             await asyncio.to_thread(self._store.delete, job.id)
@@ -98,7 +119,7 @@ class Receiver:
             raise Problem("picture_unknown", f"job {job.id} has no picture {number}; it has {len(samples)}")
         return picture, samples[number]["media_type"]
 
-    def _add(self, request: Request, caller: Caller, form: Form, key: str) -> Job:
+    def _add(self, request: Request, caller: Caller, form: Form, key: str, with_partials: bool) -> Job:
         if key and (known := self._store.find(caller.owner, key)) is not None:
             return known
         waiting = self._store.num_queued()
@@ -118,6 +139,7 @@ class Receiver:
                 "format": options.output_format,
                 "quality": options.quality,
                 "size": options.size,
+                "with_partials": with_partials,
             },
             inputs=tuple(form.inputs),
             created_at_s=time.time(),

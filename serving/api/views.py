@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.jobs.job import Job, State
-from serving.models.asked import ModelCard
+from serving.models.asked import ModelCard, Progress
 from serving.quotas.quota import Standing
 
 
@@ -36,6 +36,29 @@ class MadeView(BaseModel):
     samples: list[SampleView]
 
 
+class ProgressView(BaseModel):
+    """How far a running job's loop has come. Pictures that don't fit into one batch have a loop each."""
+
+    step: int
+    num_steps: int
+    samples: list[int] = Field(description="numbers of the pictures that this loop makes")
+    queued_s: float = Field(description="seconds that they waited for the device")
+    step_s: float = Field(description="seconds that a step takes on average")
+    left_s: float = Field(description="seconds that the steps to come would take")
+
+    @classmethod
+    def of(cls, progress: Progress) -> ProgressView:
+        """A stored progress as the job's owner sees it."""
+        return cls(
+            step=progress.step,
+            num_steps=progress.num_steps,
+            samples=list(progress.samples),
+            queued_s=round(progress.queued_s, 3),
+            step_s=round(progress.step_s, 4),
+            left_s=round(progress.step_s * (progress.num_steps - progress.step), 3),
+        )
+
+
 class JobView(BaseModel):
     """A job's state."""
 
@@ -48,6 +71,7 @@ class JobView(BaseModel):
     started_at_s: float | None = None
     ended_at_s: float | None = None
     expires_at_s: float | None = Field(default=None, description="when its pictures are deleted")
+    progress: ProgressView | None = Field(default=None, description="of a job whose steps are running")
     result: MadeView | None = None
     problem: dict[str, Any] | None = Field(default=None, description="why it failed, as problem+json")
 
@@ -67,7 +91,7 @@ class JobView(BaseModel):
     )
 
     @classmethod
-    def of(cls, job: Job, *, position: int, keep_s: float) -> JobView:
+    def of(cls, job: Job, *, position: int, keep_s: float, progress: Progress | None = None) -> JobView:
         """A stored job as its owner sees it."""
         result = None
         if job.result is not None:
@@ -86,6 +110,7 @@ class JobView(BaseModel):
             started_at_s=job.started_at_s,
             ended_at_s=job.ended_at_s,
             expires_at_s=None if job.ended_at_s is None else job.ended_at_s + keep_s,
+            progress=None if progress is None else ProgressView.of(progress),
             result=result,
             problem=dict(job.problem) if job.problem is not None else None,
         )

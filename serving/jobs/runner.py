@@ -8,21 +8,26 @@ import secrets
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from atelier.errors import StorageError
 from atelier.images import MEDIA_TYPES
 from serving.jobs.files import JobFiles
 from serving.jobs.job import Ending, Job, JobStore
+from serving.jobs.progress import ProgressStore
 from serving.metrics import RequestMetrics
 from serving.models.asked import Answer, Ask, Refusal
 from serving.models.client import Model, ModelUnavailable
+from serving.models.following import Newest
 from serving.settings import JobSettings
 
 _LOG = logging.getLogger(__name__)
 _LOOK_EVERY_S = 0.2
 """How often an idle runner looks for jobs that another ingress took in or left behind."""
 _SWEEP_EVERY_S = 30.0
+_TELL_EVERY_S = 0.5
+"""How often a job's progress is written down: a step of a small model takes less than writing that it was made."""
 _ASK_S = 600.0
 """How long a job waits in a model's queue: nobody waits for it at the other end of a line."""
 _LONGEST_PAUSE_S = 30.0
@@ -40,20 +45,27 @@ class JobRunner:
     def __init__(
         self,
         store: JobStore,
+        progress: ProgressStore,
         files: JobFiles,
         models: Mapping[str, Model],
         settings: JobSettings,
         metrics: RequestMetrics,
         refused: Callable[[Refusal], dict[str, Any]],
     ) -> None:
-        self._store, self._files, self._models = store, files, models
+        self._store, self._progress, self._files, self._models = store, progress, files, models
         self._settings, self._metrics, self._refused = settings, metrics, refused
         self._name = secrets.token_hex(8)
         self._woken = asyncio.Event()
+        self._looks: dict[str, asyncio.Event] = {}
 
     def wake(self) -> None:
         """Says that there is a job."""
         self._woken.set()
+
+    def look_at(self, job_id: str) -> None:
+        """Says that a job may not be this runner's any more; it would notice within a second by itself."""
+        if job_id in self._looks:
+            self._looks[job_id].set()
 
     async def run(self) -> None:
         """Works until it is cancelled; jobs in hand then go back to the queue."""
@@ -87,8 +99,10 @@ class JobRunner:
             return None
 
     async def _work(self, job: Job) -> None:
-        making = asyncio.ensure_future(self._make(job))
+        newest = Newest()
+        making = asyncio.ensure_future(self._make(job, newest))
         holding = asyncio.ensure_future(self._hold(job))
+        telling = asyncio.ensure_future(self._tell(job, newest))
         try:
             await asyncio.wait((making, holding), return_when=asyncio.FIRST_COMPLETED)
             if not making.done():
@@ -104,19 +118,36 @@ class JobRunner:
             where = "".join(traceback.format_tb(error.__traceback__))
             _LOG.error("job %s: could not be ended: %s at\n%s", job.id, type(error).__name__, where)
         finally:
-            for task in (making, holding):
+            for task in (making, holding, telling):
                 task.cancel()
-            await asyncio.gather(making, holding, return_exceptions=True)
+            await asyncio.gather(making, holding, telling, return_exceptions=True)
+
+    async def _tell(self, job: Job, newest: Newest) -> None:
+        """Writes down how far the job has come, for as long as it goes on."""
+        while True:
+            progress = await newest.take()
+            try:
+                await asyncio.to_thread(self._progress.put, job.id, self._name, progress)
+            except Exception as error:  # noqa: BLE001  as in `_claim`: the job itself goes on
+                _LOG.error("the job store does not take progress: %s", type(error).__name__)
+            await asyncio.sleep(_TELL_EVERY_S)
 
     async def _hold(self, job: Job) -> None:
         """Returns when the job is not this runner's any more."""
         lease_s = self._settings.lease_s
-        while True:
-            await asyncio.sleep(min(1.0, lease_s / 3))
-            if not await asyncio.to_thread(self._store.renew, job.id, self._name, now_s=time.time(), lease_s=lease_s):
-                return
+        self._looks[job.id] = look = asyncio.Event()
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(look.wait(), min(1.0, lease_s / 3))
+                look.clear()
+                now_s = time.time()
+                if not await asyncio.to_thread(self._store.renew, job.id, self._name, now_s=now_s, lease_s=lease_s):
+                    return
+        finally:
+            del self._looks[job.id]
 
-    async def _make(self, job: Job) -> Ending:
+    async def _make(self, job: Job, newest: Newest) -> Ending:
         if job.attempts > self._settings.max_attempts:
             detail = f"was taken up {job.attempts - 1} times, and each time whoever had it went away"
             return self._failed(Refusal(fault="failed", code="attempts_exhausted", detail=detail))
@@ -128,8 +159,9 @@ class JobRunner:
         except StorageError:
             detail = "the job's inputs cannot be read from the store"
             return self._failed(Refusal(fault="failed", code="storage_unavailable", detail=detail))
-        ask = Ask(inputs=inputs, timeout_s=_ASK_S, **{**job.request, "seeds": tuple(job.request["seeds"])})
-        answer = await self._ask(job, ask)
+        request = {**job.request, "seeds": tuple(job.request["seeds"])}
+        ask = Ask(inputs=inputs, timeout_s=_ASK_S, is_patient=True, **request)
+        answer = await self._ask(job, ask, newest)
         if answer.refusal is not None:
             return self._failed(answer.refusal)
         media_type = MEDIA_TYPES[ask.format]
@@ -137,11 +169,11 @@ class JobRunner:
             await asyncio.to_thread(self._files.put_picture, job.id, number, sample.picture, media_type)
         return Ending(state="succeeded", result=result_of(answer, ask))
 
-    async def _ask(self, job: Job, ask: Ask) -> Answer:
+    async def _ask(self, job: Job, ask: Ask, newest: Newest) -> Answer:
         """The model's answer; a full queue and an absent replica are waited for."""
         while True:
             try:
-                answer = await self._models[job.recipe].make(ask)
+                answer = await self._models[job.recipe].make(ask, newest.put)
             except ModelUnavailable:
                 pause_s = 1.0
             else:

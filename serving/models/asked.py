@@ -18,7 +18,10 @@ class Ask:
 
     Args:
         inputs: the files' bytes by input name, only those given.
-        timeout_s: seconds that the caller still waits; what has not been launched by then is not made.
+        timeout_s: seconds that the caller still waits; what has not been launched by then is not made, and a loop that
+            makes nothing for anybody else stops.
+        is_patient: what has been launched is made, however long it takes: nobody waits at the other end of a line.
+        with_partials: whoever follows it is shown what is coming, a few times.
         quality: 1..100, the format's default where None.
         size: `working` leaves the pixels as they were made; `original` scales them to the person picture's size.
     """
@@ -30,6 +33,28 @@ class Ask:
     quality: int | None = None
     size: Literal["working", "original"] = "working"
     timeout_s: float = 60.0
+    is_patient: bool = False
+    with_partials: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far the loop has come that makes some of an ask's samples.
+
+    Args:
+        step: steps that it has made; num_steps: that it will have made at its end.
+        samples: numbers of the ask's samples that it makes, from 0.
+        queued_s: seconds that they waited for the device. step_s: that a step has taken on average.
+        partials: what is coming, by sample: small JPEG files as estimated at this step or, where nobody took this
+            progress in time, at an earlier one; empty at most steps, and where nobody asked.
+    """
+
+    step: int
+    num_steps: int
+    samples: tuple[int, ...]
+    queued_s: float
+    step_s: float
+    partials: Mapping[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

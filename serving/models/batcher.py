@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from atelier.errors import AtelierError
+
+Wanted = Callable[[], Sequence[bool]]
+"""Which items of a batch somebody still waits for, in their order; to be asked from any thread."""
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -33,7 +36,7 @@ class Overloaded(AtelierError):
 
 
 class Late(AtelierError):
-    """The deadline passed before the item was launched."""
+    """The deadline passed before the item was made."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -42,6 +45,7 @@ class _Waiting(Generic[Item, Made]):
     item: Item
     entered_s: float
     deadline_s: float
+    is_patient: bool
     future: asyncio.Future[Made] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -49,11 +53,12 @@ class Batcher(Generic[Item, Made]):
     """One queue before one device, in one event loop.
 
     The oldest waiting item decides which key runs next, and its key's items go along in their order. Items whose caller
-    left, or whose deadline passed, leave before the launch. When a batch raises, each of its items runs again alone,
-    and only the one that raises alone gets the error.
+    left, or whose deadline passed, leave before the launch. When a batch raises, each of its items that is still wanted
+    runs again alone, and only the one that raises alone gets the error.
 
     Args:
-        run: makes a batch of items of one key; gives one result an item.
+        run: makes a batch of items of one key; gives one result an item. It may raise what it likes once none is
+            wanted any more.
         largest: the most items that a batch of a key may have.
         max_waiting: items that may wait; more are refused.
         clock: seconds that only go forward.
@@ -62,7 +67,7 @@ class Batcher(Generic[Item, Made]):
 
     def __init__(
         self,
-        run: Callable[[Any, Sequence[Item]], Awaitable[Sequence[Made]]],
+        run: Callable[[Any, Sequence[Item], Wanted], Awaitable[Sequence[Made]]],
         *,
         largest: Callable[[Any], int],
         max_waiting: int,
@@ -74,12 +79,18 @@ class Batcher(Generic[Item, Made]):
         self._waiting: list[_Waiting[Item, Made]] = []
         self._seconds: dict[Hashable, float] = {}
         self._launched_at_s: float | None = None
+        self._running: Sequence[_Waiting[Item, Made]] = ()
         self._draining: asyncio.Task[None] | None = None
 
     @property
     def waiting(self) -> int:
         """Items that wait for a launch."""
         return sum(not one.future.done() for one in self._waiting)
+
+    @property
+    def running(self) -> int:
+        """Items of the running batch that somebody waits for."""
+        return sum(self._is_wanted(one) for one in self._running)
 
     @property
     def busy_s(self) -> float:
@@ -97,14 +108,20 @@ class Batcher(Generic[Item, Made]):
             ahead += max(0.0, max(self._seconds.values(), default=_FIRST_GUESS_S) - self.busy_s)
         return ahead
 
-    async def submit(self, key: Hashable, items: Sequence[Item], *, timeout_s: float) -> list[Made]:
+    async def submit(
+        self, key: Hashable, items: Sequence[Item], *, timeout_s: float, is_patient: bool = False
+    ) -> list[Made]:
         """The results of items, in their order.
 
-        Cancelling it takes its items out of the queue.
+        Cancelling it takes its items out of the queue; those of a running batch are not wanted any more.
+
+        Args:
+            is_patient: `timeout_s` is for the wait alone; else what runs then is not wanted any more either, and given
+                where it was made nevertheless.
 
         Raises:
             Overloaded: there is no room for all of them, or they could not be made in time.
-            Late: `timeout_s` passed while they waited.
+            Late: `timeout_s` passed while they waited, or before they were made.
         """
         expected = self.expected_wait_s(key, len(items))
         if self.waiting + len(items) > self._max_waiting:
@@ -118,7 +135,8 @@ class Batcher(Generic[Item, Made]):
             raise Overloaded(detail, max(1.0, expected - timeout_s))
         now = self._clock()
         entered = [
-            _Waiting[Item, Made](key=key, item=item, entered_s=now, deadline_s=now + timeout_s) for item in items
+            _Waiting[Item, Made](key=key, item=item, entered_s=now, deadline_s=now + timeout_s, is_patient=is_patient)
+            for item in items
         ]
         self._waiting += entered
         if self._draining is None or self._draining.done():
@@ -138,6 +156,7 @@ class Batcher(Generic[Item, Made]):
             try:
                 made = await self._timed(key, batch)
             except Exception as error:  # noqa: BLE001  whatever it is, it is the answer of whoever brought it about
+                self._give_up(one for one in batch if not one.is_patient)
                 if len(batch) == 1:
                     _answer(batch[0], error)
                 else:
@@ -153,27 +172,36 @@ class Batcher(Generic[Item, Made]):
             try:
                 (result,) = await self._timed(key, [one])
             except Exception as error:  # noqa: BLE001  as above
+                self._give_up(one for one in batch if not one.is_patient)
                 _answer(one, error)
             else:
                 _answer(one, result)
 
     async def _timed(self, key: Hashable, batch: Sequence[_Waiting[Item, Made]]) -> Sequence[Made]:
         self._launched_at_s = started = self._clock()
+        self._running = batch
         try:
-            made = await self._run(key, [one.item for one in batch])
+            made = await self._run(key, [one.item for one in batch], lambda: [self._is_wanted(one) for one in batch])
             took = self._clock() - started
             before = self._seconds.get(key, took)
             self._seconds[key] = (1 - _MEMORY) * before + _MEMORY * took
             return made
         finally:
-            self._launched_at_s = None
+            self._launched_at_s, self._running = None, ()
 
-    def _next(self) -> list[_Waiting[Item, Made]]:
+    def _is_wanted(self, one: _Waiting[Item, Made]) -> bool:
+        return not one.future.done() and (one.is_patient or self._clock() < one.deadline_s)
+
+    def _give_up(self, items: Iterable[_Waiting[Item, Made]]) -> None:
+        """Tells those whose deadline has passed."""
         now = self._clock()
-        for one in self._waiting:
+        for one in items:
             if not one.future.done() and one.deadline_s <= now:
                 waited = now - one.entered_s
-                one.future.set_exception(Late(f"waited {waited:.1f} s for the device, longer than its deadline"))
+                one.future.set_exception(Late(f"waited {waited:.1f} s, longer than its deadline"))
+
+    def _next(self) -> list[_Waiting[Item, Made]]:
+        self._give_up(self._waiting)
         self._waiting = [one for one in self._waiting if not one.future.done()]
         if not self._waiting:
             return []

@@ -7,6 +7,7 @@ from typing import Protocol
 from atelier.errors import AtelierError
 from serving.models.asked import Answer, Ask, ModelCard
 from serving.models.family import ModelFamily
+from serving.models.watching import Told
 
 
 class ModelUnavailable(AtelierError):
@@ -14,10 +15,13 @@ class ModelUnavailable(AtelierError):
 
 
 class Model(Protocol):
-    """Makes pictures; cancelling a call takes it out of the model's queue."""
+    """Makes pictures; cancelling a call takes it out of the model's queue, or stops what only it waits for."""
 
-    async def make(self, ask: Ask) -> Answer:
+    async def make(self, ask: Ask, told: Told | None = None) -> Answer:
         """What came of an ask.
+
+        Args:
+            told: called in the event loop with the ask's progress, though not at every step.
 
         Raises:
             ModelUnavailable: nobody is there to ask.
@@ -39,8 +43,8 @@ class LocalModel:
     def __init__(self, family: ModelFamily) -> None:
         self._family = family
 
-    async def make(self, ask: Ask) -> Answer:
-        return await self._family.make(ask)
+    async def make(self, ask: Ask, told: Told | None = None) -> Answer:
+        return await self._family.make(ask, told)
 
     async def card(self) -> ModelCard:
         return self._family.card()

@@ -12,12 +12,16 @@ import numpy as np
 import torch
 
 from atelier.errors import ConfigError, RowError
-from atelier.images import Frame
+from atelier.images import Frame, encode_picture
 from atelier.recipe import Recipe
 from atelier.stages.base import ERROR_COLUMNS, Batch, RowStage, Stage
 from atelier.stages.chain import StageChain, column, new_batch
 from atelier.stages.encode import Encode, EncodeStage, framed
+from atelier.stages.watch import Watch
 from serving.models.asked import Ask, Sample
+
+_PREVIEW_QUALITY = 70
+"""Of JPEG: two or three kilobytes a picture."""
 
 
 class Engine:
@@ -72,14 +76,18 @@ class Engine:
         _raise_fault(done, 0)
         return done
 
-    def make(self, rows: Sequence[Batch]) -> list[Batch | RowError]:
-        """The device's part over at most `batch_size` rows that were read: each row with its `image`, or its error."""
+    def make(self, rows: Sequence[Batch], watch: Watch | None = None) -> list[Batch | RowError]:
+        """The device's part over at most `batch_size` rows that were read: each row with its `image`, or its error.
+
+        Raises:
+            SamplingStopped: the watch said so.
+        """
         if not hasattr(self._threads_set, "done"):
             # OpenMP keeps the number by thread; pixels repeat bit for bit only at an equal one.
             torch.set_num_threads(self._num_threads)
             self._threads_set.done = True
         batch = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-        done = self._making.run(batch, keep=("image", "frame", "notes"))
+        done = self._making.run(batch, keep=("image", "frame", "notes"), watch=watch)
         return [_row_or_error(done, row) for row in range(len(rows))]
 
     def encode(self, row: Batch, ask: Ask) -> Sample:
@@ -103,6 +111,13 @@ class Engine:
             scores=scores,
             notes=notes,
         )
+
+    def preview(self, row: Batch, picture: np.ndarray) -> bytes:
+        """A JPEG file out of a small picture (uint8 RGB [h, w, 3]) of a row that was read, its padding cut off."""
+        frame, scale = Frame.from_vector(row["frame"][0]), picture.shape[0] / self.recipe.size[0]
+        sides = {side: round(getattr(frame, side) * scale) for side in ("top", "left", "height", "width")}
+        shown = framed(picture, dataclasses.replace(frame, **sides), "working")
+        return encode_picture(shown, source_type=self._encoding.source_type, quality=_PREVIEW_QUALITY)
 
     def seconds(self, row: Batch) -> Mapping[str, float]:
         """Seconds that each stage took for a row that was made."""

@@ -15,12 +15,14 @@ import torch
 
 from atelier.errors import AtelierError, ConfigError, RowError, WeightsError
 from atelier.models import registry
+from atelier.models.diffusion.steps import SamplingStopped
 from atelier.stages.base import Batch
 from serving.metrics import ModelMetrics
-from serving.models.asked import Answer, Ask, ModelCard, Refusal, Sample
-from serving.models.batcher import Batcher, Late, Overloaded
+from serving.models.asked import Answer, Ask, ModelCard, Progress, Refusal, Sample
+from serving.models.batcher import Batcher, Late, Overloaded, Wanted
 from serving.models.engine import Engine
 from serving.models.samples import drawn_request
+from serving.models.watching import BatchWatch, Follower, Row, Told
 from serving.offered import offered, told
 from serving.settings import ModelSettings
 
@@ -49,20 +51,28 @@ class ModelFamily:
         self._device = ThreadPoolExecutor(1, thread_name_prefix="device")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="pictures")
         self._failures, self._not_taken = 0, ""
+        self._stepped_s = 0.0
         self._weights = dict(settings.weights)
         self._engine = self._ready(self._weights)
-        self._batcher: Batcher[Batch, Batch | RowError] = Batcher(
+        self._batcher: Batcher[Row, Batch | RowError] = Batcher(
             self._compute,
             largest=lambda engine: engine.recipe.batch_size,
             max_waiting=settings.max_waiting,
             launched=lambda _engine, waited: self._metrics.launched(waited),
         )
 
-    async def make(self, ask: Ask) -> Answer:
-        """The pictures, or why there are none; cancelling it gives its places in the queue back."""
+    async def make(self, ask: Ask, told: Told | None = None) -> Answer:
+        """The pictures, or why there are none.
+
+        Cancelling it gives its places in the queue back; a loop that makes nothing for anybody else stops at its next
+        step.
+
+        Args:
+            told: called in the event loop, after each step of a loop that makes some of the pictures.
+        """
         started = time.monotonic()
         engine = self._engine  # an ask is read, made and written by one engine, whatever is swapped meanwhile
-        answer = await self._answer(engine, ask, started)
+        answer = await self._answer(engine, ask, started, told)
         self._metrics.waiting(self._batcher.waiting)
         return answer
 
@@ -103,14 +113,16 @@ class ModelFamily:
         )
 
     def check(self) -> None:
-        """Says by raising that the replica is no good: a batch that doesn't end, or errors that no row is to blame for.
+        """Says by raising that the replica is no good: a batch that neither ends nor comes a step further, or errors
+        that no row is to blame for.
 
         Raises:
             Unhealthy: which of the two.
         """
         name = self._settings.recipe
-        if (busy := self._batcher.busy_s) > self._settings.stuck_after_s:
-            raise Unhealthy(f"model {name}: a batch has been running for {busy:.0f} s")
+        silent_s = min(self._batcher.busy_s, time.monotonic() - self._stepped_s)
+        if silent_s > self._settings.stuck_after_s:
+            raise Unhealthy(f"model {name}: a batch has been running for {silent_s:.0f} s without a step")
         if self._failures >= _MAX_FAILURES:
             raise Unhealthy(f"model {name}: {self._failures} batches in a row ended in an error")
 
@@ -119,14 +131,30 @@ class ModelFamily:
         self._device.shutdown(wait=False)
         self._readers.shutdown(wait=False)
 
-    async def _answer(self, engine: Engine, ask: Ask, started: float) -> Answer:
+    async def _answer(self, engine: Engine, ask: Ask, started: float, told: Told | None) -> Answer:
         loop = asyncio.get_running_loop()
+        follower = None
+        if told is not None:
+
+            def tell(progress: Progress) -> None:
+                loop.call_soon_threadsafe(told, progress)
+
+            follower = Follower(tell=tell, with_partials=ask.with_partials)
         try:
             rows = [await loop.run_in_executor(self._readers, engine.read, ask, ask.seeds[0])]
             # The files are the same for every seed: decoded once.
             rows += [rows[0] | {"seed": np.asarray([seed], np.int64)} for seed in ask.seeds[1:]]
             left_s = ask.timeout_s - (time.monotonic() - started)
-            made = await self._batcher.submit(engine, rows, timeout_s=max(0.0, left_s))
+            entered = time.monotonic()
+            made = await self._batcher.submit(
+                engine,
+                [
+                    Row(columns=row, sample=number, entered_s=entered, follower=follower)
+                    for number, row in enumerate(rows)
+                ],
+                timeout_s=max(0.0, left_s),
+                is_patient=ask.is_patient,
+            )
             samples: list[Sample] = []
             for row in made:
                 if isinstance(row, RowError):
@@ -165,16 +193,23 @@ class ModelFamily:
             recipe=engine.recipe.name, refusal=refusal, fingerprint=engine.fingerprint, digests=engine.digests
         )
 
-    async def _compute(self, engine: Engine, rows: Sequence[Batch]) -> Sequence[Batch | RowError]:
+    async def _compute(self, engine: Engine, rows: Sequence[Row], wanted: Wanted) -> Sequence[Batch | RowError]:
         started = time.monotonic()
+        watch = BatchWatch(rows, wanted, preview=engine.preview, stepped=self._step_made)
+        columns = [row.columns for row in rows]
         try:
-            made = await asyncio.get_running_loop().run_in_executor(self._device, engine.make, rows)
+            made = await asyncio.get_running_loop().run_in_executor(self._device, engine.make, columns, watch)
+        except SamplingStopped:
+            raise  # nobody waits for it: no fault of the model's
         except Exception:
             self._failures += 1
             raise
         self._failures = 0
         self._metrics.computed(len(rows), time.monotonic() - started)
         return made
+
+    def _step_made(self, _seconds: float) -> None:
+        self._stepped_s = time.monotonic()
 
     def _ready(self, weights: Mapping[str, str | None]) -> Engine:
         """An engine that has made one drawn request, in the thread that will make the others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from io import BytesIO
@@ -15,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from atelier.models.pidm import Pidm, pidm_closet
 from atelier.models.viton_hd import VitonHD, VitonHDConfig
 from serving.api.api import create_api
 from serving.jobs.sqlite import SqliteJobs
@@ -64,6 +66,14 @@ def write_tiny(folder: Path, *, seed: int) -> str:
     return str(folder)
 
 
+def write_tiny_pidm(folder: Path) -> str:
+    """A folder of random weights for pose transfer; a step takes milliseconds."""
+    torch.manual_seed(0)
+    config = dataclasses.replace(pidm_closet(), width=8, multipliers=(1, 2), texture_strides=(), num_groups=4)
+    Pidm(config).save_pretrained(folder)
+    return str(folder)
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str]:
     """Folders of random weights, by seed."""
@@ -86,6 +96,19 @@ def ready(family_settings: ModelSettings) -> ModelFamily:
 @pytest.fixture
 def family(ready: ModelFamily) -> ModelFamily:
     return ready
+
+
+@pytest.fixture(scope="session")
+def stepping_settings(tmp_path_factory: pytest.TempPathFactory) -> ModelSettings:
+    """Pose transfer by random weights in ten steps, two rows at a time."""
+    weights = {"weights": write_tiny_pidm(tmp_path_factory.mktemp("pidm")), "mode": "fast"}
+    return ModelSettings(recipe="pidm_closet", weights=weights, batch_size=2)
+
+
+@pytest.fixture(scope="session")
+def stepping(stepping_settings: ModelSettings) -> ModelFamily:
+    """A family whose pictures come step by step."""
+    return ModelFamily(stepping_settings)
 
 
 @pytest.fixture

@@ -7,22 +7,29 @@ from collections.abc import Sequence
 
 import pytest
 
-from serving.models.batcher import Batcher, Late, Overloaded
+from serving.models.batcher import Batcher, Late, Overloaded, Wanted
 
 pytestmark = pytest.mark.anyio
 
 
 class Device:
-    """Makes `item * 10` when it is let go; remembers its batches. Items in `broken` cannot be made."""
+    """Makes `item * 10` when it is let go, unless nobody wants any of a batch then; remembers its batches.
+
+    Items in `broken` cannot be made.
+    """
 
     def __init__(self, *, broken: Sequence[int] = ()) -> None:
         self.batches: list[tuple[str, list[int]]] = []
         self.broken, self.go = set(broken), asyncio.Event()
         self.now_s, self.takes_s = 0.0, 2.0
+        self.wanted: Wanted = list
 
-    async def run(self, key: str, items: Sequence[int]) -> list[int]:
+    async def run(self, key: str, items: Sequence[int], wanted: Wanted) -> list[int]:
         self.batches.append((key, list(items)))
+        self.wanted = wanted
         await self.go.wait()
+        if not any(wanted()):
+            raise RuntimeError("stopped")
         self.now_s += self.takes_s
         if self.broken & set(items):
             raise RuntimeError(f"cannot make {sorted(self.broken & set(items))}")
@@ -97,6 +104,55 @@ async def test_a_caller_who_leaves_takes_the_items_along() -> None:
 
     assert await staying == [30] and await running == [0]
     assert device.batches == [("a", [0]), ("a", [3])]
+
+
+async def test_a_running_item_whose_caller_left_is_not_wanted_and_its_mates_are() -> None:
+    device = Device()
+    queue = batcher(device)
+    leaving, staying = (asyncio.create_task(queue.submit("a", [item], timeout_s=100)) for item in (1, 2))
+    await settle()
+    assert device.batches == [("a", [1, 2])] and device.wanted() == [True, True]
+    leaving.cancel()
+    await settle()
+    assert device.wanted() == [False, True]
+    device.go.set()
+
+    assert await staying == [20]
+    assert device.batches == [("a", [1, 2])], "what nobody wants is not run again"
+
+
+async def test_a_batch_that_stops_since_nobody_wants_it_is_not_run_again() -> None:
+    device = Device()
+    queue = batcher(device)
+    leaving = [asyncio.create_task(queue.submit("a", [item], timeout_s=100)) for item in (1, 2)]
+    await settle()
+    for task in leaving:
+        task.cancel()
+    await settle()
+    device.go.set()
+
+    assert await queue.submit("a", [3], timeout_s=100) == [30]
+    assert device.batches == [("a", [1, 2]), ("a", [3])]
+
+
+async def test_a_running_item_past_its_deadline_is_told_when_its_batch_stops() -> None:
+    device = Device()
+    queue = batcher(device)
+    hasty = asyncio.create_task(queue.submit("a", [0], timeout_s=3))
+    await settle()
+    device.now_s = 3.5
+    assert device.wanted() == [False]
+    device.go.set()
+    with pytest.raises(Late, match=r"waited 3\.5 s"):
+        await hasty
+
+    device.go.clear()
+    patient = asyncio.create_task(queue.submit("a", [1], timeout_s=3, is_patient=True))
+    await settle()
+    device.now_s = 60
+    assert device.wanted() == [True], "it was launched in time"
+    device.go.set()
+    assert await patient == [10]
 
 
 async def test_what_is_past_its_deadline_is_not_launched() -> None:

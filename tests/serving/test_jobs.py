@@ -15,6 +15,7 @@ import pytest
 from serving.keys import KeyRing
 from serving.models.asked import Answer, Ask, ModelCard, Refusal
 from serving.models.client import LocalModel, ModelUnavailable
+from serving.models.watching import Told
 from serving.settings import JobSettings, ServeSettings
 from tests.serving.conftest import Open, until
 
@@ -28,7 +29,7 @@ class Gate:
         self._model, self.open, self.asked, self.left = model, asyncio.Event(), 0, 0
         self._first = first or []
 
-    async def make(self, ask: Ask) -> Answer:
+    async def make(self, ask: Ask, told: Told | None = None) -> Answer:
         self.asked += 1
         if self._first:
             answer = self._first.pop(0)
@@ -40,7 +41,7 @@ class Gate:
         except asyncio.CancelledError:
             self.left += 1
             raise
-        return await self._model.make(ask)
+        return await self._model.make(ask, told)
 
     async def card(self) -> ModelCard:
         return await self._model.card()

@@ -15,6 +15,7 @@ from serving.jobs.sqlite import SqliteJobs
 from serving.models.asked import Answer, Ask
 from serving.models.client import LocalModel
 from serving.models.family import ModelFamily, Unhealthy
+from serving.models.watching import Told
 from serving.settings import ModelSettings, ServeSettings
 from tests.serving.conftest import Open, until
 
@@ -63,7 +64,7 @@ async def test_a_caller_who_leaves_frees_the_place(
     class Slow:
         """A model that notices who leaves."""
 
-        async def make(self, ask: Ask) -> Answer:
+        async def make(self, ask: Ask, _told: Told | None = None) -> Answer:
             asked.set()
             try:
                 await asyncio.Event().wait()

@@ -10,6 +10,7 @@ import pytest
 from serving.keys import KeyRing
 from serving.models.asked import Answer, Ask, ModelCard
 from serving.models.client import LocalModel
+from serving.models.watching import Told
 from serving.settings import ServeSettings
 from tests.serving.conftest import Open
 
@@ -23,7 +24,7 @@ class Talkative:
     def __init__(self, model: LocalModel) -> None:
         self._model = model
 
-    async def make(self, ask: Ask) -> Answer:
+    async def make(self, ask: Ask, told: Told | None = None) -> Answer:
         raise RuntimeError(f"cannot make {SECRET} of {ask.inputs['person'][:40]!r}")
 
     async def card(self) -> ModelCard:

@@ -1,0 +1,110 @@
+"""Looking on for those who wait for a batch: what each is told of its steps, and when nobody waits any more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from atelier.stages.base import Batch
+from atelier.stages.watch import LoopStep
+from serving.models.asked import Progress
+from serving.models.batcher import Wanted
+
+MOST_PARTIALS = 6
+"""Of one loop: enough to see a picture come, few enough to cost next to nothing."""
+
+Told = Callable[[Progress], None]
+"""Takes an ask's progress in."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Follower:
+    """Who follows an ask.
+
+    Args:
+        tell: called in the thread that makes.
+    """
+
+    tell: Told
+    with_partials: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Row:
+    """A row to make.
+
+    Args:
+        columns: as they were read, one row.
+        sample: its number in its ask.
+    """
+
+    columns: Batch
+    sample: int
+    entered_s: float
+    follower: Follower | None
+
+
+class BatchWatch:
+    """A `Watch` on the loop of one batch.
+
+    Args:
+        wanted: which rows somebody still waits for; the loop stops when there is none.
+        preview: a small file out of a small picture of a row.
+        stepped: told that another step was made, after how many seconds.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        wanted: Wanted,
+        *,
+        preview: Callable[[Batch, np.ndarray], bytes],
+        stepped: Callable[[float], None],
+    ) -> None:
+        self._rows, self._wanted, self._preview, self._stepped = rows, wanted, preview, stepped
+        self._began_s = self._last_s = time.monotonic()
+        self._first_s: float | None = None
+
+    def stopped(self) -> bool:
+        return not any(self._wanted())
+
+    def stepped(self, step: LoopStep) -> None:
+        now = time.monotonic()
+        self._stepped(now - self._last_s)
+        self._last_s = now
+        if step.num_done == 1 or self._first_s is None:
+            self._first_s = now  # before it the rest of the recipe ran
+        step_s = (now - self._first_s) / (step.num_done - 1) if step.num_done > 1 else 0.0
+        followed: dict[Follower, list[int]] = {}
+        for number, (row, is_wanted) in enumerate(zip(self._rows, self._wanted(), strict=True)):
+            if row.follower is not None and is_wanted:
+                followed.setdefault(row.follower, []).append(number)
+        shown = {number for follower, numbers in followed.items() if follower.with_partials for number in numbers}
+        partials = self._partials(step, shown) if step.num_done in partial_steps(step.num_steps) else {}
+        for follower, numbers in followed.items():
+            rows = [self._rows[number] for number in numbers]
+            follower.tell(
+                Progress(
+                    step=step.num_done,
+                    num_steps=step.num_steps,
+                    samples=tuple(row.sample for row in rows),
+                    queued_s=self._began_s - min(row.entered_s for row in rows),
+                    step_s=step_s,
+                    partials={self._rows[number].sample: partials[number] for number in numbers if number in partials},
+                )
+            )
+
+    def _partials(self, step: LoopStep, shown: set[int]) -> Mapping[int, bytes]:
+        if not shown:
+            return {}
+        pictures = step.preview()
+        return {number: self._preview(self._rows[number].columns, pictures[number]) for number in sorted(shown)}
+
+
+def partial_steps(num_steps: int) -> set[int]:
+    """The steps after which a partial picture is made, of 1..`num_steps`; after the last comes the picture itself."""
+    parts = MOST_PARTIALS + 1
+    return {round(num_steps * part / parts) for part in range(1, parts)} - {0, num_steps}
