@@ -5,7 +5,8 @@ const facts = await (await fetch("/page/facts.json")).json();
 const DRAWN = ["person", "garment"]; // what the closet has at hand
 const chosen = {}; // input's name -> {blob, name}
 let task = facts.tasks[0];
-let running = null; // the request on its way, so that it can be cancelled
+let running = null; // what is being made, so that it can be cancelled: {controller, headers, job}
+const LOST_AFTER = 30; // times in a row that a job is not answered for, a second apart
 
 function say(text, bad = false) {
   element("status").textContent = text;
@@ -102,8 +103,45 @@ function showTask() {
 }
 
 function pictureOf(sample) {
+  if (sample.blob) return URL.createObjectURL(sample.blob);
   const bytes = Uint8Array.from(atob(sample.picture), (character) => character.charCodeAt(0));
   return URL.createObjectURL(new Blob([bytes], { type: sample.media_type }));
+}
+
+function pause(milliseconds) {
+  return new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+}
+
+// A frame for each picture that was asked for: what is coming of it, how far it is, and that in words.
+function showComing(count) {
+  element("coming").replaceChildren(...Array.from({ length: count }, (_, number) => node("figure", {},
+    node("div", { className: "frame" }, node("img", { hidden: true, alt: `picture ${number + 1} as it is coming` })),
+    node("progress", { max: 1, ariaLabel: `picture ${number + 1}` }),
+    node("figcaption", { textContent: "waiting" }))));
+  element("coming-section").hidden = false;
+  element("coming-section").scrollIntoView({ behavior: "smooth", block: "nearest" });
+}
+
+function tellComing(number, text, share) {
+  const figure = element("coming").children[number];
+  figure.querySelector("figcaption").textContent = text;
+  const bar = figure.querySelector("progress");
+  if (share === undefined) bar.removeAttribute("value");
+  else bar.value = share;
+}
+
+function showStep(job) {
+  const { step, num_steps: steps, samples, left_s: left } = job.progress;
+  const loop = step ? `step ${step} of ${steps}` : "beginning";
+  for (const number of samples) tellComing(number, left >= 1 ? `${loop}, ${Math.ceil(left)} s left` : loop, step / steps);
+  // Samples are made in their order: those before have all their steps.
+  for (let number = 0; number < Math.min(...samples); number++) tellComing(number, "made", 1);
+}
+
+function showPartial({ sample, picture }) {
+  const shown = element("coming").children[sample].querySelector("img");
+  shown.src = picture;
+  shown.hidden = false;
 }
 
 function show(result) {
@@ -138,30 +176,125 @@ async function make() {
   if (task.hasPrompt && element("prompt").value) body.append("prompt", element("prompt").value);
   const headers = { Accept: "application/json" };
   if (facts.needsKey) headers.Authorization = `Bearer ${element("key").value.trim()}`;
-  running = new AbortController();
+  const controller = new AbortController();
+  running = { controller, headers, job: null };
   element("make").disabled = true;
   element("cancel").hidden = false;
   const started = performance.now();
-  const clock = setInterval(() => say(`Making… ${Math.round((performance.now() - started) / 1000)} s`), 1000);
+  showComing(Number(element("samples").value));
   say("Making…");
   try {
-    const answer = await fetch(task.path, { method: "POST", body, headers, signal: running.signal });
-    const result = await answer.json();
-    if (answer.ok) {
-      show(result);
-      say(`Made in ${((performance.now() - started) / 1000).toFixed(1)} s by ${result.recipe}.`);
-    } else {
-      const again = answer.headers.get("Retry-After");
-      say(`${result.detail}${again ? ` Try again in ${again} s.` : ""}`, true);
-    }
+    const result = await asJob(body, headers, controller.signal);
+    show(result);
+    say(`Made in ${((performance.now() - started) / 1000).toFixed(1)} s by ${result.recipe}.`);
   } catch (error) {
-    say(error.name === "AbortError" ? "Cancelled." : "The service did not answer.", error.name !== "AbortError");
+    if (error.name === "AbortError") say("Cancelled.");
+    else say(error instanceof Refused ? error.message : "The service did not answer.", true);
   } finally {
-    clearInterval(clock);
+    forget();
     running = null;
+    element("coming-section").hidden = true;
     element("make").disabled = false;
     element("cancel").hidden = true;
   }
+}
+
+class Refused extends Error {
+  constructor(problem, again) {
+    super(`${problem.detail}${again ? ` Try again in ${again} s.` : ""}`);
+    this.code = problem.code;
+  }
+}
+
+async function answered(answer) {
+  const said = await answer.json();
+  if (!answer.ok) throw new Refused(said, answer.headers.get("Retry-After"));
+  return said;
+}
+
+// Asked for as a job, since a job tells its steps; a key that may not do so waits for the pictures themselves.
+async function asJob(body, headers, signal) {
+  const asked = new FormData();
+  for (const [name, value] of body.entries()) asked.append(name, value);
+  asked.append("task", task.name);
+  let job;
+  try {
+    // Not to be broken off: a job that was taken in must be known, to be cancelled.
+    job = await answered(await fetch("/v1/jobs?pictures=true", { method: "POST", body: asked, headers }));
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error.code !== "scope_missing") throw error;
+    return answered(await fetch(task.path, { method: "POST", body, headers, signal }));
+  }
+  running.job = job.id;
+  signal.throwIfAborted();
+  job = await ended(job, headers, signal);
+  if (job.state === "failed") throw new Refused(job.problem);
+  if (job.state !== "succeeded") throw new DOMException("somebody else cancelled it", "AbortError");
+  for (const sample of job.result.samples) {
+    const answer = await fetch(sample.url, { headers, signal });
+    if (!answer.ok) await answered(answer);
+    sample.blob = await answer.blob();
+  }
+  return job.result;
+}
+
+// The job once it has ended; a line that breaks is taken up again, for the job goes on.
+async function ended(job, headers, signal) {
+  const began = performance.now();
+  const clock = setInterval(() => {
+    if (job.state !== "running" || job.progress) return;
+    const seconds = Math.round((performance.now() - began) / 1000);
+    for (let number = 0; number < element("coming").children.length; number++) tellComing(number, `making, ${seconds} s`);
+  }, 1000);
+  try {
+    for (let lost = 0; lost < LOST_AFTER; lost++) {
+      try {
+        const answer = await fetch(`/v1/jobs/${job.id}/events?pictures=true`, { headers, signal });
+        if (!answer.ok) await answered(answer);
+        for await (const [name, said] of eventsOf(answer.body)) {
+          lost = 0;
+          if (name === "problem") throw new Refused(said);
+          if (name === "picture") showPartial(said);
+          if (name !== "job") continue;
+          job = said;
+          if (job.progress) showStep(job);
+          if (job.state === "queued" && job.position) say(`Waiting: ${job.position} before this one.`);
+          if (job.state === "running") say("Making…");
+          if (job.state !== "queued" && job.state !== "running") return job;
+        }
+      } catch (error) {
+        if (error.name === "AbortError" || error instanceof Refused) throw error;
+      }
+      await pause(1000);
+    }
+    throw new Error("lost");
+  } finally {
+    clearInterval(clock);
+  }
+}
+
+async function* eventsOf(stream) {
+  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  while (true) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const parts = (rest + value).split("\n\n");
+    rest = parts.pop();
+    for (const part of parts) {
+      const lines = part.split("\n");
+      const of = (field) => lines.find((line) => line.startsWith(`${field}: `))?.slice(field.length + 2);
+      if (of("data")) yield [of("event"), JSON.parse(of("data"))];
+    }
+  }
+}
+
+// Cancels the job, or deletes it when its pictures are here: the service keeps nothing of this page's.
+function forget() {
+  if (!running?.job) return;
+  fetch(`/v1/jobs/${running.job}`, { method: "DELETE", headers: running.headers, keepalive: true }).catch(() => {});
+  running.job = null;
 }
 
 for (const one of facts.tasks) element("task").append(node("option", { value: one.name, textContent: one.summary }));
@@ -174,6 +307,7 @@ element("key").value = sessionStorage.getItem("key") ?? "";
 element("key").addEventListener("change", () => sessionStorage.setItem("key", element("key").value.trim()));
 element("task").addEventListener("change", () => { task = facts.tasks[element("task").selectedIndex]; showTask(); });
 element("dice").addEventListener("click", () => { element("seed").value = Math.floor(Math.random() * 2 ** 31); });
-element("cancel").addEventListener("click", () => running?.abort());
+element("cancel").addEventListener("click", () => { say("Cancelling…"); running?.controller.abort(); });
+addEventListener("pagehide", forget);
 element("form").addEventListener("submit", (event) => { event.preventDefault(); make(); });
 showTask();

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from atelier.images import decode_picture
 from serving.api.api import create_api
@@ -19,6 +22,7 @@ from serving.models.family import ModelFamily
 from serving.settings import ModelSettings, ServeSettings
 from tests.serving import browser
 from tests.serving.browser import Browser
+from tests.serving.held import held
 
 pytestmark = [
     pytest.mark.slow,
@@ -41,19 +45,27 @@ def model(settings: ServeSettings) -> LocalModel:
     return LocalModel(ModelFamily(settings.models[0]))
 
 
-@pytest.fixture
-def address(settings: ServeSettings, model: LocalModel, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A service on loopback, with keys where the test is parametrized so."""
-    told = settings.model_copy(update=getattr(request, "param", {}))
-    app = create_api(told, {"viton_hd_closet": model}, SqliteJobs(told.database))
+@contextmanager
+def on_loopback(app: FastAPI) -> Iterator[str]:
+    """The address of an application that listens."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
-    server.should_exit = True
-    thread.join(20)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+@pytest.fixture
+def address(settings: ServeSettings, model: LocalModel, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A service on loopback, with keys where the test is parametrized so."""
+    told = settings.model_copy(update=getattr(request, "param", {}))
+    with on_loopback(create_api(told, {"viton_hd_closet": model}, SqliteJobs(told.database))) as address:
+        yield address
 
 
 def test_two_seeds_side_by_side_and_each_can_be_downloaded(address: str, tmp_path: Path) -> None:
@@ -75,6 +87,54 @@ def test_two_seeds_side_by_side_and_each_can_be_downloaded(address: str, tmp_pat
     assert seeds[0].startswith("seed 7") and len(set(seeds)) == 2
     assert decode_picture((tmp_path / "atelier-7.jpg").read_bytes()).shape == (256, 192, 3)
     assert page.errors == []
+
+
+def test_steps_are_watched_and_what_is_coming_is_shown(
+    settings: ServeSettings, stepping_settings: ModelSettings, stepping: ModelFamily, tmp_path: Path
+) -> None:
+    told = settings.model_copy(update={"models": (stepping_settings,)})
+    captions = "[...document.querySelectorAll('#coming figcaption')].map((caption) => caption.textContent)"
+    first, second = (f"document.querySelectorAll('#coming img')[{number}]" for number in (0, 1))
+    with (
+        on_loopback(create_api(told, {"pidm_closet": LocalModel(stepping)}, SqliteJobs(told.database))) as address,
+        Browser(tmp_path / "profile", width=390, height=844) as page,
+    ):
+        page.open(address)
+        page.wait("['person', 'pose'].every((name) => document.getElementById(`chosen-${name}`)?.naturalWidth > 0)")
+        with held(stepping, 5, 8) as denoiser:
+            page.run("document.getElementById('make').click()")
+            page.wait(f"{captions}[1]?.startsWith('step 4 of 10')")
+            page.wait(f"{first}.naturalHeight === 96 && {second}.naturalHeight === 96")
+            early = page.run(f"[{first}.src, {second}.src]")
+            bars = page.run("[...document.querySelectorAll('#coming progress')].map((bar) => bar.value)")
+            assert page.run("document.documentElement.scrollWidth") <= 390, "nothing may stick out to the side"
+            denoiser.let(5)
+            page.wait(f"{captions}[1]?.startsWith('step 7 of 10')")
+            page.wait(f"{first}.src !== {json.dumps(early[0])} && {second}.src !== {json.dumps(early[1])}")
+        page.wait(f"{SHOWN} === 2 && document.getElementById('coming-section').hidden")
+        page.wait("document.getElementById('status').textContent.startsWith('Made in')")
+
+        with held(stepping, 3) as denoiser:
+            page.run("document.getElementById('make').click()")
+            page.wait(f"{captions}[0]?.startsWith('step 2 of 10')")
+            page.run("document.getElementById('cancel').click()")
+            page.wait("document.getElementById('status').textContent === 'Cancelled.'")
+            while stepping._batcher.running:
+                time.sleep(0.01)
+            denoiser.let(3)
+            while stepping._batcher.busy_s:
+                time.sleep(0.01)
+            assert denoiser.calls == 3
+        page.wait(f"{SHOWN} === 2")  # what was made before is still there
+
+    assert bars == [0.4, 0.4] and len(set(early)) == 2
+    assert page.errors == []
+    for _ in range(100):
+        left = [path for path in Path(told.store).rglob("*") if path.is_file()]
+        if not left:
+            break
+        time.sleep(0.1)
+    assert left == [], "nothing of a shopper stays"
 
 
 def test_by_keyboard_on_a_phone(address: str, tmp_path: Path) -> None:
@@ -133,7 +193,7 @@ def test_what_is_wrong_is_said_on_the_page(address: str, tmp_path: Path) -> None
 def test_the_page_asks_for_a_key_and_forgets_it_with_the_tab(
     address: str, settings: ServeSettings, tmp_path: Path
 ) -> None:
-    key = KeyRing(settings.keys).add("shop", ["make"])
+    key = KeyRing(settings.keys).add("shop", ["make"])  # which may not ask for jobs: it waits for the pictures
     with Browser(tmp_path / "profile", width=1000, height=1100) as page:
         page.open(address)
         page.wait(READY)
