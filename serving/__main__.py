@@ -46,12 +46,12 @@ def _keys(arguments: argparse.Namespace) -> int:
     if arguments.verb == "add":
         valid_s = None if arguments.days is None else arguments.days * 86400.0
         quota = Quota.of_words(arguments.quota)
-        print(ring.add(arguments.owner, arguments.scope or SCOPES, valid_s=valid_s, quota=quota))
+        _show(ring, arguments.owner, ring.add(arguments.owner, arguments.scope or SCOPES, valid_s=valid_s, quota=quota))
     elif arguments.verb == "quota":
         quota = Quota.of_words(arguments.quota)
         print(f"{ring.allow(arguments.owner, quota)} keys of {arguments.owner} may now use: {_told(quota)}")
     elif arguments.verb == "rotate":
-        print(ring.rotate(arguments.owner, overlap_s=arguments.overlap_hours * 3600.0))
+        _show(ring, arguments.owner, ring.rotate(arguments.owner, overlap_s=arguments.overlap_hours * 3600.0))
     elif arguments.verb == "remove":
         print(f"{ring.remove(arguments.owner)} keys of {arguments.owner} are gone")
     else:
@@ -60,6 +60,12 @@ def _keys(arguments: argparse.Namespace) -> int:
             scopes = ",".join(record.scopes)
             print(f"{record.id}  {record.owner}  {scopes}  expires: {ends}  quota: {_told(record.quota)}")
     return 0
+
+
+def _show(ring: KeyRing, owner: str, key: str) -> None:
+    """The one time that anybody sees them; the key alone on standard output, for `KEY=$(…)`."""
+    print(key)
+    sys.stderr.write(f"secret that this key's webhooks are signed with: {ring.webhook_secrets(owner)[0]}\n")
 
 
 def _told(quota: Quota) -> str:

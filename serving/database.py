@@ -25,14 +25,14 @@ class Database:
         with self.open() as connection:
             # Readers then don't wait for writers.
             connection.execute("pragma journal_mode = wal")
-            connection.executescript(schema)
+            connection.execute("begin immediate")  # two ingresses may start on an older file at once
             for table, columns in (added or {}).items():
-                connection.execute("begin immediate")  # two ingresses may start on an older file at once
                 there = {row[1] for row in connection.execute(f"pragma table_info({table})")}
                 for name, declaration in columns.items():
-                    if name not in there:
+                    if there and name not in there:
                         connection.execute(f"alter table {table} add column {name} {declaration}")
-                connection.commit()
+            connection.commit()
+            connection.executescript(schema)
 
     @contextmanager
     def open(self, *, is_kept: bool = True) -> Iterator[sqlite3.Connection]:

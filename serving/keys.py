@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -35,6 +36,7 @@ class KeyRecord:
         sha256: of the secret part. 256 random bits need no slow hash: nobody can go through them.
         expires_at_s: Unix time; None never.
         quota: what its owner may use; counted by owner, so that neither a rotation nor another key doubles it.
+        webhook_secret: `whsec_` and base64 of 256 random bits, kept as it is: it must sign again.
     """
 
     id: str
@@ -44,6 +46,7 @@ class KeyRecord:
     created_at_s: float
     expires_at_s: float | None = None
     quota: Quota = field(default_factory=Quota)
+    webhook_secret: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,8 @@ class Caller:
     owner: str
     scopes: tuple[Scope, ...]
     quota: Quota = field(default_factory=Quota)
+    has_secret: bool = False
+    """Whether there is something to sign webhooks with."""
 
 
 class KeyRing:
@@ -79,7 +84,8 @@ class KeyRing:
             return None
         if record.expires_at_s is not None and record.expires_at_s <= (time.time() if now_s is None else now_s):
             return None
-        return Caller(owner=record.owner, scopes=record.scopes, quota=record.quota)
+        has_secret = bool(record.webhook_secret)
+        return Caller(owner=record.owner, scopes=record.scopes, quota=record.quota, has_secret=has_secret)
 
     def records(self) -> list[KeyRecord]:
         """All keys, oldest first.
@@ -110,6 +116,7 @@ class KeyRing:
             created_at_s=now_s,
             expires_at_s=None if valid_s is None else now_s + valid_s,
             quota=quota or Quota(),
+            webhook_secret="whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
         )
         self._write({**self._current(), identity: record})
         return f"{_PREFIX}_{identity}_{secret}"
@@ -142,6 +149,12 @@ class KeyRing:
         kept = {identity: record for identity, record in current.items() if record.owner != owner}
         self._write(kept)
         return len(current) - len(kept)
+
+    def webhook_secrets(self, owner: str, *, now_s: float | None = None) -> list[str]:
+        """Those of an owner's keys that have not expired, the newest first."""
+        now_s = time.time() if now_s is None else now_s
+        mine = [one for one in self.records() if one.owner == owner and (one.expires_at_s or now_s + 1) > now_s]
+        return [one.webhook_secret for one in reversed(mine) if one.webhook_secret]
 
     def owners(self) -> set[str]:
         """Who has keys."""

@@ -63,7 +63,8 @@ class ModelMetrics:
 class RequestMetrics:
     """Of an ingress.
 
-    `atelier_requests_total{route,status}`, `atelier_request_seconds{route}`, `atelier_jobs_total{state}`.
+    `atelier_requests_total{route,status}`, `atelier_request_seconds{route}`, `atelier_jobs_total{state}`,
+    `atelier_webhooks_total{result}`.
     """
 
     def __init__(self) -> None:
@@ -72,6 +73,7 @@ class RequestMetrics:
             "atelier_request_seconds", description="Seconds of a request", boundaries=_SECONDS, tag_keys=("route",)
         )
         self._jobs = Counter("atelier_jobs_total", description="Jobs that ended", tag_keys=("state",))
+        self._webhooks = Counter("atelier_webhooks_total", description="Calls of webhooks", tag_keys=("result",))
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Takes in a request. `route` is a template, never a path with somebody's id in it."""
@@ -81,3 +83,7 @@ class RequestMetrics:
     def job_ended(self, state: str) -> None:
         """Takes in a job."""
         self._jobs.inc(tags={"state": state})
+
+    def webhook_called(self, result: str) -> None:
+        """Takes in a call of a webhook: `delivered`, `not answered` (and told again), or `failed`."""
+        self._webhooks.inc(tags={"result": result})

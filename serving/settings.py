@@ -123,6 +123,19 @@ class JobSettings(_Settings):
     max_queued: Annotated[int, Field(ge=1)] = 1000
 
 
+class WebhookSettings(_Settings):
+    """How callers are told that their jobs have ended.
+
+    Args:
+        timeout_s: for one call. pauses_s: before each further attempt, where nobody answered with 2xx.
+        links_from: what a job's links begin with, e.g. `https://pictures.shop.example`; "" leaves them paths.
+    """
+
+    timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    pauses_s: tuple[Annotated[float, Field(gt=0)], ...] = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 18000.0)
+    links_from: Annotated[str, Field(pattern=r"^(https?://[^/]+)?$")] = ""
+
+
 def _all_models() -> tuple[ModelSettings, ...]:
     return tuple(ModelSettings(recipe=name) for name in RECIPES)
 
@@ -149,6 +162,7 @@ class ServeSettings(_Settings):
     limits: Limits = Field(default_factory=Limits)
     fetching: Fetching = Field(default_factory=Fetching)
     jobs: JobSettings = Field(default_factory=JobSettings)
+    webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
 
     @model_validator(mode="after")
     def _names_once(self) -> Self:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -59,6 +59,44 @@ class Addresses:
             raise Problem("address_unreachable", detail) from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as error:
             detail = f"{name}: its address cannot be read ({type(error).__name__})"
+            raise Problem("address_unreachable", detail) from error
+
+    async def vet(self, name: str, address: str) -> None:
+        """Refuses an address that `post` would refuse now, without a packet to it.
+
+        Raises:
+            Problem: `address_refused`, `address_unreachable` (its name is not known).
+        """
+        self._check(name, address)
+        parts = urlsplit(address)
+        try:
+            await self._backend.resolve(parts.hostname or "", parts.port or 0)
+        except NotPublic as error:
+            raise Problem("address_refused", f"{name}: {error}") from error
+        except OSError as error:
+            raise Problem("address_unreachable", f"{name}: the name of its host is not known") from error
+
+    async def post(self, name: str, address: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """The status that an address answers a body with. A redirect is a status like any other, and is not followed.
+
+        Raises:
+            Problem: `address_refused`, `address_unreachable`.
+        """
+        self._check(name, address)
+        sent = [(key.encode(), value.encode()) for key, value in headers.items()]
+        try:
+            async with (
+                asyncio.timeout(self._fetching.timeout_s),
+                httpcore.AsyncConnectionPool(network_backend=self._backend, retries=0) as pool,
+                pool.stream("POST", address, headers=sent, content=body) as response,
+            ):
+                return response.status  # what else it says is not read
+        except NotPublic as error:
+            raise Problem("address_refused", f"{name}: {error}") from error
+        except TimeoutError:
+            raise Problem("address_unreachable", f"{name}: its address did not answer in time") from None
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as error:
+            detail = f"{name}: its address cannot be reached ({type(error).__name__})"
             raise Problem("address_unreachable", detail) from error
 
     async def _get_web(self, name: str, address: str) -> bytes:
@@ -146,11 +184,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         Raises:
             NotPublic: one of its addresses is not.
         """
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        numbers = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        for number in numbers:
-            if not self.allows(number):
-                raise NotPublic("its address leads to a host that is not public")
+        numbers = await self.resolve(host, port)
         error: Exception | None = None
         for number in numbers:
             try:
@@ -158,6 +192,18 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as failed:
                 error = failed
         raise error or httpcore.ConnectError("the host has no address")
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        """The numbers of a host, all of them public.
+
+        Raises:
+            NotPublic: one of them is not.
+        """
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        numbers = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        if not all(self.allows(number) for number in numbers):
+            raise NotPublic("its address leads to a host that is not public")
+        return numbers
 
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Any = None

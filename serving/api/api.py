@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -18,11 +19,13 @@ from serving.api.metering import Meter, RateLimitHeaders
 from serving.api.problems import Problem, install
 from serving.api.receiving import Receiver
 from serving.api.tasks import tasks_of
+from serving.api.views import JobView
 from serving.jobs.files import JobFiles
-from serving.jobs.job import JobStore
+from serving.jobs.job import Job, JobStore
 from serving.jobs.progress import ProgressStore
 from serving.jobs.runner import JobRunner
 from serving.jobs.sqlite_progress import SqliteProgress
+from serving.jobs.webhooks import NotReached, WebhookSender
 from serving.keys import KeyRing
 from serving.metrics import RequestMetrics
 from serving.models.asked import Refusal
@@ -50,23 +53,30 @@ def create_api(
     recipes = [offered(model.recipe, model.weights, batch_size=model.batch_size) for model in settings.models]
     tasks = tasks_of(recipes)
     limits, metrics = settings.limits, RequestMetrics()
-    access = Access(None if settings.anonymous else KeyRing(settings.keys))
-    reader = FormReader(limits, Addresses(settings.fetching, max_bytes=limits.max_input_bytes))
+    ring = None if settings.anonymous else KeyRing(settings.keys)
+    access, addresses = Access(ring), Addresses(settings.fetching, max_bytes=limits.max_input_bytes)
+    reader = FormReader(limits, addresses)
     files = JobFiles(settings.store)
     progress = progress or SqliteProgress(settings.database)
     runner = JobRunner(store, progress, files, by_recipe, settings.jobs, metrics, _as_problem)
     meter = Meter(uses or SqliteUses(settings.database), access)
     receiver = Receiver(store, progress, files, runner, settings.jobs, meter)
+    told = partial(_told, keep_s=settings.jobs.keep_s, links_from=settings.webhooks.links_from)
+    sender = WebhookSender(
+        store, settings.webhooks, metrics, post=partial(_post, addresses), secrets=partial(_secrets, ring), view=told
+    )
 
     @asynccontextmanager
     async def running(_app: FastAPI) -> AsyncIterator[None]:
-        work = asyncio.create_task(runner.run())
+        working = [asyncio.create_task(runner.run()), asyncio.create_task(sender.run())]
         try:
             yield
         finally:
-            work.cancel()
-            with suppress(asyncio.CancelledError):
-                await work
+            for work in working:
+                work.cancel()
+            for work in working:
+                with suppress(asyncio.CancelledError):
+                    await work
 
     app = FastAPI(
         title="Atelier",
@@ -90,6 +100,21 @@ def create_api(
     app.add_middleware(RateLimitHeaders)
     app.add_middleware(Measured, metrics=metrics)
     return app
+
+
+async def _post(addresses: Addresses, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    try:
+        return await addresses.post("webhook.url", url, body, headers)
+    except Problem as problem:
+        raise NotReached(problem.code) from problem
+
+
+def _secrets(ring: KeyRing | None, owner: str) -> Sequence[str]:
+    return [] if ring is None else ring.webhook_secrets(owner)
+
+
+def _told(job: Job, *, keep_s: float, links_from: str) -> Mapping[str, object]:
+    return JobView.of(job, position=0, keep_s=keep_s).told(links_from)
 
 
 def _as_problem(refusal: Refusal) -> dict[str, object]:

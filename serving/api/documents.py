@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from serving.api.options import Options
+from serving.api.options import Options, Webhook
 from serving.api.problems import MEDIA_TYPE, ProblemBody
 from serving.api.tasks import Task
 
@@ -27,6 +27,7 @@ def body_of(tasks: Sequence[Task], *, is_job: bool) -> dict[str, Any]:
     if is_job:
         properties["task"] = {"type": "string", "enum": [task.name for task in tasks]}
         required = ["task", *required]
+        properties["webhook"] = Webhook.model_json_schema() | {"description": "told when the job has ended"}
     options = Options.model_json_schema()["properties"]
     if not any(task.has_prompt for task in tasks):
         options.pop("prompt")

@@ -22,7 +22,7 @@ from atelier.images.opening import FORMATS, opened
 from atelier.keys import digest
 from atelier.recipe import Recipe
 from serving.api.addresses import Addresses
-from serving.api.options import Options
+from serving.api.options import Options, Webhook
 from serving.api.problems import Problem
 from serving.api.tasks import PROMPT, InputField, Task
 from serving.settings import Limits
@@ -39,6 +39,7 @@ class Form:
     Args:
         inputs: bytes by input name, checked against the limits.
         sha256: of its inputs and options; equal for equal requests, however they were sent.
+        webhook: of a job, an address that is called when it has ended; "" for none.
     """
 
     task: Task
@@ -46,6 +47,7 @@ class Form:
     inputs: Mapping[str, bytes]
     options: Options
     sha256: str
+    webhook: str = ""
 
 
 class FormReader:
@@ -58,11 +60,14 @@ class FormReader:
     def __init__(self, limits: Limits, addresses: Addresses) -> None:
         self._limits, self._addresses = limits, addresses
 
-    async def read(self, request: Request, tasks: Mapping[str, Task], task: Task | None = None) -> Form:
+    async def read(
+        self, request: Request, tasks: Mapping[str, Task], task: Task | None = None, *, is_job: bool = False
+    ) -> Form:
         """A request's form.
 
         Args:
             task: of the path; None where the form names it.
+            is_job: it may have a webhook.
 
         Raises:
             Problem: saying which field, its value and what is allowed.
@@ -74,6 +79,7 @@ class FormReader:
             raise Problem("upload_timeout", f"the body did not arrive within {_UPLOAD_S:g} s") from None
         if task is None:
             task = _task_of(fields, tasks)
+        webhook = await self._webhook(fields.pop("webhook", None)) if is_job else ""
         given_seed = fields.get("seed")
         options = self._options(fields, task)
         recipe = task.recipe(options.model)
@@ -83,9 +89,22 @@ class FormReader:
         inputs = await self._inputs(fields, task, recipe, options.prompt)
         plain = options.model_dump(mode="json", exclude={"seed"}) | {"seed": str(given_seed), "model": recipe.name}
         contents = {name: hashlib.sha256(data).hexdigest() for name, data in inputs.items()}
-        return Form(
-            task=task, recipe=recipe, inputs=inputs, options=options, sha256=digest([task.name, plain, contents])
-        )
+        told = [task.name, plain, contents, *([webhook] if webhook else [])]
+        return Form(task=task, recipe=recipe, inputs=inputs, options=options, sha256=digest(told), webhook=webhook)
+
+    async def _webhook(self, value: Any) -> str:
+        """Of `{"url": …}`; multipart forms have it as text."""
+        if value in (None, ""):
+            return ""
+        try:
+            url = (
+                Webhook.model_validate_json(value).url if isinstance(value, str) else Webhook.model_validate(value).url
+            )
+        except ValidationError as error:
+            said = error.errors(include_url=False)[0]["msg"]
+            raise Problem("field_invalid", f'webhook: {said}; must be {{"url": "https://…"}}') from None
+        await self._addresses.vet("webhook.url", url)
+        return url
 
     def _options(self, fields: Mapping[str, Any], task: Task) -> Options:
         names = set(Options.model_fields) - (set() if task.has_prompt else {"prompt"})

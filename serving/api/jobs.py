@@ -44,11 +44,11 @@ def routes(
         operation_id="create_job",
     )
     async def create(request: Request, pictures: bool = False, caller: Caller = asker) -> Response:
-        """With `Idempotency-Key`, the same request again gives the same job.
+        """With `Idempotency-Key`, the same request again gives the same job; with `webhook`, its end is told there.
 
         `pictures=true` has partial pictures made, a few small ones on the way, for who follows the job with the same.
         """
-        form = await reader.read(request, tasks)
+        form = await reader.read(request, tasks, is_job=True)
         return await receiver.receive(request, caller, form, with_partials=pictures)
 
     @router.get(

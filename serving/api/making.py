@@ -74,9 +74,10 @@ def _add(
     )
     async def make(request: Request, caller: Caller = maker) -> Response:
         """Answers with JSON, or with the picture itself where `Accept` names a picture's type and one is asked for."""
-        form = await reader.read(request, tasks, task)
+        wait_s = _wait_s(request)
+        form = await reader.read(request, tasks, task, is_job=wait_s is not None)
         wanted = request.headers.get("accept", "")
-        if (wait_s := _wait_s(request)) is not None:
+        if wait_s is not None:
             return await receiver.receive(request, caller, form, wait_s=min(wait_s, timeout_s))
         answer = await made_for(request, caller, form, models[form.recipe.name], meter, timeout_s=timeout_s)
         return picture_response(answer, form) if _wants_picture(wanted, form) else json_response(answer, form)

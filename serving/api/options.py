@@ -14,6 +14,16 @@ _DRAWN_SEEDS = 2**31
 """Seeds drawn for callers who give none are short enough to be read out."""
 
 
+class Webhook(BaseModel):
+    """Whom to tell when a job has ended."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: Annotated[str, Field(min_length=1, max_length=2000)] = Field(
+        description="gets a POST, signed with the secret that came with the key; see docs/serving.md"
+    )
+
+
 class Options(BaseModel):
     """Fields that every task has."""
 

@@ -126,6 +126,9 @@ class Receiver:
         if waiting >= self._settings.max_queued:
             detail = f"{waiting} jobs are waiting, at most {self._settings.max_queued} may; try again later"
             raise Problem("overloaded", detail, retry_after_s=self._seconds_a_job() * waiting / self._settings.at_once)
+        if form.webhook and not caller.has_secret:
+            detail = "webhook: there is no secret to sign it with; `python -m serving keys` gives one with each new key"
+            raise Problem("field_invalid", detail)
         options = form.options
         use = self._meter.take(request, caller, "pictures", len(options.seeds))
         job = Job(
@@ -145,6 +148,7 @@ class Receiver:
             created_at_s=time.time(),
             idempotency_key=key,
             sha256=form.sha256,
+            webhook=form.webhook,
         )
         # The files first: a job that can be claimed must be whole.
         self._files.put_inputs(job.id, form.inputs)

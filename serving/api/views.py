@@ -59,6 +59,14 @@ class ProgressView(BaseModel):
         )
 
 
+class WebhookView(BaseModel):
+    """How a job's webhook stands."""
+
+    attempts: int
+    next_at_s: float | None = Field(default=None, description="when it is called again, if nobody answers now")
+    result: str = Field(description="of the last attempt: `delivered`, `status 500`, `timeout`, …; empty before it")
+
+
 class JobView(BaseModel):
     """A job's state."""
 
@@ -74,6 +82,7 @@ class JobView(BaseModel):
     progress: ProgressView | None = Field(default=None, description="of a job whose steps are running")
     result: MadeView | None = None
     problem: dict[str, Any] | None = Field(default=None, description="why it failed, as problem+json")
+    webhook: WebhookView | None = None
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -113,7 +122,15 @@ class JobView(BaseModel):
             progress=None if progress is None else ProgressView.of(progress),
             result=result,
             problem=dict(job.problem) if job.problem is not None else None,
+            webhook=_webhook(job) if job.webhook else None,
         )
+
+    def told(self, links_from: str) -> dict[str, Any]:
+        """As a webhook tells it: without itself, and with links that begin somewhere."""
+        values = self.model_dump(exclude_none=True, exclude={"webhook"})
+        for sample in (values.get("result") or {}).get("samples", []):
+            sample["url"] = links_from + sample["url"]
+        return values
 
 
 class ModelView(BaseModel):
@@ -193,3 +210,7 @@ class ModelsView(BaseModel):
 
     models: list[ModelView]
     limits: LimitsView
+
+
+def _webhook(job: Job) -> WebhookView:
+    return WebhookView(attempts=job.webhook_attempts, next_at_s=job.webhook_due_at_s, result=job.webhook_result)

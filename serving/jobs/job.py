@@ -22,6 +22,8 @@ class Job:
         attempts: how often it was taken up.
         result: of a job that succeeded, as plain values. problem: why it failed, as problem+json.
         leased_by: who works on it.
+        webhook: an address that is called when it has ended; "" for none. webhook_attempts: calls so far;
+            webhook_due_at_s: when the next is due, None where none is; webhook_result: what came of the last.
     """
 
     id: str
@@ -40,6 +42,10 @@ class Job:
     leased_by: str = ""
     idempotency_key: str = ""
     sha256: str = ""
+    webhook: str = ""
+    webhook_attempts: int = 0
+    webhook_due_at_s: float | None = None
+    webhook_result: str = ""
 
     @property
     def has_ended(self) -> bool:
@@ -118,11 +124,19 @@ class JobStore(Protocol):
         ...
 
     def end(self, job_id: str, worker: str, ending: Ending, *, now_s: float) -> bool:
-        """Ends a job that the worker holds; False where it doesn't hold it any more."""
+        """Ends a job that the worker holds; False where it doesn't hold it any more. Its webhook is then due."""
         ...
 
     def cancel(self, job_id: str, *, now_s: float) -> bool:
-        """Cancels a job that hasn't ended; False where it has."""
+        """Cancels a job that hasn't ended; False where it has. Its webhook is then due."""
+        ...
+
+    def claim_webhook(self, *, now_s: float, lease_s: float) -> Job | None:
+        """The job whose webhook has been due longest, the attempt counted; due again when the lease runs out."""
+        ...
+
+    def put_webhook(self, job_id: str, attempt: int, *, result: str, due_at_s: float | None) -> None:
+        """Says what came of an attempt, and when the next is due; nothing where another has begun meanwhile."""
         ...
 
     def ended_before(self, time_s: float) -> Sequence[str]:

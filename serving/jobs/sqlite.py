@@ -29,16 +29,31 @@ create table if not exists jobs (
     leased_by text not null,
     leased_until_s real not null default 0,
     idempotency_key text not null,
-    sha256 text not null
+    sha256 text not null,
+    webhook text not null default '',
+    webhook_attempts integer not null default 0,
+    webhook_due_at_s real,
+    webhook_result text not null default ''
 );
 create unique index if not exists jobs_by_idempotency_key on jobs (owner, idempotency_key) where idempotency_key != '';
 create index if not exists jobs_by_state on jobs (state, created_at_s);
 create index if not exists jobs_open on jobs (owner) where state in ('queued', 'running');
+create index if not exists jobs_by_webhook on jobs (webhook_due_at_s) where webhook_due_at_s is not null;
 """
+_ADDED = {
+    "jobs": {
+        "webhook": "text not null default ''",
+        "webhook_attempts": "integer not null default 0",
+        "webhook_due_at_s": "real",
+        "webhook_result": "text not null default ''",
+    }
+}
+"""What a file of an earlier version lacks."""
 
 _COLUMNS = tuple(one.name for one in fields(Job))
 _JSON = ("request", "inputs", "result", "problem")
 _OPEN = "owner = :owner and state in ('queued', 'running')"
+_WEBHOOK_DUE = "webhook_due_at_s = case when webhook != '' then :now_s end"
 _CLAIMABLE = "(state = 'queued' or (state = 'running' and leased_until_s <= :now_s))"
 
 
@@ -46,7 +61,7 @@ class SqliteJobs:
     """A `JobStore`."""
 
     def __init__(self, path: str | Path) -> None:
-        self._open = Database(path, _SCHEMA).open
+        self._open = Database(path, _SCHEMA, added=_ADDED).open
 
     def add(self, job: Job, *, most_open: int | None = None) -> Job:
         row = {name: json.dumps(value) if name in _JSON else value for name, value in asdict(job).items()}
@@ -113,17 +128,36 @@ class SqliteJobs:
             "problem": json.dumps(ending.problem),
             "now_s": now_s,
         }
-        change = "state = :state, result = :result, problem = :problem, ended_at_s = :now_s"
+        change = f"state = :state, result = :result, problem = :problem, ended_at_s = :now_s, {_WEBHOOK_DUE}"
         return self._held(change, job_id, worker, values)
 
     def cancel(self, job_id: str, *, now_s: float) -> bool:
         with self._open() as connection:
             done = connection.execute(
-                "update jobs set state = 'cancelled', ended_at_s = :now_s "
+                f"update jobs set state = 'cancelled', ended_at_s = :now_s, {_WEBHOOK_DUE} "
                 "where id = :id and state in ('queued', 'running')",
                 {"id": job_id, "now_s": now_s},
             )
             return done.rowcount == 1
+
+    def claim_webhook(self, *, now_s: float, lease_s: float) -> Job | None:
+        due = "webhook_due_at_s <= :now_s"
+        with self._open() as connection:
+            found = connection.execute(
+                "update jobs set webhook_due_at_s = :until_s, webhook_attempts = webhook_attempts + 1 "
+                f"where id = (select id from jobs where {due} order by webhook_due_at_s limit 1) and {due} "
+                f"returning {', '.join(_COLUMNS)}",
+                {"now_s": now_s, "until_s": now_s + lease_s},
+            ).fetchone()
+        return None if found is None else _job(found)
+
+    def put_webhook(self, job_id: str, attempt: int, *, result: str, due_at_s: float | None) -> None:
+        with self._open() as connection:
+            connection.execute(
+                "update jobs set webhook_result = :result, webhook_due_at_s = :due_at_s "
+                "where id = :id and webhook_attempts = :attempt",
+                {"id": job_id, "attempt": attempt, "result": result, "due_at_s": due_at_s},
+            )
 
     def ended_before(self, time_s: float) -> Sequence[str]:
         with self._open() as connection:
