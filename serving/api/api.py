@@ -9,13 +9,14 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from serving.api import jobs, making, metering, models, page
+from serving.api import jobs, making, metering, models, openai, page
 from serving.api.access import Access, LoopbackOnly
 from serving.api.addresses import Addresses
 from serving.api.bodies import BodyLimit
 from serving.api.forms import FormReader
 from serving.api.measuring import Measured
 from serving.api.metering import Meter, RateLimitHeaders
+from serving.api.openai import OpenAIErrors
 from serving.api.problems import Problem, install
 from serving.api.receiving import Receiver
 from serving.api.tasks import tasks_of
@@ -89,6 +90,7 @@ def create_api(
     )
     install(app)
     app.include_router(making.routes(tasks, by_recipe, reader, receiver, meter, timeout_s=limits.timeout_s))
+    app.include_router(openai.routes(tasks, by_recipe, reader, meter, timeout_s=limits.timeout_s))
     app.include_router(jobs.routes(tasks, access, reader, receiver, meter))
     app.include_router(metering.routes(access, meter, store))
     app.include_router(models.routes(tasks, by_recipe, access, limits))
@@ -97,6 +99,7 @@ def create_api(
     app.add_middleware(BodyLimit, max_bytes=limits.max_body_bytes)
     if settings.anonymous:
         app.add_middleware(LoopbackOnly)
+    app.add_middleware(OpenAIErrors)
     app.add_middleware(RateLimitHeaders)
     app.add_middleware(Measured, metrics=metrics)
     return app

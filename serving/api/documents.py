@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from atelier.recipe import Recipe
 from serving.api.options import Options, Webhook
 from serving.api.problems import MEDIA_TYPE, ProblemBody
 from serving.api.tasks import Task
@@ -53,6 +54,39 @@ def body_of(tasks: Sequence[Task], *, is_job: bool) -> dict[str, Any]:
             },
         }
     }
+
+
+def images_body(recipes: Sequence[Recipe], *, has_pictures: bool) -> dict[str, Any]:
+    """The `openapi_extra` of an OpenAI-style route."""
+    first = recipes[0]
+    height, width = first.size
+    properties: dict[str, Any] = {
+        "model": {"type": "string", "enum": [recipe.name for recipe in recipes], "description": "the first if absent"},
+        "prompt": {"type": "string"},
+        "n": {"type": "integer", "minimum": 1, "default": 1},
+        "size": {"type": "string", "enum": sorted({"auto", *(f"{one.size[1]}x{one.size[0]}" for one in recipes)})},
+        "output_format": {"type": "string", "enum": ["png", "jpeg", "webp"], "default": "png"},
+        "output_compression": {"type": "integer", "minimum": 1, "maximum": 100, "description": "of jpeg and webp"},
+        "response_format": {"type": "string", "enum": ["b64_json"]},
+        "seed": {"type": "integer", "minimum": 0},
+        "user": {"type": "string", "description": "not read"},
+    }
+    example: dict[str, Any] = {"model": first.name, "n": 1, "size": f"{width}x{height}"}
+    if not has_pictures:
+        properties["pose_map"] = {"type": "string", "description": "a pose's name, an address, a data URL or base64"}
+        example |= {"prompt": _EXAMPLES["prompt"], "pose_map": _EXAMPLES["pose_map"]}
+        schema = {"type": "object", "properties": properties, "required": ["prompt", "pose_map"]}
+        return {
+            "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
+        }
+    says = "; ".join(f"of {recipe.name}: {', '.join(recipe.inputs)}" for recipe in recipes)
+    files = {"type": "array", "items": {"type": "string", "format": "binary"}, "description": f"in their order {says}"}
+    texts = {"type": "array", "items": {"type": "object", "properties": {"image_url": {"type": "string"}}}}
+    form = {"type": "object", "properties": properties | {"image[]": files}, "required": ["image[]"]}
+    plain = {"type": "object", "properties": properties | {"images": texts}, "required": ["images"]}
+    example["images"] = [{"image_url": _EXAMPLES.get(name, _TINY)} for name in first.inputs]
+    content = {"multipart/form-data": {"schema": form}, "application/json": {"schema": plain, "example": example}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

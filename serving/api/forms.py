@@ -7,7 +7,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,13 +72,15 @@ class FormReader:
         Raises:
             Problem: saying which field, its value and what is allowed.
         """
-        try:
-            async with asyncio.timeout(_UPLOAD_S):
-                fields = await _fields(request)
-        except TimeoutError:
-            raise Problem("upload_timeout", f"the body did not arrive within {_UPLOAD_S:g} s") from None
-        if task is None:
-            task = _task_of(fields, tasks)
+        fields = await fields_of(request)
+        return await self.form(fields, _task_of(fields, tasks) if task is None else task, is_job=is_job)
+
+    async def form(self, fields: dict[str, Any], task: Task, *, is_job: bool = False) -> Form:
+        """The form of fields that were read.
+
+        Raises:
+            Problem: saying which field, its value and what is allowed.
+        """
         webhook = await self._webhook(fields.pop("webhook", None)) if is_job else ""
         given_seed = fields.get("seed")
         options = self._options(fields, task)
@@ -192,8 +194,23 @@ class FormReader:
         return Problem("object_too_large", detail)
 
 
-async def _fields(request: Request) -> dict[str, Any]:
-    """A body's fields: files as they came, everything else as plain values."""
+async def fields_of(request: Request, *, repeated: Collection[str] = ()) -> dict[str, Any]:
+    """A body's fields: files as they came, everything else as plain values.
+
+    Args:
+        repeated: names that may be given more than once, each a list.
+
+    Raises:
+        Problem: a body that cannot be read, or does not come.
+    """
+    try:
+        async with asyncio.timeout(_UPLOAD_S):
+            return await _fields(request, repeated)
+    except TimeoutError:
+        raise Problem("upload_timeout", f"the body did not arrive within {_UPLOAD_S:g} s") from None
+
+
+async def _fields(request: Request, repeated: Collection[str]) -> dict[str, Any]:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "application/json":
         try:
@@ -203,7 +220,8 @@ async def _fields(request: Request) -> dict[str, Any]:
             raise Problem("request_malformed", f"the body is no JSON ({place})") from None
         if not isinstance(value, dict):
             raise Problem("request_malformed", f"the body is a JSON {type(value).__name__}; must be an object")
-        return value
+        lists = {name: one if isinstance(one, list) else [one] for name, one in value.items() if name in repeated}
+        return value | lists
     if media_type == "multipart/form-data":
         try:
             form = await request.form(max_files=16, max_fields=32, max_part_size=2**20)
@@ -211,6 +229,9 @@ async def _fields(request: Request) -> dict[str, Any]:
             raise Problem("request_malformed", f"the multipart body cannot be read: {error.message}") from None
         fields: dict[str, Any] = {}
         for name, value in form.multi_items():
+            if name in repeated:
+                fields.setdefault(name, []).append(value)
+                continue
             if name in fields:
                 raise Problem("field_invalid", f"{name}: is given twice; must be given once")
             fields[name] = value

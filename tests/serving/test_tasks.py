@@ -90,6 +90,7 @@ async def test_the_document_says_what_the_service_takes_and_answers(served: Open
 
     assert set(document["paths"]) == {
         "/v1/try-on",
+        "/v1/images/edits",
         "/v1/jobs",
         "/v1/jobs/{job_id}",
         "/v1/jobs/{job_id}/events",
