@@ -17,6 +17,8 @@ _INGRESS_REQUESTS = 1000
 """Requests that one ingress has in hand: most of them wait for a model or follow a job."""
 _DRAIN_S = 120.0
 """How long a replica that is to go may finish what it has begun."""
+_HEALTH_EVERY_S = 3.0
+"""Serve's own 10 is what a killed replica goes unnoticed."""
 _HEALTH_TIMEOUT_S = 30.0
 
 
@@ -46,6 +48,8 @@ def build_app(args: ServeSettings | Mapping[str, Any]) -> Application:
         backpressure_config={"status_code": 429, "retry_after_s": 5},
         max_queued_requests=_INGRESS_REQUESTS,
         graceful_shutdown_timeout_s=_DRAIN_S,
+        health_check_period_s=_HEALTH_EVERY_S,
+        health_check_timeout_s=_HEALTH_TIMEOUT_S,
         ray_actor_options={"num_cpus": 0},
     )
     return ingress.bind(settings.model_dump(mode="json"), *models)
@@ -60,6 +64,7 @@ def _model(settings: ModelSettings) -> Application:
         max_queued_requests=settings.max_waiting + SPARE_REQUESTS,
         user_config={"weights": settings.weights},
         graceful_shutdown_timeout_s=_DRAIN_S,
+        health_check_period_s=_HEALTH_EVERY_S,
         health_check_timeout_s=_HEALTH_TIMEOUT_S,
         ray_actor_options={"num_cpus": settings.num_cpus, "num_gpus": settings.num_gpus},
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from ray import serve
-from ray.exceptions import RayError, TaskCancelledError
+from ray.exceptions import RayActorError, RayError, TaskCancelledError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
@@ -18,7 +18,7 @@ from atelier.errors import AtelierError
 from serving.api.api import create_api
 from serving.jobs.sqlite import SqliteJobs
 from serving.models.asked import Answer, Ask, ModelCard, Progress, Refusal
-from serving.models.client import ModelUnavailable
+from serving.models.client import ModelDied, ModelUnavailable
 from serving.models.family import ModelFamily
 from serving.models.following import followed
 from serving.models.watching import Told
@@ -119,7 +119,7 @@ class ServedModel:
                 if isinstance(said, Answer):
                     return said
                 told(said)
-        raise ModelUnavailable(f"model {self._name}: its replica went away without an answer; try again")
+        raise ModelDied(f"model {self._name}: its replica went away without an answer; try again")
 
     @contextmanager
     def _told_apart(self, response: Any) -> Iterator[None]:
@@ -133,6 +133,8 @@ class ServedModel:
             raise
         except TaskCancelledError as error:
             raise asyncio.CancelledError from error
+        except RayActorError as error:
+            raise ModelDied(f"model {self._name}: its replica went away; try again") from error
         except (DeploymentUnavailableError, RayServeException, RayError) as error:
             # The replica's own errors are answers; what is raised is that it is not there.
             raise ModelUnavailable(f"model {self._name}: no replica answers now; try again") from error

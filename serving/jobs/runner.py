@@ -18,7 +18,7 @@ from serving.jobs.job import Ending, Job, JobStore
 from serving.jobs.progress import ProgressStore
 from serving.metrics import RequestMetrics
 from serving.models.asked import Answer, Ask, Refusal
-from serving.models.client import Model, ModelUnavailable
+from serving.models.client import Model, ModelDied, ModelUnavailable
 from serving.models.following import Newest
 from serving.settings import JobSettings
 
@@ -170,12 +170,18 @@ class JobRunner:
         return Ending(state="succeeded", result=result_of(answer, ask))
 
     async def _ask(self, job: Job, ask: Ask, newest: Newest) -> Answer:
-        """The model's answer; a full queue and an absent replica are waited for."""
+        """The model's answer; a full queue and an absent replica are waited for, but not one that dies of it for ever."""
+        deaths = 0
         while True:
             try:
                 answer = await self._models[job.recipe].make(ask, newest.put)
-            except ModelUnavailable:
+            except ModelUnavailable as error:
                 pause_s = 1.0
+                deaths += isinstance(error, ModelDied)
+                if deaths >= self._settings.max_attempts:
+                    detail = f"the model's replica went away {deaths} times while it had this job"
+                    refusal = Refusal(fault="failed", code="attempts_exhausted", detail=detail)
+                    return Answer(recipe=job.recipe, refusal=refusal)
             else:
                 if answer.refusal is None or answer.refusal.code not in _PAUSES:
                     return answer

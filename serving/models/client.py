@@ -14,6 +14,10 @@ class ModelUnavailable(AtelierError):
     """No replica of a model answers now."""
 
 
+class ModelDied(ModelUnavailable):
+    """The replica went away that had the ask in hand: perhaps on account of it."""
+
+
 class Model(Protocol):
     """Makes pictures; cancelling a call takes it out of the model's queue, or stops what only it waits for."""
 
@@ -24,7 +28,7 @@ class Model(Protocol):
             told: called in the event loop with the ask's progress, though not at every step.
 
         Raises:
-            ModelUnavailable: nobody is there to ask.
+            ModelUnavailable: nobody is there to ask; `ModelDied` where somebody was.
         """
         ...
 

@@ -14,7 +14,7 @@ import pytest
 
 from serving.keys import KeyRing
 from serving.models.asked import Answer, Ask, ModelCard, Refusal
-from serving.models.client import LocalModel, ModelUnavailable
+from serving.models.client import LocalModel, ModelDied, ModelUnavailable
 from serving.models.watching import Told
 from serving.settings import JobSettings, ServeSettings
 from tests.serving.conftest import Open, until
@@ -180,6 +180,20 @@ async def test_a_busy_or_absent_model_is_waited_for(served: Open, pictures: dict
     async with served(wrap=gated) as client:
         job = await ended(client, (await add(client, pictures)).json())
     assert job["state"] == "succeeded"
+
+
+async def test_a_job_that_its_model_dies_of_is_given_up(served: Open, pictures: dict[str, bytes]) -> None:
+    gates: list[Gate] = []
+
+    def gated(model: LocalModel) -> Gate:
+        gates.append(Gate(model, first=[ModelDied("gone"), ModelUnavailable("nobody"), ModelDied("gone again")] * 2))
+        return gates[0]
+
+    async with served(wrap=gated, jobs=JobSettings(max_attempts=2)) as client:
+        job = await ended(client, (await add(client, pictures)).json())
+
+    assert job["state"] == "failed" and job["problem"]["code"] == "attempts_exhausted"
+    assert "went away 2 times" in job["problem"]["detail"] and gates[0].asked == 3
 
 
 async def test_a_job_outlives_its_ingress(served: Open, pictures: dict[str, bytes]) -> None:

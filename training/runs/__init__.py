@@ -29,6 +29,7 @@ from training.runs.pidm import (
     pidm_256,
     pidm_closet,
     pidm_closet_coarse,
+    pidm_closet_settled,
     pidm_closet_without_guidance,
     pidm_closet_without_textures,
 )
@@ -57,6 +58,7 @@ RUNS: Mapping[str, Callable[[], TrainRun]] = {
         pose_closet,
         pose_closet_negatives,
         pidm_closet_coarse,
+        pidm_closet_settled,
         pidm_closet,
         pidm_closet_without_textures,
         pidm_closet_without_guidance,

@@ -46,6 +46,12 @@ def pidm_closet() -> TrainRun:
     )
 
 
+def pidm_closet_settled() -> TrainRun:
+    """The coarse run gone on at its own 64x48 while the rate decays: the small weights that come with Atelier."""
+    run = _coarse("pidm_closet_settled", pidm.pidm_closet(), learning_rate=6e-4, initial=pidm_closet_coarse.__name__)
+    return replace(run, num_steps=4000, num_warmup_steps=100, decay="cosine")
+
+
 def pidm_closet_without_textures() -> TrainRun:
     """The small PIDM without texture diffusion blocks, trained as the coarse run is: the paper's ablation."""
     return _coarse("pidm_closet_without_textures", replace(pidm.pidm_closet(), texture_strides=()))
@@ -56,12 +62,23 @@ def pidm_closet_without_guidance() -> TrainRun:
     return _coarse("pidm_closet_without_guidance", replace(pidm.pidm_closet(), guidance="none"), dropped=0.0)
 
 
-def _coarse(name: str, model: pidm.PidmConfig, *, dropped: float = 0.1) -> TrainRun:
+def _coarse(
+    name: str,
+    model: pidm.PidmConfig,
+    *,
+    dropped: float = 0.1,
+    learning_rate: float = 8e-4,
+    initial: str | None = None,
+) -> TrainRun:
     return TrainRun(
         name=name,
         data=_drawn(halvings=1),
         step=PidmStepConfig(
-            model=replace(model, working_size=(64, 48)), learning_rate=8e-4, style_dropped=dropped, pose_dropped=dropped
+            model=replace(model, working_size=(64, 48)),
+            learning_rate=learning_rate,
+            style_dropped=dropped,
+            pose_dropped=dropped,
+            initial=initial,
         ),
         batch_size=8,
         num_steps=8000,
