@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -23,7 +23,9 @@ class ModelSettings(_Settings):
         weights: by the recipe's own argument names, shipped names or folders (and its other choices, such as `mode`);
             what is left out is the recipe's default.
         batch_size: rows its stages see at once; None is the recipe's own, at which pictures are the batch plane's bit
-            for bit. 1 answers a lone caller soonest on a CPU.
+            for bit. 1 answers a lone caller soonest on a CPU. "measured": as many as wait, padded to 1, 2, 4 … and no
+            more than the size up to which a start-up measurement gained pictures a second.
+        most_batch_size: the largest that "measured" tries.
         replicas: how many. num_cpus, num_gpus: Ray's share for each.
         num_threads: torch's in each; the batch plane's workers have 1.
         max_waiting: pictures that may wait in a replica; more are answered with 429.
@@ -32,13 +34,19 @@ class ModelSettings(_Settings):
 
     recipe: str = "viton_hd_closet"
     weights: dict[str, str | None] = Field(default_factory=dict)
-    batch_size: Annotated[int, Field(ge=1, le=64)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=64)] | Literal["measured"] | None = None
+    most_batch_size: Annotated[int, Field(ge=1, le=256)] = 32
     replicas: Annotated[int, Field(ge=1)] = 1
     num_cpus: Annotated[float, Field(ge=0)] = 1.0
     num_gpus: Annotated[float, Field(ge=0)] = 0.0
     num_threads: Annotated[int, Field(ge=1)] = 1
     max_waiting: Annotated[int, Field(ge=1)] = 64
     stuck_after_s: Annotated[float, Field(gt=0)] = 600.0
+
+    @property
+    def fixed_batch_size(self) -> int | None:
+        """The batch size that the recipe is told; None leaves it its own."""
+        return None if self.batch_size == "measured" else self.batch_size
 
     @field_validator("recipe")
     @classmethod

@@ -51,7 +51,7 @@ def create_api(
         store: where jobs' states are kept. uses: where uses of quotas are counted; progress: where that of running jobs
             is; beside the jobs where None.
     """
-    recipes = [offered(model.recipe, model.weights, batch_size=model.batch_size) for model in settings.models]
+    recipes = [offered(model.recipe, model.weights, batch_size=model.fixed_batch_size) for model in settings.models]
     tasks = tasks_of(recipes)
     limits, metrics = settings.limits, RequestMetrics()
     ring = None if settings.anonymous else KeyRing(settings.keys)

@@ -142,7 +142,8 @@ class ModelView(BaseModel):
     size: list[int] = Field(description="working size (height, width) in pixels")
     inputs: list[str]
     optional: list[str]
-    batch_size: int
+    batch_size: int = Field(description="the most rows of a batch")
+    batch_seconds: dict[int, float] = Field(description="of a batch by its size, as measured at the start, if it was")
     fingerprint: str
     weights: dict[str, str]
     digests: dict[str, str]

@@ -121,7 +121,8 @@ class ModelCard:
     Args:
         inputs, optional: input names that a request must and may give.
         size: working size (H, W) in pixels.
-        batch_size: rows that its stages always see at once.
+        batch_size: the most rows that its stages see at once; batch_seconds: of a batch by size, as measured at its
+            start, empty where the size was told.
         weights: what it was told, by the recipe's own names: shipped names, folders, a mode. digests: sha256 by name.
         licences: by weight name, from the weights' card; `not stated` where there is none.
         waiting: pictures that wait at this moment.
@@ -139,4 +140,5 @@ class ModelCard:
     digests: Mapping[str, str]
     licences: Mapping[str, str]
     waiting: int = 0
+    batch_seconds: Mapping[int, float] = field(default_factory=dict)
     refused: str = ""

@@ -18,6 +18,7 @@ from atelier.stages.base import ERROR_COLUMNS, Batch, RowStage, Stage
 from atelier.stages.chain import StageChain, column, new_batch
 from atelier.stages.encode import Encode, EncodeStage, framed
 from atelier.stages.watch import Watch
+from serving.models import batch_sizes
 from serving.models.asked import Ask, Sample
 
 _PREVIEW_QUALITY = 70
@@ -28,7 +29,8 @@ class Engine:
     """The stages of a recipe in three parts, so that files are read and written while the device computes.
 
     The device's part always sees `recipe.batch_size` rows, as in the batch plane, so that its bits are the batch
-    plane's. `read` and `encode` may be called from any thread, `make` from one at a time.
+    plane's; unless `sizes` is set to others that were measured. `read` and `encode` may be called from any thread,
+    `make` from one at a time.
 
     Args:
         recipe: ends with `encode`; what comes before it is run as it stands.
@@ -50,7 +52,8 @@ class Engine:
         built = [config.build(on) for config in recipe.after("fetch").stages[:-1]]
         count = next((i for i, stage in enumerate(built) if not isinstance(stage, RowStage)), len(built))
         self._reading = StageChain(built[:count], batch_size=1)
-        self._making = StageChain(built[count:], batch_size=recipe.batch_size)
+        self._stages = built[count:]
+        self.sizes = batch_sizes.told(recipe.batch_size)
         self._wanted = _read_by(built[count:])
         self._encoder = lru_cache(maxsize=16)(self._build_encoder)
         self._threads_set = threading.local()
@@ -77,7 +80,7 @@ class Engine:
         return done
 
     def make(self, rows: Sequence[Batch], watch: Watch | None = None) -> list[Batch | RowError]:
-        """The device's part over at most `batch_size` rows that were read: each row with its `image`, or its error.
+        """The device's part over at most `sizes.largest` rows that were read: each with its `image`, or its error.
 
         Raises:
             SamplingStopped: the watch said so.
@@ -87,7 +90,9 @@ class Engine:
             torch.set_num_threads(self._num_threads)
             self._threads_set.done = True
         batch = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-        done = self._making.run(batch, keep=("image", "frame", "notes"), watch=watch)
+        chain = StageChain(self._stages, batch_size=self.sizes.size_for(len(rows)))
+        done = chain.run(batch, keep=("image", "frame", "notes"), watch=watch)
+        done["batch_rows"] = np.full(len(rows), chain.batch_size, np.int32)
         return [_row_or_error(done, row) for row in range(len(rows))]
 
     def encode(self, row: Batch, ask: Ask) -> Sample:
@@ -107,7 +112,7 @@ class Engine:
             picture=done["picture"][0],
             sha256=done["picture_sha256"][0],
             shape=(height, width),
-            batch_shape=(self.recipe.batch_size, *self.recipe.size),
+            batch_shape=(int(row["batch_rows"][0]), *self.recipe.size),
             scores=scores,
             notes=notes,
         )

@@ -18,6 +18,7 @@ from atelier.models import registry
 from atelier.models.diffusion.steps import SamplingStopped
 from atelier.stages.base import Batch
 from serving.metrics import ModelMetrics
+from serving.models import batch_sizes
 from serving.models.asked import Answer, Ask, ModelCard, Progress, Refusal, Sample
 from serving.models.batcher import Batcher, Late, Overloaded, Wanted
 from serving.models.engine import Engine
@@ -56,7 +57,7 @@ class ModelFamily:
         self._engine = self._ready(self._weights)
         self._batcher: Batcher[Row, Batch | RowError] = Batcher(
             self._compute,
-            largest=lambda engine: engine.recipe.batch_size,
+            largest=lambda engine: engine.sizes.largest,
             max_waiting=settings.max_waiting,
             launched=lambda _engine, waited: self._metrics.launched(waited),
         )
@@ -103,7 +104,8 @@ class ModelFamily:
             size=recipe.size,
             inputs=recipe.inputs,
             optional=recipe.optional,
-            batch_size=recipe.batch_size,
+            batch_size=engine.sizes.largest,
+            batch_seconds=engine.sizes.seconds,
             fingerprint=engine.fingerprint,
             weights=told(self._settings.recipe, self._weights),
             digests=engine.digests,
@@ -215,7 +217,7 @@ class ModelFamily:
         """An engine that has made one drawn request, in the thread that will make the others."""
         settings = self._settings
         device = "cuda" if settings.num_gpus and torch.cuda.is_available() else "cpu"
-        recipe = offered(settings.recipe, weights, batch_size=settings.batch_size)
+        recipe = offered(settings.recipe, weights, batch_size=settings.fixed_batch_size)
         engine = Engine(recipe, device=device, num_threads=settings.num_threads)
         request = drawn_request(engine.recipe)
         if request is None:
@@ -226,10 +228,23 @@ class ModelFamily:
             if isinstance(row, RowError):
                 raise row
             engine.encode(row, ask)
+            if settings.batch_size == "measured":
+                self._measure(engine, engine.read(ask, 0))
         except RowError as error:
             # Weights for photographs may see nobody in a drawing: that is no fault of theirs.
             _LOG.warning("model %s: was warmed up with a drawing that it refuses (%s)", settings.recipe, error.code)
         return engine
+
+    def _measure(self, engine: Engine, row: Batch) -> None:
+        """Sets the engine's batch sizes by what this device makes of them, a batch at a time between others."""
+
+        def make(size: int) -> None:
+            engine.sizes = batch_sizes.told(size)
+            self._device.submit(engine.make, [row] * size).result()
+
+        engine.sizes = batch_sizes.measured(make, most=self._settings.most_batch_size)
+        table = ", ".join(f"{size}: {seconds:.3f} s" for size, seconds in engine.sizes.seconds.items())
+        _LOG.info("model %s: batches of at most %d; measured %s", engine.recipe.name, engine.sizes.largest, table)
 
 
 def _licences(choices: Mapping[str, str]) -> dict[str, str]:
