@@ -115,6 +115,8 @@ class Catalog:
             raise CatalogError(f"catalog {address}: {error.reason}") from error
         self._format = open_format(self.address)
         self.columns = self._format.columns
+        if any(not name.isprintable() for name in self.columns):
+            raise CatalogError(f"catalog {address}: its header is no text in UTF-8; is it a CSV file?")
         absent = [name for name in REQUIRED_COLUMNS if name not in self.columns]
         if self.columns and absent:
             raise CatalogError(

@@ -8,9 +8,11 @@ from typing import Any, cast
 
 from ray import serve
 from ray.serve import Application
+from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 
 from atelier import storage
 from serving.deployments import SPARE_REQUESTS, Ingress, ModelReplica
+from serving.scaling import QueuedSeconds
 from serving.settings import ModelSettings, ServeSettings
 
 _INGRESS_REQUESTS = 1000
@@ -20,6 +22,8 @@ _DRAIN_S = 120.0
 _HEALTH_EVERY_S = 3.0
 """Serve's own 10 is what a killed replica goes unnoticed."""
 _HEALTH_TIMEOUT_S = 30.0
+_LOOK_BACK_S = 11.0
+"""Over which the autoscaler takes the mean of what it is told; Serve wants more than 10."""
 
 
 def build_app(args: ServeSettings | Mapping[str, Any]) -> Application:
@@ -59,7 +63,7 @@ def _model(settings: ModelSettings) -> Application:
     deployment: Any = serve.deployment(
         ModelReplica,
         name=settings.recipe,
-        num_replicas=settings.replicas,
+        **_replicas(settings),
         max_ongoing_requests=settings.max_waiting + SPARE_REQUESTS,
         max_queued_requests=settings.max_waiting + SPARE_REQUESTS,
         user_config={"weights": settings.weights},
@@ -70,3 +74,26 @@ def _model(settings: ModelSettings) -> Application:
     )
     # Weights go by `user_config` alone: a change of an argument would restart the replica.
     return deployment.bind(settings.model_dump(mode="json", exclude={"weights"}))
+
+
+def _replicas(settings: ModelSettings) -> dict[str, Any]:
+    scaling = settings.scaling
+    if scaling is None:
+        return {"num_replicas": settings.replicas}
+    policy = AutoscalingPolicy(
+        policy_function=f"{QueuedSeconds.__module__}:{QueuedSeconds.__name__}",
+        policy_kwargs={"replica_s": scaling.replica_s},
+    )
+    return {
+        "autoscaling_config": AutoscalingConfig(
+            min_replicas=scaling.min_replicas,
+            # One at least: weights that cannot be used are refused when they are deployed, not at the first request.
+            initial_replicas=max(1, scaling.min_replicas),
+            max_replicas=scaling.max_replicas,
+            upscale_delay_s=scaling.up_after_s,
+            downscale_delay_s=scaling.down_after_s,
+            downscale_to_zero_delay_s=scaling.zero_after_s,
+            look_back_period_s=_LOOK_BACK_S,
+            policy=policy,
+        )
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,9 +20,10 @@ from serving.api.api import create_api
 from serving.jobs.sqlite import SqliteJobs
 from serving.models.asked import Answer, Ask, ModelCard, Progress, Refusal
 from serving.models.client import ModelDied, ModelUnavailable
-from serving.models.family import ModelFamily
+from serving.models.family import ModelFamily, card_of
 from serving.models.following import followed
 from serving.models.watching import Told
+from serving.scaling import QUEUED_S
 from serving.settings import ModelSettings, ServeSettings
 
 _LOG = logging.getLogger(__name__)
@@ -63,6 +65,9 @@ class ModelReplica:
     async def card(self) -> ModelCard:
         return self._family.card()
 
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        return {QUEUED_S: 0.0 if self._made is None else self._made.queued_s}
+
     def check_health(self) -> None:
         if self._made is not None:
             self._made.check()
@@ -82,7 +87,7 @@ class Ingress:
     def __init__(self, settings: dict[str, Any], *handles: DeploymentHandle) -> None:
         self._settings = ServeSettings.model_validate(settings)
         self._models = {
-            model.recipe: ServedModel(model.recipe, handle)
+            model.recipe: ServedModel(model, handle)
             for model, handle in zip(self._settings.models, handles, strict=True)
         }
 
@@ -93,8 +98,9 @@ class Ingress:
 class ServedModel:
     """A `Model` behind a handle."""
 
-    def __init__(self, name: str, handle: DeploymentHandle) -> None:
-        self._name, self._handle = name, handle
+    def __init__(self, settings: ModelSettings, handle: DeploymentHandle) -> None:
+        self._settings, self._name, self._handle = settings, settings.recipe, handle
+        self._card: ModelCard | None = None
 
     async def make(self, ask: Ask, told: Told | None = None) -> Answer:
         try:
@@ -105,7 +111,18 @@ class ServedModel:
             return Answer(recipe=self._name, refusal=refusal)
 
     async def card(self) -> ModelCard:
-        return await self._call("card")
+        """What the model is; one that is asleep is not woken for it."""
+        scaling = self._settings.scaling
+        if scaling is not None and scaling.min_replicas == 0 and not await asyncio.to_thread(self._is_awake):
+            if self._card is None:
+                self._card = await asyncio.to_thread(card_of, self._settings)
+            return dataclasses.replace(self._card, waiting=0, is_asleep=True)
+        self._card = await self._call("card")
+        return self._card
+
+    def _is_awake(self) -> bool:
+        status = serve.status().applications[self._handle.app_name].deployments[self._name]
+        return any(count for state, count in status.replica_states.items() if state == "RUNNING")
 
     async def _call(self, method: str, *arguments: Any) -> Any:
         response = getattr(self._handle, method).remote(*arguments)

@@ -18,6 +18,9 @@ _ENVIRONMENT = {
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serving.proxy:middlewares",
     # A busy machine takes longer than Serve's 5 s to start a process: it would kill its proxy for that.
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "40",
+    # How old what the autoscaler goes by may be, and part of what a first request waits for; 10 is Serve's own.
+    "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
+    "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
     # Ray's own 15 puts a request behind everything else that the computer does: 26 s instead of 2 beside a training.
     "RAY_worker_niceness": "0",
 }
@@ -76,7 +79,7 @@ def start_empty(settings: ServeSettings, *, host: str, port: int) -> None:
     import ray
     from ray import serve
 
-    cpus = sum(model.num_cpus * model.replicas for model in settings.models) + _SPARE_CPUS
+    cpus = sum(model.num_cpus * model.most_replicas for model in settings.models) + _SPARE_CPUS
     ray.init(
         address="local",
         num_cpus=int(cpus + 0.999),

@@ -15,6 +15,29 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class ScalingSettings(_Settings):
+    """Replicas that come and go with the work.
+
+    Args:
+        min_replicas: 0 lets the last one go, and the next request wait for a cold start. max_replicas: the most.
+        replica_s: seconds of queued work that a replica should have, by what its batches have taken.
+        up_after_s, down_after_s: how long more, or less, must be wanted. zero_after_s: before the last one goes.
+    """
+
+    min_replicas: Annotated[int, Field(ge=0)] = 1
+    max_replicas: Annotated[int, Field(ge=1)] = 4
+    replica_s: Annotated[float, Field(gt=0)] = 10.0
+    up_after_s: Annotated[float, Field(ge=0)] = 5.0
+    down_after_s: Annotated[float, Field(ge=0)] = 120.0
+    zero_after_s: Annotated[float, Field(ge=0)] = 600.0
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.max_replicas < self.min_replicas:
+            raise ValueError(f"max_replicas is {self.max_replicas}; must be at least min_replicas, {self.min_replicas}")
+        return self
+
+
 class ModelSettings(_Settings):
     """One recipe, served by replicas of its own.
 
@@ -26,7 +49,8 @@ class ModelSettings(_Settings):
             for bit. 1 answers a lone caller soonest on a CPU. "measured": as many as wait, padded to 1, 2, 4 … and no
             more than the size up to which a start-up measurement gained pictures a second.
         most_batch_size: the largest that "measured" tries.
-        replicas: how many. num_cpus, num_gpus: Ray's share for each.
+        replicas: how many, where `scaling` is absent. num_cpus, num_gpus: Ray's share for each; part of a GPU, or whole
+            ones.
         num_threads: torch's in each; the batch plane's workers have 1.
         max_waiting: pictures that may wait in a replica; more are answered with 429.
         stuck_after_s: a batch that runs longer than this fails the replica's health check, and Ray Serve replaces it.
@@ -37,11 +61,24 @@ class ModelSettings(_Settings):
     batch_size: Annotated[int, Field(ge=1, le=64)] | Literal["measured"] | None = None
     most_batch_size: Annotated[int, Field(ge=1, le=256)] = 32
     replicas: Annotated[int, Field(ge=1)] = 1
+    scaling: ScalingSettings | None = None
     num_cpus: Annotated[float, Field(ge=0)] = 1.0
     num_gpus: Annotated[float, Field(ge=0)] = 0.0
     num_threads: Annotated[int, Field(ge=1)] = 1
     max_waiting: Annotated[int, Field(ge=1)] = 64
     stuck_after_s: Annotated[float, Field(gt=0)] = 600.0
+
+    @property
+    def most_replicas(self) -> int:
+        """How many there may be at a time."""
+        return self.replicas if self.scaling is None else self.scaling.max_replicas
+
+    @field_validator("num_gpus")
+    @classmethod
+    def _is_a_part_or_whole(cls, num_gpus: float) -> float:
+        if num_gpus > 1 and num_gpus != int(num_gpus):
+            raise ValueError(f"num_gpus is {num_gpus}; must be at most 1, or whole")
+        return num_gpus
 
     @property
     def fixed_batch_size(self) -> int | None:

@@ -149,6 +149,7 @@ class ModelView(BaseModel):
     digests: dict[str, str]
     licences: dict[str, str]
     waiting: int
+    is_asleep: bool = Field(description="whether the next request waits for a replica to start")
     has_refused: bool = Field(description="whether it was told to take up other weights that cannot be used")
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import re
 import time
@@ -16,6 +17,7 @@ import torch
 from atelier.errors import AtelierError, ConfigError, RowError, WeightsError
 from atelier.models import registry
 from atelier.models.diffusion.steps import SamplingStopped
+from atelier.recipe import Recipe
 from atelier.stages.base import Batch
 from serving.metrics import ModelMetrics
 from serving.models import batch_sizes
@@ -97,22 +99,19 @@ class ModelFamily:
 
     def card(self) -> ModelCard:
         """What it is, and how many pictures wait."""
-        engine, recipe = self._engine, self._engine.recipe
-        return ModelCard(
-            recipe=recipe.name,
-            task=recipe.task,
-            size=recipe.size,
-            inputs=recipe.inputs,
-            optional=recipe.optional,
-            batch_size=engine.sizes.largest,
-            batch_seconds=engine.sizes.seconds,
-            fingerprint=engine.fingerprint,
-            weights=told(self._settings.recipe, self._weights),
-            digests=engine.digests,
-            licences=_licences(told(self._settings.recipe, self._weights)),
+        engine, sizes = self._engine, self._engine.sizes
+        return dataclasses.replace(
+            _card(engine.recipe, told(self._settings.recipe, self._weights), engine.fingerprint, engine.digests),
+            batch_size=sizes.largest,
+            batch_seconds=sizes.seconds,
             waiting=self._batcher.waiting,
             refused=self._not_taken,
         )
+
+    @property
+    def queued_s(self) -> float:
+        """Seconds until all that waits or runs would be made, by what batches have taken."""
+        return self._batcher.expected_wait_s(self._engine, 0)
 
     def check(self) -> None:
         """Says by raising that the replica is no good: a batch that neither ends nor comes a step further, or errors
@@ -245,6 +244,32 @@ class ModelFamily:
         engine.sizes = batch_sizes.measured(make, most=self._settings.most_batch_size)
         table = ", ".join(f"{size}: {seconds:.3f} s" for size, seconds in engine.sizes.seconds.items())
         _LOG.info("model %s: batches of at most %d; measured %s", engine.recipe.name, engine.sizes.largest, table)
+
+
+def card_of(settings: ModelSettings) -> ModelCard:
+    """What a model will be that has not started; its weights are read for their digests alone.
+
+    Raises:
+        AtelierError: no such recipe or weights.
+    """
+    recipe = offered(settings.recipe, settings.weights, batch_size=settings.fixed_batch_size)
+    weights = told(settings.recipe, settings.weights)
+    return _card(recipe, weights, recipe.fingerprint(), recipe.digests())
+
+
+def _card(recipe: Recipe, weights: dict[str, str], fingerprint: str, digests: Mapping[str, str]) -> ModelCard:
+    return ModelCard(
+        recipe=recipe.name,
+        task=recipe.task,
+        size=recipe.size,
+        inputs=recipe.inputs,
+        optional=recipe.optional,
+        batch_size=recipe.batch_size,
+        fingerprint=fingerprint,
+        weights=weights,
+        digests=dict(digests),
+        licences=_licences(weights),
+    )
 
 
 def _licences(choices: Mapping[str, str]) -> dict[str, str]:

@@ -151,6 +151,7 @@ def test_parquet_types_mean_what_they_say(tmp_path: Path) -> None:
     [
         ("c.csv", b"", "is empty"),
         ("c.csv", b"item_id,task\n\n", "no rows"),
+        ("c.csv", b"\x9f\xd8\x00,task\n1,try_on\n", "its header is no text in UTF-8"),
         ("c.csv", b"sku,task\n1,try_on\n", "lacks the column item_id; it has sku, task"),
         ("c.csv", b"item_id,task,task\n", "['task'] more than once"),
         ("c.jsonl", b'[{"item_id": 1}]', "JSON array"),
