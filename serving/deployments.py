@@ -117,8 +117,9 @@ class ServedModel:
             if self._card is None:
                 self._card = await asyncio.to_thread(card_of, self._settings)
             return dataclasses.replace(self._card, waiting=0, is_asleep=True)
-        self._card = await self._call("card")
-        return self._card
+        card: ModelCard = await self._call("card")
+        self._card = card
+        return card
 
     def _is_awake(self) -> bool:
         status = serve.status().applications[self._handle.app_name].deployments[self._name]
