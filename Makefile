@@ -4,7 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 TRAINED := out/train-demo
 # The suite's own threads: two test workers on two cores must not start four torch threads each.
-TEST_ENV := OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0 RAY_DEDUP_LOGS=0 PYTHONWARNINGS=ignore
+# Ray's workers would stand behind every other process (nice 15), the suite's own too.
+TEST_ENV := RAY_worker_niceness=0 OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0 RAY_DEDUP_LOGS=0 PYTHONWARNINGS=ignore
 
 .PHONY: demo train-demo serve test check test-crash soak bench store clean
 
