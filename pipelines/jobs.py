@@ -47,8 +47,8 @@ def published(
     memory: str = "",
     clip: str = "",
     vae: str = "",
-    parser: str,
-    pose: str,
+    parser: str = "",
+    pose: str = "",
 ) -> CatalogJob:
     """The tasks whose weights are given, at the papers' sizes.
 
@@ -56,9 +56,20 @@ def published(
         viton_hd, pidm: folders that `python -m atelier convert` wrote.
         truepose, human_diffusion: folders of your own training, since nobody has published any.
         memory, clip, vae: of HumanDiffusion and TruePose, where their folders do not hold them.
-        parser, pose: shipped names or folders, for rows that bring no parse or keypoints.
+        parser, pose: shipped names or folders, for rows that bring no parse or keypoints; only sentences need neither.
+
+    Raises:
+        ConfigError: weights of no system, or no parser or pose for one that shows a person's picture to them.
     """
     made = []
+    seen = {"viton_hd": viton_hd, "pidm": pidm, "truepose": truepose}
+    lacking = [name for name, given in {"parser": parser, "pose": pose}.items() if not given]
+    if lacking and any(seen.values()):
+        systems = ", ".join(name for name, given in seen.items() if given)
+        raise ConfigError(
+            f"job 'published': {systems} must have --weights {'=FOLDER --weights '.join(lacking)}=FOLDER, which read what "
+            "rows do not bring; shipped names work too"
+        )
     if viton_hd:
         made.append(recipes.viton_hd(weights=viton_hd, parser=parser, pose=pose))
     if pidm:
@@ -91,10 +102,8 @@ def named(name: str, **weights: str) -> CatalogJob:
     if name not in JOBS:
         raise ConfigError(f"job {name!r}: there is none of that name; there are {sorted(JOBS)}")
     taken = inspect.signature(JOBS[name]).parameters
-    needed = {one for one, parameter in taken.items() if parameter.default is inspect.Parameter.empty}
-    if not needed <= set(weights) <= set(taken):
-        wanted = " ".join(f"--weights {one}=FOLDER" if one in needed else f"[--weights {one}=FOLDER]" for one in taken)
-        raise ConfigError(f"job {name!r}: was given the weights {sorted(weights)}; must be given {wanted or 'none'}")
+    if unknown := sorted(set(weights) - set(taken)):
+        raise ConfigError(f"job {name!r}: takes no weights {', '.join(unknown)}; it takes {', '.join(taken)}")
     job = JOBS[name](**weights)
     for recipe in job.recipes:
         recipe.check()

@@ -13,6 +13,7 @@ from serving.api import jobs, making, metering, models, openai, page
 from serving.api.access import Access, LoopbackOnly
 from serving.api.addresses import Addresses
 from serving.api.bodies import BodyLimit
+from serving.api.documents import drop_unused
 from serving.api.forms import FormReader
 from serving.api.measuring import Measured
 from serving.api.metering import Meter, RateLimitHeaders
@@ -102,6 +103,8 @@ def create_api(
     app.add_middleware(OpenAIErrors)
     app.add_middleware(RateLimitHeaders)
     app.add_middleware(Measured, metrics=metrics)
+    whole = app.openapi
+    app.openapi = lambda: drop_unused(whole())
     return app
 
 

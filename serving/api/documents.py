@@ -95,12 +95,15 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         400: "the request cannot be read",
         401: "no key, or none that is known",
         403: "the key lacks the scope",
-        404: "there is none",
+        404: "there is no such thing, or no such model",
+        408: "the body did not arrive in time",
         409: "the same Idempotency-Key came with another request",
         413: "too long, or too many pixels",
         415: "another content type or picture format",
         422: "an input that cannot be used: the code and the detail say why",
         429: "too much is waiting, or the quota is used: `Retry-After` says when there should be room",
+        500: "the service failed",
+        502: "a store failed that the request needs",
         503: "no replica answers now",
         504: "it could not be made in time",
     }
@@ -112,3 +115,15 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         }
         for status in statuses
     }
+
+
+def drop_unused(document: dict[str, Any]) -> dict[str, Any]:
+    """A document without the answer that FastAPI announces for every parameter, and that `problems` gives as 400."""
+    for methods in document["paths"].values():
+        for route in methods.values():
+            told = route["responses"].get("422", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            if told.get("$ref", "").endswith("/HTTPValidationError"):
+                del route["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+    return document

@@ -67,7 +67,7 @@ def _add(
         responses={
             200: {"content": {media_type: {} for media_type in MEDIA_TYPES.values()}},
             202: {"model": JobView, "description": "with `Prefer: wait=N`: not made in N seconds, so a job"},
-            **problems(400, 401, 403, 409, 413, 415, 422, 429, 503, 504),
+            **problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 502, 503, 504),
         },
         openapi_extra=body_of([task], is_job=False),
         operation_id=task.name,

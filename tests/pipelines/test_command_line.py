@@ -63,8 +63,12 @@ def test_the_schema_of_a_row_is_printed(capsys: pytest.CaptureFixture[str]) -> N
     ("arguments", "said"),
     [
         (["run", "wardrobe"], "job 'wardrobe': there is none of that name"),
-        (["run", "published"], "job 'published': was given the weights []; must be given"),
-        (["run", "published", "--weights", "viton_hd=/nowhere"], "was given the weights ['viton_hd']"),
+        (["run", "published"], "job 'published': makes nothing; give --weights of a system"),
+        (["run", "published", "--weights", "viton=/nowhere"], "takes no weights viton; it takes viton_hd, pidm"),
+        (
+            ["run", "published", "--weights", "viton_hd=/nowhere"],
+            "viton_hd must have --weights parser=FOLDER --weights pose",
+        ),
         (["run", "closet", "--weights", "viton_hd=parser_closet"], "model: is 'parsing_net', must be 'viton_hd'"),
         (["run", "closet", "--weights", "parser=pose_closet"], "model is 'pose_net'; a parser's is 'parsing_net'"),
         (["run", "closet", "--weights", "pose=parser_closet"], "model is 'parsing_net'; must be 'pose_net'"),

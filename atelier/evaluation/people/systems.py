@@ -12,6 +12,9 @@ from atelier.models.truepose import TruePoseConfig
 from atelier.recipe import Recipe
 from atelier.recipes import pose_transfer_by_pidm, pose_transfer_by_truepose, text_to_person
 
+_SMALLEST = (128, 96)
+"""What the recipes of small weights deliver, and the least that the parser and the keypoint network read well."""
+
 
 def recipe_of(model: str, *, weights: str, mode: str) -> Recipe:
     """The recipe of a system.
@@ -30,9 +33,18 @@ def recipe_of(model: str, *, weights: str, mode: str) -> Recipe:
 
 
 def _pidm(*, weights: str, mode: str) -> Recipe:
-    size = PidmConfig.from_folder(registry.folder(weights)).working_size
+    """Weights that see less than the judge can read are judged as they are delivered: enlarged."""
+    trained_for = PidmConfig.from_folder(registry.folder(weights)).working_size
+    size = max(trained_for, _SMALLEST)
     return pose_transfer_by_pidm(
-        name="judged", size=size, weights=weights, parser=None, pose=None, mode=mode, batch_size=8
+        name="judged",
+        size=size,
+        network_size=None if size == trained_for else trained_for,
+        weights=weights,
+        parser=None,
+        pose=None,
+        mode=mode,
+        batch_size=8,
     )
 
 
