@@ -1,0 +1,80 @@
+"""A service whose processes are killed in the midst of jobs: each that was accepted ends once, with its own picture."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from atelier import poses
+from serving.models.asked import Ask
+from serving.models.family import ModelFamily
+from tests.crash.serving_runs import MODEL, PERSON, POSE, Service
+
+pytestmark = pytest.mark.crash
+
+REPLICA, INGRESS = f"ServeReplica:default:{MODEL}", "ServeReplica:default:Ingress"
+PROXY, CONTROLLER = "ProxyActor", "ServeController"
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    service = Service(tmp_path)
+    service.start()
+    yield service
+    service.kill_all()
+
+
+def undisturbed(service: Service, *seeds: int) -> list[bytes]:
+    """The pictures of seeds, made in this process."""
+    family = ModelFamily(service.settings.models[0])
+    inputs = {"person": PERSON, "pose": poses.read(poses.address(POSE), "pose")}
+    answer = asyncio.run(family.make(Ask(inputs=inputs, seeds=seeds)))
+    return [sample.picture for sample in answer.samples]
+
+
+def test_every_accepted_job_ends_once_whatever_is_killed(service: Service) -> None:
+    jobs = [service.add(seed) for seed in range(1, 4)]
+    service.running(jobs)
+    waiting: list[int] = []
+
+    def wait() -> None:
+        # In the replica's queue, behind a job, when that is killed.
+        answer = service.client.post("/v1/pose-transfer", files={"person": PERSON}, data={"pose": POSE, "seed": "9"})
+        waiting.append(answer.status_code)
+
+    caller = threading.Thread(target=wait)
+    caller.start()
+    service.until(lambda: service.client.get("/v1/models").json()["models"][0]["waiting"])
+    replica = service.kill(REPLICA)
+    caller.join()
+    assert waiting == [503], "who waits at the other end of a line is told at once"
+    service.until(lambda: service.has_another(REPLICA, replica))
+
+    service.running(jobs)
+    ingress, proxy = service.kill(INGRESS), service.kill(PROXY)
+    service.until(lambda: service.has_another(INGRESS, ingress) and service.has_another(PROXY, proxy))
+    jobs.append(service.add(4))
+
+    service.running(jobs)
+    controller = service.kill(CONTROLLER)
+    service.until(lambda: service.has_another(CONTROLLER, controller))
+    assert {job.state for job in service.ended(jobs)} == {"succeeded"}
+    assert service.add(1) == jobs[0], "asked again, it is the same job"
+
+    jobs += [service.add(seed) for seed in (5, 6)]
+    running = service.running(jobs)
+    service.kill_all()
+    assert service.job(running).state == "running"
+    service.start()
+    ended = service.ended(jobs)
+    assert {job.state for job in ended} == {"succeeded"} and len({job.id for job in ended}) == 6
+    assert service.endings() == sorted(jobs), "none twice"
+    assert {job.attempts for job in ended} >= {1, 2}
+    # The first was cut off with its replica, the last with everything.
+    cut_off = [jobs[0], running]
+    made = undisturbed(service, *(jobs.index(job_id) + 1 for job_id in cut_off))
+    assert [service.picture(job_id) for job_id in cut_off] == made
