@@ -7,7 +7,7 @@ TRAINED := out/train-demo
 # Ray's workers would stand behind every other process (nice 15), the suite's own too.
 TEST_ENV := RAY_worker_niceness=0 OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0 RAY_DEDUP_LOGS=0 PYTHONWARNINGS=ignore
 
-.PHONY: demo train-demo serve test check test-crash soak bench store clean
+.PHONY: demo train-demo serve test check test-crash soak fuzz bench store clean
 
 $(READY): pyproject.toml
 	@echo "installing into .venv: about 2 minutes, 2 GB"
@@ -43,6 +43,10 @@ test-crash: $(READY)  ## kills processes for real
 
 soak: $(READY)  ## four workers on two machines of this one for an hour; SOAK_MINUTES says how long
 	$(TEST_ENV) $(BIN)/pytest -m soak
+
+fuzz: $(READY)  ## the service against its own document, and 10,000 damaged pictures: some minutes
+	FUZZ_EXAMPLES=300 $(TEST_ENV) $(BIN)/pytest tests/serving/test_document.py
+	$(TEST_ENV) $(BIN)/python -m tests.serving.fuzz --pictures 10000
 
 bench: $(READY)  ## the job against a bare loop, side by side
 	$(BIN)/python -m benchmarks.batch

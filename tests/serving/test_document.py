@@ -1,0 +1,89 @@
+"""The service held against its own OpenAPI document: requests drawn from it, right and wrong, answered as it says."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from schemathesis import GenerationMode, checks, openapi
+from schemathesis.specs.openapi import checks as document
+
+from serving.api.api import create_api
+from serving.jobs.sqlite import SqliteJobs
+from serving.keys import KeyRing
+from serving.models.client import LocalModel
+from serving.models.family import ModelFamily
+from serving.settings import ServeSettings
+
+OPERATIONS = (
+    "try_on",
+    "create_image_edit",
+    "create_job",
+    "get_job",
+    "delete_job",
+    "follow_job",
+    "get_picture",
+    "list_models",
+    "get_usage",
+)
+NOTHING_WRONG = ("get_job", "delete_job", "list_models", "get_usage")
+"""Nothing that is sent to these has a wrong shape."""
+HELD = [
+    checks.not_a_server_error,
+    document.status_code_conformance,
+    document.content_type_conformance,
+    document.response_schema_conformance,
+    document.response_headers_conformance,
+    document.negative_data_rejection,
+]
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "8"))
+
+
+@pytest.fixture
+def schema(settings: ServeSettings, family: ModelFamily) -> Any:
+    told = settings.model_copy(update={"anonymous": False})
+    app = create_api(told, {"viton_hd_closet": LocalModel(family)}, SqliteJobs(told.database))
+    return openapi.from_asgi("/openapi.json", app)
+
+
+@pytest.fixture
+def key(settings: ServeSettings) -> str:
+    return KeyRing(settings.keys).add("fuzz", ["make", "jobs", "models"])
+
+
+def operation(schema: Any, name: str) -> schemathesis.APIOperation:
+    return next(
+        found.ok() for found in schema.get_all_operations() if found.ok().definition.raw.get("operationId") == name
+    )
+
+
+def test_every_operation_is_drawn_from(schema: Any) -> None:
+    names = {found.ok().definition.raw["operationId"] for found in schema.get_all_operations()}
+
+    assert names == set(OPERATIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [(name, mode) for name in OPERATIONS for mode in GenerationMode if mode.is_positive or name not in NOTHING_WRONG],
+)
+def test_what_is_drawn_is_answered_as_the_document_says(schema: Any, key: str, name: str, mode: GenerationMode) -> None:
+    cases = operation(schema, name).as_strategy(generation_mode=mode)
+    held = HELD if mode.is_negative else HELD[:-1]
+
+    @seed(0)
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=cases)
+    def answered(case: schemathesis.Case) -> None:
+        case.call_and_validate(headers={"Authorization": f"Bearer {key}"}, checks=held)
+
+    answered()
