@@ -66,9 +66,9 @@ def published(
     lacking = [name for name, given in {"parser": parser, "pose": pose}.items() if not given]
     if lacking and any(seen.values()):
         systems = ", ".join(name for name, given in seen.items() if given)
+        wanted = " ".join(f"--weights {name}=FOLDER" for name in lacking)
         raise ConfigError(
-            f"job 'published': {systems} must have --weights {'=FOLDER --weights '.join(lacking)}=FOLDER, which read what "
-            "rows do not bring; shipped names work too"
+            f"job 'published': {systems} must have {wanted}, to read what rows do not bring; shipped names work too"
         )
     if viton_hd:
         made.append(recipes.viton_hd(weights=viton_hd, parser=parser, pose=pose))
