@@ -15,6 +15,7 @@ class ModelMetrics:
     """Of one model's replica, each with the tag `model`.
 
     `atelier_queue_seconds`, `atelier_batch_rows`, `atelier_batch_seconds`, `atelier_stage_seconds{stage}` (a row),
+    `atelier_step_seconds` (of a diffusion model's loop), `atelier_loops_stopped_total` (since nobody waited any more),
     `atelier_waiting`, `atelier_asks_total{code}` (`ok`, or a refusal's code).
     """
 
@@ -30,6 +31,10 @@ class ModelMetrics:
         self._rows = histogram("atelier_batch_rows", "Rows of a batch, padding not counted", _ROWS)
         self._batch = histogram("atelier_batch_seconds", "Seconds of a batch on the device", _SECONDS)
         self._stage = histogram("atelier_stage_seconds", "Seconds a row", _STAGE_SECONDS, "stage")
+        self._step = histogram("atelier_step_seconds", "Seconds of a loop's step", _STAGE_SECONDS)
+        stopped = "Loops that ended since nobody waited any more"
+        self._stopped = Counter("atelier_loops_stopped_total", description=stopped, tag_keys=("model",))
+        self._stopped.set_default_tags(tags)
         self._waiting = Gauge("atelier_waiting", description="Pictures that wait", tag_keys=("model",))
         self._asks = Counter("atelier_asks_total", description="Asks that ended", tag_keys=("model", "code"))
         self._waiting.set_default_tags(tags)
@@ -44,6 +49,14 @@ class ModelMetrics:
         """Takes in a batch that the device has made."""
         self._rows.observe(rows)
         self._batch.observe(seconds)
+
+    def stepped(self, seconds: float) -> None:
+        """Takes in a step of a loop."""
+        self._step.observe(seconds)
+
+    def stopped(self) -> None:
+        """Takes in a loop that ended before its time."""
+        self._stopped.inc()
 
     def made(self, seconds_by_stage: Mapping[str, float]) -> None:
         """Takes in an ask that ended in pictures."""

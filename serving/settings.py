@@ -53,7 +53,8 @@ class ModelSettings(_Settings):
             ones.
         num_threads: torch's in each; the batch plane's workers have 1.
         max_waiting: pictures that may wait in a replica; more are answered with 429.
-        stuck_after_s: a batch that runs longer than this fails the replica's health check, and Ray Serve replaces it.
+        stuck_after_s: a batch that runs longer than this without a step of its loop fails the replica's health check,
+            and Ray Serve replaces it.
     """
 
     recipe: str = "viton_hd_closet"

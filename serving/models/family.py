@@ -201,7 +201,8 @@ class ModelFamily:
         try:
             made = await asyncio.get_running_loop().run_in_executor(self._device, engine.make, columns, watch)
         except SamplingStopped:
-            raise  # nobody waits for it: no fault of the model's
+            self._metrics.stopped()  # nobody waits for it: no fault of the model's
+            raise
         except Exception:
             self._failures += 1
             raise
@@ -209,8 +210,10 @@ class ModelFamily:
         self._metrics.computed(len(rows), time.monotonic() - started)
         return made
 
-    def _step_made(self, _seconds: float) -> None:
+    def _step_made(self, seconds: float | None) -> None:
         self._stepped_s = time.monotonic()
+        if seconds is not None:
+            self._metrics.stepped(seconds)
 
     def _ready(self, weights: Mapping[str, str | None]) -> Engine:
         """An engine that has made one drawn request, in the thread that will make the others."""

@@ -53,7 +53,8 @@ class BatchWatch:
     Args:
         wanted: which rows somebody still waits for; the loop stops when there is none.
         preview: a small file out of a small picture of a row.
-        stepped: told that another step was made, after how many seconds.
+        stepped: told that a step was made, and in how many seconds; None for a loop's first, before which the rest of
+            the recipe ran.
     """
 
     def __init__(
@@ -62,21 +63,20 @@ class BatchWatch:
         wanted: Wanted,
         *,
         preview: Callable[[Batch, np.ndarray], bytes],
-        stepped: Callable[[float], None],
+        stepped: Callable[[float | None], None],
     ) -> None:
         self._rows, self._wanted, self._preview, self._stepped = rows, wanted, preview, stepped
-        self._began_s = self._last_s = time.monotonic()
-        self._first_s: float | None = None
+        self._began_s = self._first_s = self._last_s = time.monotonic()
 
     def stopped(self) -> bool:
         return not any(self._wanted())
 
     def stepped(self, step: LoopStep) -> None:
         now = time.monotonic()
-        self._stepped(now - self._last_s)
+        self._stepped(now - self._last_s if step.num_done > 1 else None)
         self._last_s = now
-        if step.num_done == 1 or self._first_s is None:
-            self._first_s = now  # before it the rest of the recipe ran
+        if step.num_done == 1:
+            self._first_s = now
         step_s = (now - self._first_s) / (step.num_done - 1) if step.num_done > 1 else 0.0
         followed: dict[Follower, list[int]] = {}
         for number, (row, is_wanted) in enumerate(zip(self._rows, self._wanted(), strict=True)):

@@ -45,7 +45,7 @@ class Held:
 @contextmanager
 def held(family: ModelFamily, *at: int) -> Iterator[Held]:
     """Its denoiser waits before its calls of these numbers."""
-    stage = family._engine._making.stages[-1]
+    stage = family._engine._stages[-1]
     unet: torch.nn.Module = stage._model.unet  # pyright: ignore[reportAttributeAccessIssue]
     one = Held(*at)
     with unet.register_forward_pre_hook(one):

@@ -51,7 +51,12 @@ async def test_nobody_who_wants_them_gets_no_partial_pictures(stepping: ModelFam
     assert len(steps) == STEPS and not any(one.partials for one in steps)
 
 
-async def test_a_loop_that_nobody_waits_for_stops_before_its_next_step(stepping: ModelFamily) -> None:
+async def test_a_loop_that_nobody_waits_for_stops_before_its_next_step(
+    stepping: ModelFamily, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[float | None] = []
+    monkeypatch.setattr(stepping._metrics, "stepped", counted.append)
+    monkeypatch.setattr(stepping._metrics, "stopped", lambda: counted.append(None))
     with held(stepping, 3) as denoiser:
         leaving = asyncio.create_task(stepping.make(ask(7)))
         await denoiser.reached(3)
@@ -63,6 +68,9 @@ async def test_a_loop_that_nobody_waits_for_stops_before_its_next_step(stepping:
 
     assert leaving.cancelled()
     assert after.refusal is None and denoiser.calls == 3 + STEPS
+    # Of the third call the picture was made, though nobody wanted it; a loop's first step is not measured.
+    assert counted.index(None) == 2 and counted.count(None) == 1 and len(counted) == 2 + 1 + STEPS - 1
+    assert all(seconds is None or seconds > 0 for seconds in counted)
     stepping.check()
 
 
