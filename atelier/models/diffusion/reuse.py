@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from atelier.models.diffusion.denoisers import Condition, Noisy
+from atelier.models.diffusion.denoisers import Condition
 
 
 @dataclass
@@ -18,18 +18,18 @@ class DeepFeatures:
 
 
 class Reusing:
-    """A network that computes its coarse levels in some steps only, for one sampling run.
+    """A `Network` that computes its coarse levels in some steps only, for one sampling run.
 
     Args:
         predict: the network; it fills or takes what is handed to it last, None computes all and keeps nothing.
         every: of this many steps one computes all; 1 reuses nothing.
     """
 
-    def __init__(self, predict: Callable[[Noisy, Tensor, Condition, DeepFeatures | None], Noisy], every: int) -> None:
+    def __init__(self, predict: Callable[[Tensor, Tensor, Condition, DeepFeatures | None], Tensor], every: int) -> None:
         self._predict, self._every = predict, every
         self._deep, self._age = DeepFeatures(), 0
 
-    def __call__(self, x_t: Noisy, t: Tensor, condition: Condition) -> Noisy:
+    def __call__(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         if self._every == 1:
             return self._predict(x_t, t, condition, None)
         kept = self._deep.features

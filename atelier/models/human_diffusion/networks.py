@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from atelier import weights
 from atelier.errors import ConfigError, WeightsError
 from atelier.models.diffusion import schedules
+from atelier.models.diffusion.reuse import DeepFeatures
 from atelier.models.diffusion.schedules import Schedule
 from atelier.models.human_diffusion import tokens as token_features
 from atelier.models.human_diffusion.config import HumanDiffusionConfig
 from atelier.models.human_diffusion.encoders import Encoders, SmallEncoders
 from atelier.models.human_diffusion.networks_clip import ClipEncoders
-from atelier.models.human_diffusion.networks_unet import DeepFeatures, Told, UNet
+from atelier.models.human_diffusion.networks_unet import Told, UNet
 from atelier.models.human_diffusion.phrases import Description, parse
 from atelier.models.human_diffusion.regions import NUM_REGIONS
 from atelier.models.human_diffusion.retrieval import Retrieval, StyleMemory, nothing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Real
 from torch import Tensor, nn
 
+from atelier.models.diffusion.reuse import DeepFeatures
 from atelier.models.human_diffusion.config import HumanDiffusionConfig
 from atelier.models.human_diffusion.networks_alignment import Alignment, RegionTokens, attention_bias, coverage_at
 from atelier.models.human_diffusion.networks_blocks import ResidualBlock, SelfAttention, TimeEmbedding
@@ -22,13 +22,6 @@ from atelier.models.tensors import LabelIds
 
 Told = Mapping[str, Any]
 """What `UNet.tell` makes of a pose map and tokens: tensors of B rows, in lists and mappings."""
-
-
-@dataclass
-class DeepFeatures:
-    """The UNet's coarse features, kept from one step for later ones: they change slowly (DeepCache, Ma et al. 2024)."""
-
-    features: Tensor | None = None
 
 
 class Level(nn.ModuleList):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from atelier.errors import ConfigError
 from atelier.models.diffusion.denoisers import Denoiser
 from atelier.models.diffusion.guidance import FULL, NULL, Guidance, classifier_free
 from atelier.models.diffusion.modes import Mode, named, run
+from atelier.models.diffusion.reuse import Reusing
 from atelier.models.diffusion.schedules import Schedule
 from atelier.models.diffusion.steps import Callback, Stop
 from atelier.models.human_diffusion.networks import HumanDiffusion
-from atelier.models.human_diffusion.networks_unet import DeepFeatures, Told
 from atelier.models.human_diffusion.regions import check_pose_map
 from atelier.models.human_diffusion.tokens import Tokens
 from atelier.models.layers.autoencoder import Latents
@@ -81,31 +80,13 @@ def denoiser(
         FULL: lambda: tokens,
     }
     return Denoiser(
-        network=_Steps(model, reuse_every),
+        network=Reusing(model.predict, reuse_every),
         conditions={branch: model.tell(pose_map, told[branch]()) for branch in sorted(guidance.branches)},
         guidance=guidance,
         prediction=model.config.prediction,
         clip=model.vae is None,
         dtype=next(model.unet.parameters()).dtype,
     )
-
-
-class _Steps:
-    """The network of one run, step by step: it keeps coarse features where a mode reuses them."""
-
-    def __init__(self, model: HumanDiffusion, reuse_every: int) -> None:
-        self._model, self._every = model, reuse_every
-        self._deep, self._age = DeepFeatures(), 0
-
-    def __call__(self, x_t: Latents, t: Tensor, told: Told) -> Latents:
-        if self._every == 1:
-            return self._model.predict(x_t, t, told)
-        kept = self._deep.features
-        # Where guidance begins or ends there are other branches, and what was kept is not theirs.
-        if kept is None or len(kept) != len(x_t) or self._age == self._every:
-            self._deep.features, self._age = None, 0
-        self._age += 1
-        return self._model.predict(x_t, t, told, self._deep)
 
 
 def rule(

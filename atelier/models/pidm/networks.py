@@ -10,9 +10,10 @@ from jaxtyping import Real
 from torch import Tensor, nn
 
 from atelier import weights
+from atelier.models.diffusion.reuse import DeepFeatures
 from atelier.models.pidm.config import PidmConfig
 from atelier.models.pidm.networks_blocks import KeysValues
-from atelier.models.pidm.networks_unet import DeepFeatures, Texture, TextureEncoder, UNet
+from atelier.models.pidm.networks_unet import Texture, TextureEncoder, UNet
 from atelier.models.tensors import EpsVariance, NoisyPicture, Picture, PoseMap
 
 NETWORKS = ("unet", "encoder")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Real
 from torch import Tensor, nn
 
+from atelier.models.diffusion.reuse import DeepFeatures
 from atelier.models.pidm.config import POSE_CHANNELS, PidmConfig
 from atelier.models.pidm.networks_blocks import (
     GroupNorm,
@@ -22,13 +22,6 @@ from atelier.models.tensors import EpsVariance, NoisyPicture, Picture, PoseMap
 
 Texture = Float[Tensor, "batch _width _height _width_px"]
 """One of the encoder's feature maps."""
-
-
-@dataclass
-class DeepFeatures:
-    """The UNet's coarse features, kept from one step for later ones: they change slowly (DeepCache, Ma et al. 2024)."""
-
-    features: Tensor | None = None
 
 
 class Block(nn.ModuleList):

@@ -12,12 +12,13 @@ from atelier.errors import ConfigError
 from atelier.models.diffusion import guidance as rules
 from atelier.models.diffusion.denoisers import Condition, Denoiser
 from atelier.models.diffusion.modes import Mode, named, run
+from atelier.models.diffusion.reuse import DeepFeatures, Reusing
 from atelier.models.diffusion.schedules import Schedule, linear
 from atelier.models.diffusion.steps import Callback, Stop
 from atelier.models.layers.noise import Generators, draw_normal
 from atelier.models.pidm.config import Guidance
 from atelier.models.pidm.networks import Pidm
-from atelier.models.pidm.networks_unet import DeepFeatures, Texture
+from atelier.models.pidm.networks_unet import Texture
 from atelier.models.tensors import NoisyPicture, Picture, PoseMap
 
 
@@ -83,8 +84,12 @@ def denoiser(
     Args:
         reuse_every: see `Mode`.
     """
+
+    def predict(x_t: Tensor, t: Tensor, condition: Mapping[str, Any], deep: DeepFeatures | None) -> Tensor:
+        return model.predict(x_t, t, condition["pose_map"], condition["keys_values"], deep)
+
     return Denoiser(
-        network=_Steps(model, reuse_every),
+        network=Reusing(predict, reuse_every),
         conditions=conditions(model, features, pose_map, guidance.branches),
         guidance=guidance,
         prediction=model.config.prediction,
@@ -92,24 +97,6 @@ def denoiser(
         clip=model.config.clip,
         dtype=next(model.unet.parameters()).dtype,
     )
-
-
-class _Steps:
-    """The network of one run, step by step: it keeps coarse features where a mode reuses them."""
-
-    def __init__(self, model: Pidm, reuse_every: int) -> None:
-        self._model, self._every = model, reuse_every
-        self._deep, self._age = DeepFeatures(), 0
-
-    def __call__(self, x_t: Tensor, t: Tensor, condition: Mapping[str, Any]) -> Tensor:
-        if self._every == 1:
-            return self._model.predict(x_t, t, condition["pose_map"], condition["keys_values"])
-        kept = self._deep.features
-        # Where guidance begins or ends there are other branches, and what was kept is not theirs.
-        if kept is None or len(kept) != len(x_t) or self._age == self._every:
-            self._deep.features, self._age = None, 0
-        self._age += 1
-        return self._model.predict(x_t, t, condition["pose_map"], condition["keys_values"], self._deep)
 
 
 def conditions(
