@@ -7,7 +7,7 @@ TRAINED := out/train-demo
 # Ray's workers would stand behind every other process (nice 15), the suite's own too.
 TEST_ENV := RAY_worker_niceness=0 OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0 RAY_DEDUP_LOGS=0 PYTHONWARNINGS=ignore
 
-.PHONY: demo train-demo serve test check test-crash soak fuzz bench store clean
+.PHONY: demo train-demo serve test lint check test-crash soak fuzz bench store clean
 
 $(READY): pyproject.toml
 	@echo "installing into .venv: about 2 minutes, 2 GB"
@@ -25,11 +25,13 @@ train-demo: $(READY)  ## train on two workers by Ray Train, export, make a catal
 	$(BIN)/python -m atelier closet catalog --items 8 --seed 5 --size 256x192 --out $(TRAINED)/catalog
 	$(BIN)/python -m pipelines run closet --weights parser=$(TRAINED)/weights --catalog $(TRAINED)/catalog/catalog.csv --output $(TRAINED)/made
 
-check: $(READY)  ## lint, types, import contracts, unit tests
+lint: $(READY)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
+
+check: lint  ## lint, and the unit tests
 	$(TEST_ENV) $(BIN)/pytest -m 'not slow and not crash and not soak' -n 2 --dist loadgroup
 
 serve: $(READY)  ## the models online, and a page to try them, at http://127.0.0.1:8000/, until Ctrl-C
