@@ -148,7 +148,8 @@ class ModelView(BaseModel):
     weights: dict[str, str]
     digests: dict[str, str]
     licences: dict[str, str]
-    waiting: int
+    waiting: int = Field(description="pictures that wait at this moment")
+    running: int = Field(description="pictures that are being made, and that somebody waits for")
     is_asleep: bool = Field(description="whether the next request waits for a replica to start")
     has_refused: bool = Field(description="whether it was told to take up other weights that cannot be used")
 

@@ -125,7 +125,7 @@ class ModelCard:
             start, empty where the size was told.
         weights: what it was told, by the recipe's own names: shipped names, folders, a mode. digests: sha256 by name.
         licences: by weight name, from the weights' card; `not stated` where there is none.
-        waiting: pictures that wait at this moment.
+        waiting: pictures that wait at this moment. running: those being made that somebody waits for.
         is_asleep: no replica runs; the next request waits for one to start.
         refused: why the weights that it was last told to take up are not those it has; "" where they are.
     """
@@ -141,6 +141,7 @@ class ModelCard:
     digests: Mapping[str, str]
     licences: Mapping[str, str]
     waiting: int = 0
+    running: int = 0
     batch_seconds: Mapping[int, float] = field(default_factory=dict)
     refused: str = ""
     is_asleep: bool = False

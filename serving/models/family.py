@@ -105,6 +105,7 @@ class ModelFamily:
             batch_size=sizes.largest,
             batch_seconds=sizes.seconds,
             waiting=self._batcher.waiting,
+            running=self._batcher.running,
             refused=self._not_taken,
         )
 

@@ -66,11 +66,11 @@ def write_tiny(folder: Path, *, seed: int) -> str:
     return str(folder)
 
 
-def write_tiny_pidm(folder: Path) -> str:
-    """A folder of random weights for pose transfer at half the recipe's size; a step takes milliseconds."""
+def write_tiny_pidm(folder: Path, *, width: int = 8, size: tuple[int, int] = (64, 48)) -> str:
+    """A folder of random weights for pose transfer; at half the recipe's size a step takes milliseconds."""
     torch.manual_seed(0)
-    small: dict[str, Any] = {"width": 8, "multipliers": (1, 2), "texture_strides": (), "num_groups": 4}
-    config = dataclasses.replace(pidm_closet(), working_size=(64, 48), **small)
+    small: dict[str, Any] = {"width": width, "multipliers": (1, 2), "texture_strides": (), "num_groups": 4}
+    config = dataclasses.replace(pidm_closet(), working_size=size, **small)
     Pidm(config).save_pretrained(folder)
     return str(folder)
 

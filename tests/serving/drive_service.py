@@ -21,6 +21,8 @@ from serving.models.samples import drawn_garment, drawn_person
 from serving.settings import ServeSettings
 
 NAME = "viton_hd_closet"
+STOPPED = "atelier_loops_stopped_total"
+POSED = {"person": drawn_person(1, (128, 96))}
 FILES = {"person": drawn_person(1, (256, 192)), "garment": drawn_garment(1, (256, 192))}
 
 
@@ -41,6 +43,8 @@ def main() -> None:
             job = client.post("/v1/jobs", files=FILES, data={"task": "try_on", "seed": "7"}).json()
             found["events"] = client.get(f"/v1/jobs/{job['id']}/events").text
             found["picture"] = client.get(f"/v1/jobs/{job['id']}/pictures/0").content.hex()
+            found["cancelled"] = cancel(client)
+            leave_running(client, port)
             found["waiting"] = client.get("/v1/models").json()["models"][0]["waiting"]
             found["third_pid"] = deploy(told, {"weights": "/nowhere"})
             found["third"] = make(client, {})
@@ -111,6 +115,26 @@ def leave(port: int, key: str) -> None:
         )
 
 
+def cancel(client: httpx.Client) -> str:
+    """The state of a job that is deleted in the midst of its steps."""
+    job = client.post("/v1/jobs", files=POSED, data={"task": "pose_transfer", "pose": "standing"}).json()
+    path = f"/v1/jobs/{job['id']}"
+    while "progress" not in (job := client.get(path).json()):
+        assert job["state"] in ("queued", "running"), job
+    client.delete(path)
+    return client.get(path).json()["state"]
+
+
+def leave_running(client: httpx.Client, port: int) -> None:
+    """A caller who goes while the picture is made."""
+    request = client.build_request("POST", "/v1/pose-transfer", files=POSED, data={"pose": "standing"})
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+        connection.sendall(f"POST {request.url.path} HTTP/1.1\r\n{head}\r\n".encode() + request.read())
+        while not client.get("/v1/models").json()["models"][1]["running"]:
+            pass
+
+
 def metrics() -> str:
     """What Prometheus would scrape of this node once a round of reports has come in."""
     import ray
@@ -120,7 +144,7 @@ def metrics() -> str:
     text = ""
     for _ in range(60):
         text = httpx.get(address).text
-        if "atelier_request_seconds_bucket" in text and "atelier_batch_rows_bucket" in text:
+        if all(name in text for name in ("atelier_request_seconds_bucket", "atelier_batch_rows_bucket", STOPPED)):
             break
         time.sleep(0.5)
     return "\n".join(line for line in text.splitlines() if "atelier_" in line)

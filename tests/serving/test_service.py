@@ -18,7 +18,8 @@ import pytest
 from serving.models.asked import Ask
 from serving.models.family import ModelFamily
 from serving.settings import ModelSettings
-from tests.serving.drive_service import FILES
+from tests.serving.conftest import write_tiny_pidm
+from tests.serving.drive_service import FILES, STOPPED
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -35,8 +36,10 @@ def found(weights: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("service")
     told = folder / "serve.json"
     model = {"recipe": "viton_hd_closet", "batch_size": 1, "weights": {"weights": weights[0]}}
+    stepping = {"weights": write_tiny_pidm(folder / "pidm", width=16, size=(128, 96)), "mode": "quality"}
+    slow = {"recipe": "pidm_closet", "batch_size": 1, "weights": stepping}
     names = {"store": "store", "database": "jobs.sqlite", "keys": "keys.json"}
-    settings = {"models": [model]} | {name: str(folder / file) for name, file in names.items()}
+    settings = {"models": [model, slow]} | {name: str(folder / file) for name, file in names.items()}
     told.write_text(json.dumps(settings))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -73,6 +76,13 @@ def test_keys_jobs_and_those_who_leave(found: dict[str, Any]) -> None:
     assert found["no_key"] == "key_missing"
     assert '"state": "succeeded"' in found["events"]
     assert found["waiting"] == 0
+
+
+def test_a_replicas_loop_stops_when_its_job_is_deleted_or_its_caller_leaves(found: dict[str, Any]) -> None:
+    assert found["cancelled"] == "cancelled"
+    (line,) = [line for line in found["metrics"].splitlines() if line.startswith(f"ray_{STOPPED}{{")]
+    assert "pidm_closet" in line and float(line.rpartition(" ")[2]) == 2
+    assert "atelier_step_seconds_bucket" in found["metrics"]
 
 
 def test_prometheus_sees_seconds(found: dict[str, Any]) -> None:
