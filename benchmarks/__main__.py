@@ -8,7 +8,7 @@ import sys
 
 def main() -> int:
     """Runs each as a person would run it alone; stops at the first that fails."""
-    for name in ("closet", "plan", "batch", "training", "models", "joining"):
+    for name in ("closet", "plan", "batch", "training", "serving", "models", "joining"):
         print(f"benchmarks.{name}", flush=True)
         if status := subprocess.run([sys.executable, "-m", f"benchmarks.{name}", "--write"]).returncode:
             return status
