@@ -47,9 +47,10 @@ def write_lines(
             _, level = at(0, part * 10.0**decade)
             parts.append(_line(left, level, right, level, "#e5e5e5" if part > 1 else "#bbb"))
             parts.append(_text(left - 8, level + 4, f"{part * 10.0**decade:g}", anchor="end"))
-    for number in range(6):
-        place, _ = at(most_x * number / 5, 10.0**low)
-        parts.append(_text(place, bottom + 18, f"{most_x * number / 5:.2g}", anchor="middle"))
+    step = _round_step(most_x / 6)
+    for number in range(int(most_x / step) + 1):
+        place, _ = at(number * step, 10.0**low)
+        parts.append(_text(place, bottom + 18, f"{number * step:g}", anchor="middle"))
     place, _ = at(mark, 10.0**low)
     parts.append(f'<path d="M{place:.1f} {bottom:.1f}V{top:.1f}" stroke="#888" stroke-dasharray="5 4"/>')
     parts.append(_text(place, top - 6, "saturation", anchor="middle"))
@@ -61,6 +62,12 @@ def write_lines(
         parts.append(_text(places[-1][0] + 10, places[-1][1] + 4, name, colour=colour))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([*parts, "</svg>"]) + "\n", encoding="utf-8")
+
+
+def _round_step(least: float) -> float:
+    """The least of 1, 2, 5, 10 … and their tenths that is no less."""
+    decade = 10.0 ** math.floor(math.log10(least))
+    return next(part * decade for part in (1, 2, 5, 10) if part * decade >= least)
 
 
 def _text(px: float, py: float, words: str, *, size: int = 13, anchor: str = "start", colour: str = "#222") -> str:

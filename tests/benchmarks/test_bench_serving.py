@@ -31,6 +31,7 @@ def test_a_plot_is_a_file_with_a_line_a_series(tmp_path: Path) -> None:
 
     space = "{http://www.w3.org/2000/svg}"
     words = [element.text for element in drawn.iter(f"{space}text")]
+    assert {"0", "1", "2", "3"} <= set(words), "ticks are round"
     assert {"Latency & load", "median", "95th <percentile>", "saturation"} <= set(words)
     circles = [(float(one.attrib["cx"]), float(one.attrib["cy"])) for one in drawn.iter(f"{space}circle")]
     assert len(circles) == 5 and circles[0][0] < circles[1][0] and circles[0][1] > circles[1][1] > circles[2][1]
