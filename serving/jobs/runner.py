@@ -9,9 +9,9 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
-from atelier.errors import StorageError
+from atelier.errors import NotFound, StorageError
 from atelier.images import MEDIA_TYPES
 from serving.jobs.files import JobFiles
 from serving.jobs.job import Ending, Job, JobStore
@@ -22,6 +22,8 @@ from serving.models.client import Model, ModelDied, ModelUnavailable
 from serving.models.following import Newest
 from serving.settings import JobSettings
 
+Stored = TypeVar("Stored")
+
 _LOG = logging.getLogger(__name__)
 _LOOK_EVERY_S = 0.2
 """How often an idle runner looks for jobs that another ingress took in or left behind."""
@@ -31,6 +33,8 @@ _TELL_EVERY_S = 0.5
 _ASK_S = 600.0
 """How long a job waits in a model's queue: nobody waits for it at the other end of a line."""
 _LONGEST_PAUSE_S = 30.0
+_STORE_PAUSES_S = (0.2, 1.0, 3.0, 10.0, 30.0)
+"""Before each further attempt at a file: a store that restarts is back before they are over."""
 _PAUSES = ("overloaded", "deadline_exceeded")
 
 
@@ -108,7 +112,7 @@ class JobRunner:
             if not making.done():
                 return  # cancelled by its owner, or lost to another ingress: not this one's to end
             ending = making.result()
-            if await asyncio.to_thread(self._store.end, job.id, self._name, ending, now_s=time.time()):
+            if await self._end(job, ending, holding):
                 self._metrics.job_ended(ending.state)
                 await asyncio.to_thread(self._files.forget_inputs, job.id)
         except asyncio.CancelledError:
@@ -122,6 +126,16 @@ class JobRunner:
                 task.cancel()
             await asyncio.gather(making, holding, telling, return_exceptions=True)
 
+    async def _end(self, job: Job, ending: Ending, holding: asyncio.Future[None]) -> bool:
+        """Whether the job was this runner's to end; a store that is away is waited for, while it may be."""
+        while not holding.done():
+            try:
+                return await asyncio.to_thread(self._store.end, job.id, self._name, ending, now_s=time.time())
+            except Exception as error:  # noqa: BLE001  as in `_claim`
+                _LOG.error("the job store does not take the end of job %s: %s", job.id, type(error).__name__)
+            await asyncio.wait((holding,), timeout=_TELL_EVERY_S)
+        return False
+
     async def _tell(self, job: Job, newest: Newest) -> None:
         """Writes down how far the job has come, for as long as it goes on."""
         while True:
@@ -133,17 +147,24 @@ class JobRunner:
             await asyncio.sleep(_TELL_EVERY_S)
 
     async def _hold(self, job: Job) -> None:
-        """Returns when the job is not this runner's any more."""
+        """Returns when the job is not this runner's any more, or may not be: the store has been away for a lease."""
         lease_s = self._settings.lease_s
+        held_s = time.monotonic()
         self._looks[job.id] = look = asyncio.Event()
         try:
             while True:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(look.wait(), min(1.0, lease_s / 3))
                 look.clear()
-                now_s = time.time()
-                if not await asyncio.to_thread(self._store.renew, job.id, self._name, now_s=now_s, lease_s=lease_s):
-                    return
+                asked_s, now_s = time.monotonic(), time.time()
+                try:
+                    if not await asyncio.to_thread(self._store.renew, job.id, self._name, now_s=now_s, lease_s=lease_s):
+                        return
+                    held_s = asked_s
+                except Exception as error:  # noqa: BLE001  as in `_claim`
+                    _LOG.error("the job store does not renew the lease of job %s: %s", job.id, type(error).__name__)
+                    if time.monotonic() - held_s > lease_s:
+                        return
         finally:
             del self._looks[job.id]
 
@@ -155,7 +176,7 @@ class JobRunner:
             detail = f"this service does not have the model {job.recipe} any more"
             return self._failed(Refusal(fault="failed", code="model_unknown", detail=detail))
         try:
-            inputs = await asyncio.to_thread(self._files.inputs, job.id, job.inputs)
+            inputs = await self._of_store(self._files.inputs, job.id, job.inputs)
         except StorageError:
             detail = "the job's inputs cannot be read from the store"
             return self._failed(Refusal(fault="failed", code="storage_unavailable", detail=detail))
@@ -165,12 +186,32 @@ class JobRunner:
         if answer.refusal is not None:
             return self._failed(answer.refusal)
         media_type = MEDIA_TYPES[ask.format]
-        for number, sample in enumerate(answer.samples):
-            await asyncio.to_thread(self._files.put_picture, job.id, number, sample.picture, media_type)
+        try:
+            for number, sample in enumerate(answer.samples):
+                await self._of_store(self._files.put_picture, job.id, number, sample.picture, media_type)
+        except StorageError:
+            detail = "the job's pictures were made, and cannot be written to the store"
+            return self._failed(Refusal(fault="failed", code="storage_unavailable", detail=detail))
         return Ending(state="succeeded", result=result_of(answer, ask))
 
+    async def _of_store(self, call: Callable[..., Stored], *arguments: Any) -> Stored:
+        """What a call of the files gives; one that is refused is made again for three quarters of a minute.
+
+        Raises:
+            StorageError: it was refused for as long, or there is no such file.
+        """
+        for pause_s in _STORE_PAUSES_S:
+            try:
+                return await asyncio.to_thread(call, *arguments)
+            except NotFound:
+                raise
+            except StorageError as error:
+                _LOG.warning("the store of files refuses: %s", type(error).__name__)
+            await asyncio.sleep(pause_s)
+        return await asyncio.to_thread(call, *arguments)
+
     async def _ask(self, job: Job, ask: Ask, newest: Newest) -> Answer:
-        """The model's answer; a full queue and an absent replica are waited for, but not one that dies of it for ever."""
+        """The model's answer; a full queue and an absent replica are waited for, those that die of it not for ever."""
         deaths = 0
         while True:
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
+from serving.api.api import create_api
+from serving.jobs.sqlite import SqliteJobs
 from serving.keys import KeyRing
 from serving.models.asked import Answer, Ask, ModelCard, Refusal
 from serving.models.client import LocalModel, ModelDied, ModelUnavailable
+from serving.models.family import ModelFamily
 from serving.models.watching import Told
 from serving.settings import JobSettings, ServeSettings
 from tests.serving.conftest import Open, until
@@ -194,6 +198,65 @@ async def test_a_job_that_its_model_dies_of_is_given_up(served: Open, pictures: 
 
     assert job["state"] == "failed" and job["problem"]["code"] == "attempts_exhausted"
     assert "went away 2 times" in job["problem"]["detail"] and gates[0].asked == 3
+
+
+async def test_a_job_outlives_a_store_that_is_away_for_a_while(
+    settings: ServeSettings, pictures: dict[str, bytes], family: ModelFamily, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Away(SqliteJobs):
+        """A job store that sometimes isn't there."""
+
+        is_away, refused = False, 0
+
+        def renew(self, *arguments: Any, **values: Any) -> bool:
+            self._look()
+            return super().renew(*arguments, **values)
+
+        def end(self, *arguments: Any, **values: Any) -> bool:
+            self._look()
+            return super().end(*arguments, **values)
+
+        def _look(self) -> None:
+            if self.is_away:
+                self.refused += 1
+                raise sqlite3.OperationalError("unable to open database file")
+
+    gate, jobs = Gate(LocalModel(family)), Away(settings.database)
+    app = create_api(settings, {"viton_hd_closet": gate}, jobs)
+    store, aside = Path(settings.store), Path(f"{settings.store}-aside")
+    transport = httpx.ASGITransport(app, client=("127.0.0.1", 4242))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+    ):
+        job = (await add(client, pictures)).json()
+
+        async def asked() -> bool:
+            return gate.asked == 1
+
+        await until(asked)
+        store.rename(aside)
+        store.write_bytes(b"")  # where a folder was: nothing can be written below it
+        jobs.is_away = True
+        gate.open.set()
+
+        async def refused() -> bool:
+            return jobs.refused > 0
+
+        async def both_refused() -> bool:
+            return jobs.refused > 0 and "the store of files refuses: StorageError" in caplog.text
+
+        await until(both_refused)
+        store.unlink()
+        aside.rename(store)
+        jobs.refused = 0
+        await until(refused)
+        jobs.is_away = False
+        found = await ended(client, job)
+        picture = await client.get(found["result"]["samples"][0]["url"])
+
+    assert found["state"] == "succeeded" and picture.status_code == 200
+    assert gate.asked == 1, "what was made is not made again"
 
 
 async def test_a_job_outlives_its_ingress(served: Open, pictures: dict[str, bytes]) -> None:
