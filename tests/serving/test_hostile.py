@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from itertools import islice
 
-import psutil
 import pytest
 
 from atelier.errors import RowError
 from atelier.images import decode_picture
 from serving.models.samples import drawn_person
 from tests.serving.conftest import SIZE, Open
-from tests.serving.fuzz import CODES, FORMATS, answered, damaged, encoded
+from tests.serving.fuzz import CODES, FORMATS, answered, damaged, encoded, resident
 
 pytestmark = pytest.mark.anyio
 NUM_DECODED = 2000
@@ -35,7 +34,7 @@ def test_damaged_pictures_leave_nothing_in_memory() -> None:
     memory = 0
     for number, data in enumerate(islice(damaged(whole, 1), NUM_DECODED)):
         if number == NUM_DECODED // 4:  # by then caches are full
-            memory = psutil.Process().memory_info().rss
+            memory = resident()
         try:
             codes.add(str(decode_picture(data).shape))
         except RowError as error:
@@ -43,4 +42,4 @@ def test_damaged_pictures_leave_nothing_in_memory() -> None:
 
     assert codes & CODES and f"({SIZE[0]}, {SIZE[1]}, 3)" in codes
     # Were decoded pictures to stay, these would be 210 MB.
-    assert psutil.Process().memory_info().rss - memory < 64 * 2**20
+    assert resident() - memory < 64 * 2**20
