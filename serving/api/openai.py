@@ -23,7 +23,7 @@ from serving.api.documents import images_body
 from serving.api.forms import Form, FormReader, fields_of
 from serving.api.making import made_for
 from serving.api.metering import Meter
-from serving.api.problems import MEDIA_TYPE, Problem
+from serving.api.problems import MEDIA_TYPE, Problem, of_unexpected
 from serving.api.tasks import PROMPT, Task
 from serving.keys import Caller
 from serving.models.client import Model
@@ -186,16 +186,17 @@ class OpenAIErrors:
             await self._app(scope, receive, send)
             return
         start: Message | None = None
-        body = bytearray()
+        body, has_begun = bytearray(), False
 
         async def turned(message: Message) -> None:
-            nonlocal start
+            nonlocal start, has_begun
             if message["type"] == "http.response.start":
                 kind = dict(message["headers"]).get(b"content-type", b"").decode()
                 if kind.startswith(MEDIA_TYPE):
                     start = message
                     return
             if start is None:
+                has_begun = True
                 await send(message)
                 return
             body.extend(message.get("body", b""))
@@ -206,7 +207,13 @@ class OpenAIErrors:
                 await send({**start, "headers": [*kept, *sized]})
                 await send({"type": "http.response.body", "body": content})
 
-        await self._app(scope, receive, turned)
+        try:
+            await self._app(scope, receive, turned)
+        except Exception as error:
+            if has_begun:
+                raise
+            # Starlette's own answer to these is given outside of this, where it would keep its shape.
+            await of_unexpected(error).response()(scope, receive, turned)
 
 
 def _recipe(name: Any, offered: Sequence[Recipe]) -> Recipe:

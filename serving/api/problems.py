@@ -148,6 +148,13 @@ class Problem(Exception):
         return JSONResponse(content, status_code=self.status, headers=headers, media_type=MEDIA_TYPE)
 
 
+def of_unexpected(error: Exception) -> Problem:
+    """What an error that nobody expected is to a caller; the log gets its type and place, without its words."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    _LOG.error("a request ended in %s at\n%s", type(error).__name__, where)
+    return Problem("internal_error", "the service failed; its log says why")
+
+
 def install(app: FastAPI) -> None:
     """Makes every error of an application a problem: ours, FastAPI's own, and those that nobody expected."""
 
@@ -170,9 +177,7 @@ def install(app: FastAPI) -> None:
         return Problem("client_left", "the connection ended before the request did").response()
 
     async def unexpected(_request: Request, error: Exception) -> JSONResponse:
-        where = "".join(traceback.format_tb(error.__traceback__))
-        _LOG.error("a request ended in %s at\n%s", type(error).__name__, where)
-        return Problem("internal_error", "the service failed; its log says why").response()
+        return of_unexpected(error).response()
 
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -16,6 +16,7 @@ from serving.api.openai import translated
 from serving.api.problems import Problem
 from serving.settings import Limits
 from tests.serving.conftest import Open
+from tests.serving.test_silence import SECRET, Talkative
 from tests.serving.test_tasks import TASKS
 
 pytestmark = pytest.mark.anyio
@@ -82,6 +83,8 @@ async def test_every_error_has_openais_shape(served: Open, pictures: dict[str, b
         ]
     async with served(anonymous=False) as client:
         answers.append(await edit(client, pictures))
+    async with served(wrap=Talkative) as client:
+        answers.append(await edit(client, pictures))
 
     found = [(answer.status_code, answer.json()["error"]["code"]) for answer in answers]
     assert found == [
@@ -93,9 +96,11 @@ async def test_every_error_has_openais_shape(served: Open, pictures: dict[str, b
         (405, "method_not_allowed"),
         (404, "not_found"),
         (401, "key_missing"),
+        (500, "internal_error"),
     ]
     assert all(set(answer.json()["error"]) == {"message", "type", "param", "code"} for answer in answers)
-    assert answers[-1].headers["www-authenticate"].startswith("Bearer")
+    assert answers[-1].json()["error"]["type"] == "server_error" and SECRET not in answers[-1].text
+    assert answers[-2].headers["www-authenticate"].startswith("Bearer")
 
 
 async def test_other_models_take_their_inputs_in_order() -> None:
