@@ -150,7 +150,7 @@ def served(settings: ServeSettings, family: ModelFamily) -> Open:
     return open_service
 
 
-async def until(look: Callable[[], Awaitable[Any]], *, tries: int = 400, pause_s: float = 0.05) -> Any:
+async def until(look: Callable[[], Awaitable[Any]], *, tries: int = 2400, pause_s: float = 0.05) -> Any:
     """The first true answer of `look`."""
     for _ in range(tries):
         if found := await look():

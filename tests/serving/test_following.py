@@ -20,7 +20,8 @@ pytestmark = pytest.mark.anyio
 
 
 def ask(*seeds: int, **values: Any) -> Ask:
-    return Ask(inputs=INPUTS, seeds=seeds, **values)
+    # Held loops make the batcher expect long ones: patience enough for them.
+    return Ask(inputs=INPUTS, seeds=seeds, **({"timeout_s": 600.0} | values))
 
 
 async def test_each_step_is_told_and_changes_no_bit(stepping: ModelFamily) -> None:

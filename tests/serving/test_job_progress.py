@@ -35,7 +35,9 @@ FIELDS = {"task": "pose_transfer", "seed": "7", "pose": poses.names()[0]}
 
 @pytest.fixture
 def told(settings: ServeSettings, stepping_settings: ModelSettings) -> ServeSettings:
-    return settings.model_copy(update={"models": (stepping_settings,)})
+    # Held loops make the batcher expect long ones: patience enough for them.
+    patient = settings.limits.model_copy(update={"timeout_s": 600.0})
+    return settings.model_copy(update={"models": (stepping_settings,), "limits": patient})
 
 
 @pytest.fixture
