@@ -49,12 +49,13 @@ def demo(out: str, console: Console) -> Exit:
 
 
 def turns(job: CatalogJob) -> list[str]:
-    """The drawn catalog's tasks, by turns, so that each recipe gets rows: the first of a task without being asked for,
-    the others by their model."""
-    return [
+    """The drawn catalog's tasks, by turns, so that each recipe gets rows: every other one the first recipe's, a row of
+    which is what most catalogs consist of. The first of a task is not asked for, the others are by their model."""
+    first, *others = [
         recipe.task if recipe == job.recipe_for(recipe.task) else f"{recipe.task}:{recipe.model}"
         for recipe in job.recipes
     ]
+    return [task for other in others for task in (first, other)] or [first]
 
 
 def _table(output: str) -> Table:

@@ -9,32 +9,42 @@ from atelier import recipes
 from atelier.errors import ConfigError
 from pipelines.job import CatalogJob
 
+_SHIPPED_WORDS = "human_diffusion_closet"
+
 
 def closet(
     *,
     viton_hd: str = "viton_hd_closet",
-    pidm: str = "",
-    truepose: str = "",
-    human_diffusion: str = "",
+    truepose: str = "truepose_closet",
+    pidm: str = "pidm_closet",
+    human_diffusion: str = _SHIPPED_WORDS,
     memory: str = "",
     parser: str = "parser_closet",
     pose: str = "pose_closet",
 ) -> CatalogJob:
-    """Try-on by the small weights that come with Atelier, and the other tasks by small ones of your own.
+    """Every task by the small weights that come with Atelier; try-on at 256x192, the others at 128x96.
 
     Args:
-        viton_hd: the shipped name, or a folder that `python -m training export` wrote.
-        pidm, truepose, human_diffusion: such folders; a task whose weights are not given is not in the job.
-        memory: HumanDiffusion's, built with those very weights; without it, words alone tell of a person.
+        viton_hd, truepose, pidm, human_diffusion: shipped names, or folders that `python -m training export` wrote; a
+            system without weights, as in `--weights pidm=`, is not in the job. Rows in another pose that name no
+            `model` are TruePose's.
+        memory: HumanDiffusion's, built with those very weights. The shipped one goes with the shipped weights; others
+            without one are told of by words alone.
         parser, pose: shipped names or folders of others, for rows that bring no parse or keypoints.
     """
-    made = [recipes.viton_hd_closet(weights=viton_hd, parser=parser, pose=pose)]
-    if pidm:
-        made.append(recipes.pidm_closet(weights=pidm, parser=parser, pose=pose))
+    made = []
+    if viton_hd:
+        made.append(recipes.viton_hd_closet(weights=viton_hd, parser=parser, pose=pose))
     if truepose:
         made.append(recipes.truepose_closet(weights=truepose, parser=parser, pose=pose))
-    if human_diffusion:
+    if pidm:
+        made.append(recipes.pidm_closet(weights=pidm, parser=parser, pose=pose))
+    if human_diffusion == _SHIPPED_WORDS and not memory:
+        made.append(recipes.human_diffusion_closet())
+    elif human_diffusion:
         made.append(recipes.human_diffusion_closet(weights=human_diffusion, memory=memory or None))
+    if not made:
+        raise ConfigError("job 'closet': makes nothing; must have --weights of a system")
     return CatalogJob(name="closet", recipes=tuple(made))
 
 

@@ -13,9 +13,6 @@ from atelier.recipe import Recipe
 
 OFFERED: Mapping[str, Callable[..., Recipe]] = {
     **recipes.RECIPES,
-    "pidm_closet": recipes.pidm_closet,
-    "truepose_closet": recipes.truepose_closet,
-    "human_diffusion_closet": recipes.human_diffusion_closet,
     "viton_hd": recipes.viton_hd,
     "pidm": recipes.pidm,
     "truepose": recipes.truepose,

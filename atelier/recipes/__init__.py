@@ -40,6 +40,8 @@ __all__ = [
 
 RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "viton_hd_closet": viton_hd_closet,
+    "truepose_closet": truepose_closet,
+    "pidm_closet": pidm_closet,
     "human_diffusion_closet": human_diffusion_closet,
 }
 """Recipes that need nothing but what comes with Atelier."""

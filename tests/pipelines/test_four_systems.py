@@ -29,7 +29,7 @@ from pipelines.summary import summarize
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
-TASKS = ("try_on", "pose_transfer", "pose_transfer:truepose", "text_to_person")
+TASKS = ("try_on", "pose_transfer", "pose_transfer:pidm", "text_to_person")
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> CatalogJob:
     shipped = jobs.closet(**{name: str(root / folder) for name, folder in folders.items()}, memory="")
     made = (
         shipped.recipes[0],
-        recipes.pidm_closet(weights=str(root / "pidm"), mode="fast"),
         recipes.truepose_closet(weights=str(root / "truepose"), mode="fast"),
+        recipes.pidm_closet(weights=str(root / "pidm"), mode="fast"),
         recipes.human_diffusion_closet(weights=str(root / "words"), memory=None, mode="fast"),
     )
     assert [recipe.name for recipe in shipped.recipes] == [recipe.name for recipe in made]

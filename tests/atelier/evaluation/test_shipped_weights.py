@@ -7,6 +7,11 @@ import pytest
 
 from atelier.evaluation.baselines import BASELINES
 from atelier.evaluation.held_out import HeldOutTryOn, held_out_try_ons
+from atelier.evaluation.people.held_out import held_out_transfers
+from atelier.evaluation.people.instruments import Instruments
+from atelier.evaluation.people.judge import baselines, made_by, scored_by
+from atelier.evaluation.people.scores import ItemScores
+from atelier.evaluation.people.systems import recipe_of
 from atelier.evaluation.perception import judge_perception
 from atelier.evaluation.try_on import REPAINTED, judge
 from atelier.models import registry
@@ -23,7 +28,8 @@ def items() -> list[HeldOutTryOn]:
 
 
 def test_each_of_them_fits_in_nine_megabytes_and_has_a_card() -> None:
-    assert {"viton_hd_closet", "parser_closet", "pose_closet"} <= set(registry.names())
+    systems = {"viton_hd_closet", "pidm_closet", "truepose_closet", "human_diffusion_closet"}
+    assert systems | {"parser_closet", "pose_closet"} <= set(registry.names())
     for name in registry.names():
         assert sum(path.stat().st_size for path in registry.folder(name).rglob("*") if path.is_file()) <= LARGEST_BYTES
         card = (registry.folder(name) / "README.md").read_text(encoding="utf-8")
@@ -51,3 +57,24 @@ def test_parser_and_keypoint_network_know_the_closet(items: list[HeldOutTryOn]) 
     scores = judge_perception("parser_closet", "pose_closet", items)
     assert scores.parser_miou > 0.6
     assert scores.pose_pck > 0.95
+
+
+@pytest.mark.parametrize("system", ["truepose", "pidm"])
+def test_people_take_poses_and_look_more_like_themselves_there_than_their_pictures_do(system: str) -> None:
+    transfers = list(held_out_transfers(8, seed=0, size=(128, 96)))
+    score = scored_by(Instruments.load(parser="parser_closet", pose="pose_closet"), transfers)
+    recipe = recipe_of(system, weights=f"{system}_closet", mode="fast")
+    made, copied = (
+        score(pictures) for pictures in (made_by(recipe, transfers)[0], baselines(transfers)["source copied"])
+    )
+
+    def posed(scores: list[ItemScores]) -> float:
+        found, wanted = np.sum([one.joints for one in scores], axis=0)
+        return found / wanted
+
+    def mean(scores: list[ItemScores], name: str) -> float:
+        return float(np.mean([getattr(one.person, name) for one in scores]))
+
+    assert posed(made) > 0.85 > posed(copied)
+    assert mean(made, "ssim") > mean(copied, "ssim")
+    assert mean(made, "psnr") > mean(copied, "psnr")
