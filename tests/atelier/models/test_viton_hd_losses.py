@@ -96,7 +96,7 @@ def test_vgg_from_a_checkpoint_with_all_its_layers(tmp_path: Path) -> None:
     assert features.depth == 16 and not any(value.requires_grad for value in features.parameters())
     assert [feature.shape[1] for feature in features(_random(1, 3, 32, 32))] == [64, 128, 256, 512, 512]
     torch.save({**state, "strange": torch.zeros(1)}, tmp_path / "other.pth")
-    with pytest.raises(WeightsError, match=r"unexpected \(1\): strange"):
+    with pytest.raises(WeightsError, match=r"unexpected \(1\):\n    strange"):
         perceptual_features(tmp_path / "other.pth")
     torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "small.pth")
     with pytest.raises(WeightsError, match="no VGG-16 or VGG-19"):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import pickle
 import urllib.request
+from logging.handlers import BufferingHandler
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from training.watch.console import duration
 from training.watch.gauges import Gauges
 from training.watch.log_folder import LogFolder
 from training.watch.memory import Memory
-from training.watch.observer import Observer, Observers, RunFacts, StepReport, ValidationReport
+from training.watch.observer import LOG, Observer, Observers, RunFacts, StepReport, ValidationReport
 from training.watch.settings import WatchSettings, watching
 from training.watch.step_log import FILE_NAME, read_steps
 
@@ -166,9 +168,15 @@ class _BrokenDisk(Observer):
 
 
 def test_a_server_that_is_away_stops_no_run_and_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    observers = Observers([_Broken()])
-    stretch(observers, 0, 5, 1.0, "done")
-    assert [record.getMessage() for record in caplog.records] == [
+    LOG.disabled = False  # libraries that configure logging for themselves may have silenced it, or taken its parents
+    heard = BufferingHandler(capacity=10)
+    LOG.addHandler(heard)
+    try:
+        with caplog.at_level(logging.WARNING, logger=LOG.name):
+            stretch(Observers([_Broken()]), 0, 5, 1.0, "done")
+    finally:
+        LOG.removeHandler(heard)
+    assert [record.getMessage() for record in heard.buffer] == [
         "_Broken failed and goes on unheard: ConnectionError: the server is away"
     ]
     with pytest.raises(OSError, match="no space left"):

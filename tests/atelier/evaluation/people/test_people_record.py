@@ -51,7 +51,7 @@ def test_weights_are_judged_beside_others_and_the_source(tmp_path: Path) -> None
 
 def test_what_cannot_be_judged_is_refused(tmp_path: Path) -> None:
     recipe = recipe_of("pidm", weights=_saved(TINY, tmp_path / "one"), mode="fast")
-    other = recipe_of("pidm", weights=_saved(replace(TINY, working_size=(16, 16)), tmp_path / "two"), mode="fast")
+    other = recipe_of("pidm", weights=_saved(replace(TINY, working_size=(160, 128)), tmp_path / "two"), mode="fast")
     out = tmp_path / "out"
 
     def judge(*recipes: Recipe, num_items: int = 48) -> None:
