@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 from PIL import Image
 
 from atelier.stages.chain import column, new_batch
@@ -142,9 +143,9 @@ def cold(trial: ServeTrial) -> dict[str, Any]:
     scaling = ScalingSettings(min_replicas=0, max_replicas=1, zero_after_s=1.0, down_after_s=1.0)
     files = {"person": drawn_person(1, SIZE), "garment": drawn_garment(1, SIZE)}
     with served(trial, batch_size=1, scaling=scaling.model_dump()) as service:
-        while not service.client.get("/v1/models").json()["models"][0]["is_asleep"]:
+        # Asleep, and its process gone, too: a start is cold only then.
+        while not service.client.get("/v1/models").json()["models"][0]["is_asleep"] or _replica_lives():
             time.sleep(0.5)
-        time.sleep(5.0)  # until its process has gone, too
         started = time.perf_counter()
         first = service.make(files, 7)
         between = time.perf_counter()
@@ -194,6 +195,17 @@ def photographed(size: tuple[int, int], num_bytes: int) -> bytes:
         grainy.save(file, "JPEG", quality=quality)
         files.append(file.getvalue())
     return min(files, key=lambda data: abs(len(data) - num_bytes))
+
+
+def _replica_lives() -> bool:
+    """Whether a process below this one is the model's replica."""
+    for child in psutil.Process().children(recursive=True):
+        try:
+            if f"ServeReplica:default:{RECIPE}" in " ".join(child.cmdline()):
+                return True
+        except psutil.Error:  # gone since the tree was read
+            continue
+    return False
 
 
 def _stages(seconds: float) -> float:

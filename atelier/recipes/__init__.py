@@ -8,6 +8,7 @@ from atelier.errors import ConfigError
 from atelier.recipe import Recipe
 from atelier.recipes.descriptions import human_diffusion, human_diffusion_closet, text_to_person
 from atelier.recipes.pose_transfers import (
+    CLOSET_SIZE,
     pidm,
     pidm_closet,
     pose_transfer_by_pidm,
@@ -19,6 +20,7 @@ from atelier.recipes.tasks import POSE_TRANSFER, TEXT_TO_PERSON, TRY_ON
 from atelier.recipes.try_ons import try_on, viton_hd, viton_hd_closet
 
 __all__ = [
+    "CLOSET_SIZE",
     "POSE_TRANSFER",
     "RECIPES",
     "TEXT_TO_PERSON",

@@ -15,6 +15,9 @@ from atelier.stages.pose_map import PoseMap
 from atelier.stages.target import Target
 from atelier.stages.truepose import SynthesizeTruePose
 
+CLOSET_SIZE = (128, 96)
+"""Working size of the small recipes, whatever their weights see."""
+
 
 def pidm_closet(
     *,
@@ -31,12 +34,10 @@ def pidm_closet(
         parser, pose: shipped names or folders of others, e.g. BlazePose for photographs.
         mode: of sampling: `quality`, `balanced` or `fast`.
     """
-    trained_for = PidmConfig.from_folder(registry.folder(weights)).working_size
-    size = (128, 96)
     return pose_transfer_by_pidm(
         name="pidm_closet",
-        size=size,
-        network_size=None if trained_for == size else trained_for,
+        size=CLOSET_SIZE,
+        network_size=PidmConfig.from_folder(registry.folder(weights)).working_size,
         weights=weights,
         parser=parser,
         pose=pose,
@@ -90,11 +91,13 @@ def pose_transfer_by_pidm(
 
     Args:
         size: working size (H, W).
-        network_size, weights, mode: see `SynthesizePidm`.
+        network_size: what the network sees; None, or the same, is the working size.
+        weights, mode: see `SynthesizePidm`.
         parser: refuses pictures without a person, and tells of those without a face; PIDM itself needs no parse.
         pose: finds the joints where the pose is a picture; None where none is.
     """
     inputs, optional = ("person", "pose"), () if parser is None else ("parse",)
+    network_size = None if network_size == size else network_size
     return Recipe(
         name=name,
         task=POSE_TRANSFER,
@@ -130,7 +133,7 @@ def truepose_closet(
         mode: of sampling: `quality`, `balanced` or `fast`.
     """
     return pose_transfer_by_truepose(
-        name="truepose_closet", size=(128, 96), weights=weights, parser=parser, pose=pose, mode=mode, batch_size=4
+        name="truepose_closet", size=CLOSET_SIZE, weights=weights, parser=parser, pose=pose, mode=mode, batch_size=4
     )
 
 

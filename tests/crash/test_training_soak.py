@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import cycle
 from pathlib import Path
 
@@ -49,6 +49,14 @@ def ray_start(*arguments: str) -> list[str]:
     return [RAY, "start", *arguments, *common]
 
 
+def answers(hosts: Hosts, head: subprocess.Popen[bytes], environment: Mapping[str, str]) -> bool:
+    """Whether the head takes drivers."""
+    if not psutil.Process(head.pid).children():
+        return False  # its machine is still being set up
+    asked = hosts.beside(head, [RAY, "status"])
+    return subprocess.run(asked, env=os.environ | dict(environment), capture_output=True, check=False).returncode == 0
+
+
 def test_two_machines_for_a_long_time(hosts: Hosts, tmp_path: Path) -> None:
     slow = tmp_path / "slow"
     slow.touch()
@@ -74,7 +82,7 @@ def test_two_machines_for_a_long_time(hosts: Hosts, tmp_path: Path) -> None:
     drive = ["-m", "tests.crash.drive_training", str(run.output), str(tmp_path / "cache"), "2:4", "soaked_layout"]
     second, driver, number = plug_in(), None, 1
     try:
-        time.sleep(15)
+        run.wait_for(lambda: answers(hosts, head, environment), head)
         with run.said.open("ab") as said:
             driver = subprocess.Popen(
                 hosts.beside(head, [sys.executable, *drive]),

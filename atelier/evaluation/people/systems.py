@@ -1,4 +1,4 @@
-"""Each system's recipe around any weights of it, as it is judged: at the weights' own working size."""
+"""Each system's recipe around any weights of it, as it is judged: at the size that the recipe delivers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from atelier.models.human_diffusion import HumanDiffusionConfig
 from atelier.models.pidm import PidmConfig
 from atelier.models.truepose import TruePoseConfig
 from atelier.recipe import Recipe
-from atelier.recipes import pose_transfer_by_pidm, pose_transfer_by_truepose, text_to_person
-
-_SMALLEST = (128, 96)
-"""What the recipes of small weights deliver, and the least that the parser and the keypoint network read well."""
+from atelier.recipes import CLOSET_SIZE, pose_transfer_by_pidm, pose_transfer_by_truepose, text_to_person
 
 
 def recipe_of(model: str, *, weights: str, mode: str) -> Recipe:
@@ -33,13 +30,12 @@ def recipe_of(model: str, *, weights: str, mode: str) -> Recipe:
 
 
 def _pidm(*, weights: str, mode: str) -> Recipe:
-    """Weights that see less than the judge can read are judged as they are delivered: enlarged."""
+    """Weights that see less than the small recipe delivers are judged as it delivers them: enlarged."""
     trained_for = PidmConfig.from_folder(registry.folder(weights)).working_size
-    size = max(trained_for, _SMALLEST)
     return pose_transfer_by_pidm(
         name="judged",
-        size=size,
-        network_size=None if size == trained_for else trained_for,
+        size=max(trained_for, CLOSET_SIZE),
+        network_size=trained_for,
         weights=weights,
         parser=None,
         pose=None,

@@ -168,8 +168,7 @@ class _BrokenDisk(Observer):
 
 
 def test_a_server_that_is_away_stops_no_run_and_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    LOG.disabled = False  # libraries that configure logging for themselves may have silenced it, or taken its parents
-    heard = BufferingHandler(capacity=10)
+    heard = BufferingHandler(capacity=10)  # at the logger itself: root's handlers are any library's to change
     LOG.addHandler(heard)
     try:
         with caplog.at_level(logging.WARNING, logger=LOG.name):
