@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import numpy as np
 import psutil
+import torch
 from PIL import Image
 
 from atelier.stages.chain import column, new_batch
@@ -88,6 +89,7 @@ class Service:
 
 def overhead(trial: ServeTrial) -> dict[str, Any]:
     """Seconds of a request and of a direct call of the recipe, by turns, one picture at a time."""
+    torch.set_num_threads(1)  # as the service's replica has
     recipe = offered(RECIPE, {}, batch_size=1)
     chain = recipe.after("fetch").build()
     found: dict[str, Any] = {}

@@ -171,7 +171,8 @@ class FormReader:
             data = base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError) as error:
             # The value itself is not repeated: it may be half a picture.
-            detail = f"{name}: is no base64 ({error}); must be base64, a data URL, https:// or s3://"
+            named = f", or a name: {', '.join(poses.names())}" if field.has_names else ""
+            detail = f"{name}: is no base64 ({error}); must be base64, a data URL, https:// or s3://{named}"
             raise Problem("field_invalid", detail) from None
         return data
 

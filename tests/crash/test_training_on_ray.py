@@ -82,6 +82,8 @@ def test_a_run_lives_through_what_a_cluster_does_to_it(cluster: Cluster, slow: P
         assert run.started(1, driver, num_workers=2) == 0
 
         # Notice: a checkpoint at once, between two that were due, and the node goes.
+        # Ray's watcher is there some seconds after the workers; one that it would put on a leaving node sees nothing.
+        run.wait_for(lambda: processes(slow, "PreemptionWatcher"), driver)
         drain(leaving.node_id, seconds=40)  # on a busy machine a look at the notice takes long
         run.wait_for(lambda: any(kept["step"] % EVERY for kept in run.events("kept")), driver)
         noticed_at = max(kept["step"] for kept in run.events("kept"))
@@ -95,7 +97,7 @@ def test_a_run_lives_through_what_a_cluster_does_to_it(cluster: Cluster, slow: P
 
         # A worker dies without notice.
         reached = run.last_step()
-        worker(slow).kill()
+        processes(slow, "RayTrainWorker")[0].kill()
         first = run.started(3, driver, num_workers=1)
         assert reached - first < 2 * EVERY + 5
 
@@ -124,10 +126,11 @@ def drain(node_id: str, *, seconds: int) -> None:
     subprocess.run([*command, "--deadline-remaining-seconds", str(seconds)], check=True, timeout=60)
 
 
-def worker(slow: Path) -> psutil.Process:
-    """The process of a training worker of this test."""
-    for process in psutil.process_iter(["cmdline", "environ"]):
-        command = " ".join(process.info["cmdline"] or [])
-        if "RayTrainWorker" in command and (process.info["environ"] or {}).get("TINY_SLOW") == str(slow):
-            return process
-    raise AssertionError("no training worker lives")
+def processes(slow: Path, actor: str) -> list[psutil.Process]:
+    """Those of this test's actors of a class."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "environ"])
+        if actor in " ".join(process.info["cmdline"] or [])
+        and (process.info["environ"] or {}).get("TINY_SLOW") == str(slow)
+    ]
