@@ -41,7 +41,7 @@ test: $(READY)  ## every test but the crash tests
 	$(TEST_ENV) $(BIN)/pytest -m 'not crash and not soak' -n 2 --dist loadgroup
 
 test-crash: $(READY)  ## kills processes for real
-	$(TEST_ENV) $(BIN)/pytest -m crash
+	$(TEST_ENV) $(BIN)/pytest -m crash -n 2 --dist loadgroup
 
 soak: $(READY)  ## four workers on two machines of this one for an hour; SOAK_MINUTES says how long
 	$(TEST_ENV) $(BIN)/pytest -m soak

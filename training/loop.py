@@ -136,6 +136,8 @@ class TrainLoop:
             wish = self._agreement.read()
             if wish is Wish.LOOK:
                 wish = self._supervisor.look()
+                if wish is Wish.KEEP:
+                    self._observers.noticed(self.num_steps_done, self._supervisor.notice)
             if wish is Wish.STOP:
                 return next(filter(None, self.world.gather(self._supervisor.reason)), "stopped")
             if wish is Wish.KEEP or self._is_turn(self.run.checkpoint_every_steps, end):

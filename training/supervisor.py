@@ -35,6 +35,11 @@ class Supervisor:
         """News that takes all workers to get: called on each of them at the same step after any has wished to look."""
         return Wish.GO_ON
 
+    @property
+    def notice(self) -> str:
+        """Why `look` wished for a checkpoint, for a person."""
+        return ""
+
     def kept(self, step: int, address: str) -> None:
         """The checkpoint of a step is whole on every worker: called on each of them at the same time."""
 

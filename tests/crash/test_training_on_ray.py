@@ -16,7 +16,7 @@ from ray.cluster_utils import Cluster
 from tests.crash.training_runs import PATIENCE_S, ROOT, Training, assert_same_samples, stop
 from tests.training.loop.tiny_runs import request_for
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.longest]
 
 EVERY = 20
 """Steps between checkpoints of the slow run."""
@@ -85,8 +85,11 @@ def test_a_run_lives_through_what_a_cluster_does_to_it(cluster: Cluster, slow: P
         # Ray's watcher is there some seconds after the workers; one that it would put on a leaving node sees nothing.
         run.wait_for(lambda: processes(slow, "PreemptionWatcher"), driver)
         drain(leaving.node_id, seconds=40)  # on a busy machine a look at the notice takes long
-        run.wait_for(lambda: any(kept["step"] % EVERY for kept in run.events("kept")), driver)
-        noticed_at = max(kept["step"] for kept in run.events("kept"))
+        run.wait_for(lambda: run.events("noticed"), driver)
+        (noticed,) = run.events("noticed")
+        noticed_at = noticed["step"]
+        assert leaving.node_id[:8] in noticed["reason"]
+        run.wait_for(lambda: any(kept["step"] == noticed_at for kept in run.events("kept")), driver)
         run.wait_for(lambda: run.last_step() >= noticed_at + 3, driver)
         reached = run.last_step()
         cluster.remove_node(leaving, allow_graceful=False)

@@ -66,7 +66,7 @@ class RaySupervisor(Supervisor):
     def __init__(self, bell: Any, rank: int) -> None:
         super().__init__()
         self._rung = bell.rung.remote()
-        self._rank, self._looked, self._noticed = rank, time.monotonic(), False
+        self._rank, self._looked, self._notice = rank, time.monotonic(), ""
 
     def wish(self) -> Wish:
         if (now := time.monotonic()) - self._looked < _LOOK_EVERY_S:
@@ -74,22 +74,36 @@ class RaySupervisor(Supervisor):
         self._looked = now
         if not self.reason and ray.wait([self._rung], timeout=0)[0]:
             self.stop(ray.get(self._rung))
-        if self.reason or self._rank > 0 or self._noticed:
+        if self.reason or self._rank > 0 or self._notice:
             return super().wish()
         return Wish.LOOK
 
     def look(self) -> Wish:
         # A call of all workers through an actor: far too slow for every step.
-        if ray.train.get_preemption_info() is None or self._noticed:
+        info = ray.train.get_preemption_info()
+        if info is None or self._notice:
             return Wish.GO_ON
         # Once: Ray stops the workers when the node goes, and starts them anew on what is left.
-        self._noticed = True
+        self._notice = _notice(info)
         return Wish.KEEP
+
+    @property
+    def notice(self) -> str:
+        return self._notice
 
     def kept(self, step: int, address: str) -> None:
         # At checkpoints only: a report takes up to two seconds where reports follow on each other. Without a
         # checkpoint of Ray's own, which it would move and delete: ours are whole or absent by themselves.
         ray.train.report({"step": step, "checkpoint": address})
+
+
+def _notice(info: ray.train.PreemptionInfo) -> str:
+    nodes = ", ".join(node_id[:8] for node_id in info.preempted_node_ids)
+    ranks = ", ".join(map(str, info.preempted_ranks))
+    goes = f"notice that node {nodes} goes"
+    if info.deadline_ms is not None:
+        goes += f" in {max(0.0, info.deadline_ms / 1000 - time.time()):.0f} s"
+    return f"{goes}, with worker {ranks}"
 
 
 class WorkersLost(AtelierError):

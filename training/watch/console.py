@@ -73,6 +73,9 @@ class ConsoleProgress(Observer):
             self._said_s, self._unsaid = now, None
             self._say(line)
 
+    def noticed(self, step: int, reason: str) -> None:
+        self._say(f"step {step:,}: {reason}: a checkpoint now")
+
     def kept(self, step: int, address: str) -> None:
         self._say(f"step {step:,}: checkpoint in {address}")
 

@@ -101,6 +101,9 @@ class Observer:
     def stepped(self, report: StepReport) -> None:
         """After a step at which numbers were read."""
 
+    def noticed(self, step: int, reason: str) -> None:
+        """A checkpoint is made out of turn, before the next step: a part of the run is about to be taken away."""
+
     def kept(self, step: int, address: str) -> None:
         """A checkpoint is whole at `address`."""
 
@@ -123,6 +126,9 @@ class Observers(Observer):
 
     def stepped(self, report: StepReport) -> None:
         self._tell("stepped", report)
+
+    def noticed(self, step: int, reason: str) -> None:
+        self._tell("noticed", step, reason)
 
     def kept(self, step: int, address: str) -> None:
         self._tell("kept", step, address)

@@ -17,7 +17,7 @@ FILE_NAME = "steps.jsonl"
 
 
 class StepLog(Observer):
-    """Appends to `steps.jsonl`: lines of event `started`, `step`, `kept`, `validated` and `stopped`.
+    """Appends to `steps.jsonl`: lines of event `started`, `step`, `noticed`, `kept`, `validated` and `stopped`.
 
     Where a run goes on from a checkpoint, the lines of steps after it are cut when it starts: those steps are made
     again. Numbers have all their digits, so that two runs can be compared bit for bit; what is no finite number is a
@@ -41,6 +41,9 @@ class StepLog(Observer):
         del record["ids"]  # a function of seed and step; `divergence.json` names them where they matter
         record |= {"share_of_peak": achieved_share(self._facts, report) if self._facts else None}
         self._write("step", report.step, {name: value for name, value in record.items() if value not in (None, {}, ())})
+
+    def noticed(self, step: int, reason: str) -> None:
+        self._write("noticed", step, {"reason": reason})
 
     def kept(self, step: int, address: str) -> None:
         self._write("kept", step, {"address": address})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from training.launch.in_process import train_in_process
 from training.launch.train import open_loop, train
 from training.supervisor import Supervisor
 from training.watch.divergence import DivergedError
+from training.watch.step_log import FILE_NAME
 from training.wishes import Wish
 from training.world import World
 
@@ -48,6 +50,33 @@ def test_resumed_equals_undisturbed_bit_for_bit(name: str, stops: list[int], tmp
     assert mine.keys() == theirs.keys() and len(mine) > 20
     for key, value in theirs.items():
         assert torch.equal(mine[key], value), key
+
+
+class Notice(Supervisor):
+    """News to look at before the second step: a node goes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._wishes = iter([Wish.GO_ON, Wish.LOOK])
+
+    def wish(self) -> Wish:
+        return next(self._wishes, Wish.GO_ON)
+
+    def look(self) -> Wish:
+        return Wish.KEEP
+
+    @property
+    def notice(self) -> str:
+        return "a node goes"
+
+
+def test_a_notice_is_said_and_kept_out_of_turn(tmp_path: Path, cache: Path) -> None:
+    request = request_for("pose", tmp_path, cache, checkpoint_every_steps=1000)
+    assert train(request, World.alone(), Notice()).is_done
+    lines = [json.loads(line) for line in (tmp_path / "pose" / "log" / FILE_NAME).read_text().splitlines()]
+    told = [(line["event"], line["step"]) for line in lines if line["event"] in ("noticed", "kept")]
+    assert told == [("noticed", 2), ("kept", 2), ("kept", request.resolved().num_steps)]
+    assert next(line["reason"] for line in lines if line["event"] == "noticed") == "a node goes"
 
 
 def test_a_run_never_overwrites_another_unasked(tmp_path: Path, cache: Path) -> None:

@@ -108,6 +108,7 @@ def test_lines_off_a_terminal_say_pace_losses_and_what_is_left_out_once(tmp_path
         WatchSettings(console_every_s=0), LogFolder(str(tmp_path), tmp_path), Console(file=out, width=60)
     )
     stretch(observers, 4, 6, 1.0, None)
+    observers.noticed(6, "notice that node 3f goes in 30 s")
     observers.kept(6, "runs/painter/checkpoints/step-00000006")
     observers.validated(ValidationReport(step=6, metrics={"ssim": 0.7512}, grid=tmp_path / "grid.png", seconds=2.0))
     observers.stopped(6, "asked to stop")
@@ -119,7 +120,8 @@ def test_lines_off_a_terminal_say_pace_losses_and_what_is_left_out_once(tmp_path
     assert lines[2].startswith("step 5 of 10 · 0 s left · 40.0 samples/s")
     assert "50% waiting for data · 3.0 GiB · painter 1.5 (pixels 1, structure 0.5)" in lines[2]
     assert len([line for line in lines if "goes without" in line]) == 1
-    assert lines[-3:-1] == [
+    assert lines[-4:-1] == [
+        "step 6: notice that node 3f goes in 30 s: a checkpoint now",
         "step 6: checkpoint in runs/painter/checkpoints/step-00000006",
         f"step 6: held-out rows: ssim 0.7512 · 2.0 s · {tmp_path / 'grid.png'}",
     ]
