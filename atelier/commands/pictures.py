@@ -14,9 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--protocol",
-        default="plain",
         metavar="NAME",
-        help="plain (as stored), viton_hd_1024, viton_hd_512, viton_hd_256, pidm_256, pidm_512; default plain",
+        help="plain (as stored), catalog (true pictures at the made ones' size), viton_hd_1024, viton_hd_512, "
+        "viton_hd_256, pidm_256, pidm_512; default: catalog for a job's output, else plain",
     )
     parser.add_argument("--pairs", metavar="URI", help="file of pairs, a line each: MADE TRUE; default: by name")
     parser.add_argument("--unpaired", action="store_true", help="pictures have no partners: distances alone")
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     job = sets.Job(
         made=arguments.made,
         truth=arguments.true,
-        protocol=sets.named(arguments.protocol),
+        protocol=sets.named(arguments.protocol or ("catalog" if sets.is_output(arguments.made) else "plain")),
         paired=not arguments.unpaired,
         pairs=arguments.pairs,
         training=arguments.training,
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"),
         batch_size=arguments.batch_size,
     )
-    evaluation = sets.evaluate(job, _told if sys.stderr.isatty() else _silent)
-    sets.write(evaluation, arguments.out)
-    sys.stdout.write(f"{sets.table(evaluation)}{arguments.out.rstrip('/')}/eval.json\n")
+    evaluated = sets.evaluate_by_task(job, _told if sys.stderr.isatty() else _silent)
+    sets.write_by_task(evaluated, arguments.out)
+    sys.stdout.write(f"{sets.table_by_task(evaluated)}{arguments.out.rstrip('/')}/eval.json\n")
     return 0

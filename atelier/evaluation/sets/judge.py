@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -14,9 +16,10 @@ from atelier.evaluation.sets.ahead import ahead
 from atelier.evaluation.sets.instruments import Instruments
 from atelier.evaluation.sets.job import Job
 from atelier.evaluation.sets.listing import PictureSet
-from atelier.evaluation.sets.pairing import Pair, pair_by_file, pair_by_name
+from atelier.evaluation.sets.pairing import Pair
 from atelier.evaluation.sets.reading import Problems, ReadPair, ReadPicture, read_pair, read_picture
-from atelier.evaluation.sets.record import Evaluation, PairScores, SetFacts
+from atelier.evaluation.sets.record import ByTask, Evaluation, PairScores, SetFacts
+from atelier.evaluation.sets.sides import Excluded, Sides
 
 Row = TypeVar("Row")
 Progress = Callable[[str, int, int], None]
@@ -24,7 +27,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def evaluate(job: Job, progress: Progress = lambda name, done, total: None) -> Evaluation:
-    """Judges a job's sets, whole or not at all.
+    """Judges a job's sets as one, whole or not at all.
 
     Raises:
         MismatchError: sets that do not fit each other: missing partners, other sizes, unreadable pictures, too few;
@@ -32,22 +35,43 @@ def evaluate(job: Job, progress: Progress = lambda name, done, total: None) -> E
         WeightsError, ConfigError: weights that do not fit the protocol.
         StorageError: pictures that cannot be fetched.
     """
+    with _exactly(job):
+        return _paired(job, Sides.of(job), progress) if job.paired else _unpaired(job, progress)
+
+
+def evaluate_by_task(job: Job, progress: Progress = lambda name, done, total: None) -> ByTask:
+    """Judges the pictures of each task apart, as they are of other sizes and other worth; sets without tasks as one.
+
+    Raises:
+        As `evaluate`.
+    """
+    with _exactly(job):
+        if not job.paired:
+            return ByTask({"": _unpaired(job, progress)})
+        sides = Sides.of(job)
+        tasks = sides.by_task()
+        return ByTask(
+            {task: _paired(job, sides_of_one, progress) for task, sides_of_one in tasks.items()},
+            excluded=[one for one in sides.excluded if one.task not in tasks],
+        )
+
+
+@contextmanager
+def _exactly(job: Job) -> Iterator[None]:
     if torch.device(job.device).type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device: is {job.device}, and there is no such device; must be cpu")
     # TensorFloat-32 would move the third decimal of a distance between one device and another.
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-        return _paired(job, progress) if job.paired else _unpaired(job, progress)
+        yield
 
 
-def _paired(job: Job, progress: Progress) -> Evaluation:
-    made, truth = PictureSet.of(job.made), PictureSet.of(job.truth)
+def _paired(job: Job, sides: Sides, progress: Progress) -> Evaluation:
+    made, truth, pairs = sides.made, sides.truth, sides.pairs
     training = PictureSet.of(job.training) if job.training is not None else None
-    pairs = (
-        pair_by_name(made, truth, job.protocol.pairing) if job.pairs is None else pair_by_file(job.pairs, made, truth)
-    )
     real = ("truth", len(pairs)) if training is None else ("training", len(training.pictures))
     instruments = Instruments.of(job, {"made": len(pairs), real[0]: real[1]})
     size = _size(job, pairs[0].name, pairs[0].made)
+    job = dataclasses.replace(job, protocol=job.protocol.at(size))
     problems = Problems(size)
     facts = {"made": SetFacts(made.address), "truth": SetFacts(truth.address)}
     scores: list[PairScores] = []
@@ -66,13 +90,14 @@ def _paired(job: Job, progress: Progress) -> Evaluation:
     problems.refuse()
     if training is not None and instruments.distances is not None:
         facts["training"] = _collect(job, training, instruments, size, progress, name="training")
-    return _evaluation(job, size, facts, instruments, scores)
+    return _evaluation(job, size, facts, instruments, scores, sides.excluded)
 
 
 def _unpaired(job: Job, progress: Progress) -> Evaluation:
     made, truth = PictureSet.of(job.made), PictureSet.of(job.truth)
     instruments = Instruments.of(job, {"made": len(made.pictures), "truth": len(truth.pictures)})
     size = _size(job, *next(iter(made.pictures.items())))
+    job = dataclasses.replace(job, protocol=job.protocol.at(size))
     facts = {
         "made": _collect(job, made, instruments, size, progress, name="made"),
         "truth": _collect(job, truth, instruments, size, progress, name="truth"),
@@ -139,7 +164,12 @@ def _size(job: Job, name: str, address: str) -> tuple[int, int]:
 
 
 def _evaluation(
-    job: Job, size: tuple[int, int], facts: dict[str, SetFacts], instruments: Instruments, scores: list[PairScores]
+    job: Job,
+    size: tuple[int, int],
+    facts: dict[str, SetFacts],
+    instruments: Instruments,
+    scores: list[PairScores],
+    excluded: Sequence[Excluded] = (),
 ) -> Evaluation:
     return Evaluation(
         paired=job.paired,
@@ -150,6 +180,7 @@ def _evaluation(
         distances=instruments.distances.scores() if instruments.distances is not None else {},
         weights=instruments.weights(),
         left_out=instruments.left_out,
+        excluded=excluded,
         device=torch.device(job.device).type,
     )
 

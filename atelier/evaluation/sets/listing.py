@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 from atelier import storage
 from atelier.errors import MismatchError
 from atelier.evaluation.sets import catalogs
+from atelier.evaluation.sets.catalogs import Missing, Named
+from atelier.evaluation.sets.ledger import read_missing
 
 SUFFIXES = (".avif", ".jpeg", ".jpg", ".png", ".webp")
 
@@ -23,10 +25,14 @@ class PictureSet:
     Args:
         address: as it was given.
         pictures: name → address, sorted by name.
+        tasks: name → task and recipe, of pictures whose table says.
+        missing: name → why a listed row or unit has no picture.
     """
 
     address: str
     pictures: Mapping[str, str]
+    tasks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    missing: Mapping[str, Missing] = field(default_factory=dict)
 
     @classmethod
     def of(cls, address: str) -> Self:
@@ -43,6 +49,7 @@ class PictureSet:
             StorageError: an address that cannot be read.
         """
         root = storage.resolve(address)
+        published = None
         if catalogs.is_table(root):
             named = catalogs.read_table(root)
         else:
@@ -50,24 +57,40 @@ class PictureSet:
             named = list(_in_folder(root)) if published is None else published
         found: dict[str, str] = {}
         twice = []
-        for name, picture in named:
-            if name in found:
-                twice.append(name)
-            found[name] = picture
+        for row in named:
+            if not row.address:
+                continue
+            if row.name in found:
+                twice.append(row.name)
+            found[row.name] = row.address
         if not found and not _is_there(root):
             raise MismatchError(f"{address}: there is no such folder")
         if not found:
             raise MismatchError(f"{address}: holds no picture ({', '.join(SUFFIXES)})")
         if twice:
             raise MismatchError(f"{address}: holds more than one picture of these names", sorted(twice))
-        return cls(address=address, pictures=dict(sorted(found.items())))
+        missing = {
+            row.name: Missing(status="unnamed", reason="no picture is named", task=row.task, recipe=row.recipe)
+            for row in named
+            if row.name not in found
+        }
+        return cls(
+            address=address,
+            pictures=dict(sorted(found.items())),
+            tasks={row.name: (row.task, row.recipe) for row in named if row.task},
+            missing=missing if published is None else read_missing(root, found),
+        )
+
+    def without(self, names: Collection[str]) -> Self:
+        """The set without some of its pictures."""
+        return replace(self, pictures={name: where for name, where in self.pictures.items() if name not in names})
 
 
-def _in_folder(root: str) -> Iterator[tuple[str, str]]:
+def _in_folder(root: str) -> Iterator[Named]:
     for entry in storage.list(root):
         stem, suffix = posixpath.splitext(entry.address)
         if suffix.lower() in SUFFIXES:
-            yield stem.removeprefix(root).lstrip("/"), entry.address
+            yield Named(name=stem.removeprefix(root).lstrip("/"), address=entry.address)
 
 
 def _is_there(root: str) -> bool:

@@ -16,6 +16,16 @@ def plain() -> Protocol:
     return Protocol(name="plain", summary="as stored: nothing resized, one size in both sets")
 
 
+def catalog() -> Protocol:
+    """A batch job's pictures against the true answers of its catalog, which may be larger than the working size."""
+    return Protocol(
+        name="catalog",
+        summary="true pictures brought to the made ones' size by Pillow's bilinear filter, their aspect kept",
+        truth_rule="pillow_bilinear",
+        sources=("ours: a job makes pictures at its recipe's working size, whatever the size of the catalog's",),
+    )
+
+
 def viton_hd(size: tuple[int, int]) -> Protocol:
     """VITON-HD's test set at one of its three sizes, by the evaluation code that its authors' group published.
 
@@ -83,6 +93,7 @@ PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
         plain(),
+        catalog(),
         viton_hd((1024, 768)),
         viton_hd((512, 384)),
         viton_hd((256, 192)),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from atelier import storage
-from atelier.evaluation.sets.record import Evaluation
+from atelier.evaluation.sets.record import ByTask, Evaluation
+from atelier.evaluation.sets.sides import Excluded
 
-_DECIMALS = 6
+_DECIMALS, _SHOWN = 6, 5
 _LABELS = {
     "ssim": "SSIM ↑",
     "psnr": "PSNR ↑",
@@ -24,19 +25,36 @@ _LABELS = {
 
 
 def write(evaluation: Evaluation, out: str) -> None:
-    """Puts `eval.json` into a folder or `s3://` prefix and, of a paired one, `pairs.csv` beside it.
+    """`write_by_task` of one evaluation."""
+    write_by_task(ByTask({"": evaluation}), out)
 
-    Keys are sorted, floats rounded to six decimals.
+
+def write_by_task(evaluated: ByTask, out: str) -> None:
+    """Puts `eval.json` into a folder or `s3://` prefix and, of paired sets, `pairs.csv` beside it.
+
+    Keys are sorted, floats rounded to six decimals. `pairs.csv` has a column `task` where there are several.
     """
-    text = json.dumps(_rounded(evaluation.to_json()), indent=1, sort_keys=True, ensure_ascii=False)
-    if evaluation.pairs:
+    text = json.dumps(_rounded(evaluated.to_json()), indent=1, sort_keys=True, ensure_ascii=False)
+    pairs = [(task, pair) for task, evaluation in evaluated.evaluations.items() for pair in evaluation.pairs]
+    if pairs:
         sheet = io.StringIO()
         writer = csv.writer(sheet, lineterminator="\n")
-        writer.writerow(["made", "true", "ssim", "psnr", "lpips"])
-        for pair in evaluation.pairs:
-            writer.writerow([pair.made, pair.true, *(_cell(value) for value in (pair.ssim, pair.psnr, pair.lpips))])
+        first = [] if evaluated.only is not None else ["task"]
+        writer.writerow([*first, "made", "true", "ssim", "psnr", "lpips"])
+        for task, pair in pairs:
+            scores = (_cell(value) for value in (pair.ssim, pair.psnr, pair.lpips))
+            writer.writerow([*([task] if first else []), pair.made, pair.true, *scores])
         storage.put(storage.join(out, "pairs.csv"), sheet.getvalue().encode(), content_type="text/csv")
     storage.put(storage.join(out, "eval.json"), f"{text}\n".encode(), content_type="application/json")
+
+
+def table_by_task(evaluated: ByTask) -> str:
+    """The scores of every task for a terminal, and last the items that are no task's."""
+    if (only := evaluated.only) is not None:
+        return table(only)
+    tables = [f"{task or 'no task'}\n{table(evaluation)}" for task, evaluation in evaluated.evaluations.items()]
+    rest = "".join(f"{line}\n" for line in _left_out(evaluated.excluded))
+    return "\n".join([*tables, *([f"in no task above\n{rest}"] if rest else [])])
 
 
 def table(evaluation: Evaluation) -> str:
@@ -56,7 +74,16 @@ def table(evaluation: Evaluation) -> str:
     rows += [(f"no {name}", reason) for name, reason in evaluation.left_out.items()]
     rows += [("note", note) for note in record["notes"]]
     wide = max(len(label) for label, _ in rows)
-    return "\n".join(f"{label:<{wide}}  {value}" for label, value in rows) + "\n"
+    lines = [f"{label:<{wide}}  {value}" for label, value in rows]
+    return "\n".join([*lines, *_left_out(evaluation.excluded, wide)]) + "\n"
+
+
+def _left_out(excluded: Sequence[Excluded], wide: int = 0) -> list[str]:
+    lines = []
+    for one in excluded:
+        more = f" and {len(one.names) - _SHOWN} more" if len(one.names) > _SHOWN else ""
+        lines.append(f"{'not judged':<{wide}}  {len(one.names)}, {one.reason}: {', '.join(one.names[:_SHOWN])}{more}")
+    return lines
 
 
 def _rounded(value: Any) -> Any:

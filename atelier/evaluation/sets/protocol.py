@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from atelier.evaluation.sets.resizing import Resize
+from atelier.evaluation.sets.resizing import Resize, Rule
 from atelier.models.lpips import Net
 
 Pairing = Literal["name", "person_id"]
@@ -71,6 +71,7 @@ class Protocol:
     Args:
         size: (height, width) that made pictures must have; None is whatever the first of them has. Nothing is cropped.
         truth_resize: how true pictures are brought to it; None: they must have it already.
+        truth_rule: the same by its rule alone, where the size is that of the first made picture.
         num_pairs, num_training: pictures in the published evaluation; other counts are noted, not refused.
         sources: where each fact comes from.
         differences: what the published evaluation does otherwise.
@@ -81,6 +82,7 @@ class Protocol:
     pairing: Pairing = "name"
     size: tuple[int, int] | None = None
     truth_resize: Resize | None = None
+    truth_rule: Rule | None = None
     ssim: SsimRule = SsimRule()
     lpips: LpipsRule = LpipsRule()
     distance: DistanceRule = DistanceRule()
@@ -88,6 +90,12 @@ class Protocol:
     num_training: int | None = None
     sources: tuple[str, ...] = ()
     differences: tuple[str, ...] = ()
+
+    def at(self, size: tuple[int, int]) -> Protocol:
+        """The protocol for made pictures of a size (height, width)."""
+        if self.truth_rule is None:
+            return self
+        return dataclasses.replace(self, truth_resize=Resize(size=size, rule=self.truth_rule))
 
     def to_json(self) -> dict[str, Any]:
         """Every field, with the words for those that are names, and what is the same in all protocols."""

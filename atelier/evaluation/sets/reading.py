@@ -58,6 +58,9 @@ def read_picture(name: str, address: str, *, size: tuple[int, int] | None, resiz
     except RowError as error:
         return ReadPicture(name=name, sha256=sha256, picture=_NONE, problem=f"{name} ({error.detail})")
     if resize is not None:
+        if not resize.keeps_aspect((picture.shape[0], picture.shape[1])):
+            problem = f"{name} ({picture.shape[0]}x{picture.shape[1]}, another aspect)"
+            return ReadPicture(name=name, sha256=sha256, picture=_NONE, problem=problem)
         picture = resize.bytes(picture)
     height, width = picture.shape[:2]
     if size is not None and (height, width) != size:

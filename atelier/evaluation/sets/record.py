@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +13,9 @@ import numpy as np
 
 from atelier.evaluation.sets.listing import digest
 from atelier.evaluation.sets.protocol import Protocol
+from atelier.evaluation.sets.sides import Excluded
 
-SCHEMA = "atelier.evaluation/1"
+SCHEMA, BY_TASK_SCHEMA = "atelier.evaluation/2", "atelier.evaluation_by_task/1"
 """Of `eval.json`; its JSON Schema lies beside this module as `eval.schema.json`."""
 _LIBRARIES = ("numpy", "pillow", "scikit-image", "scipy", "torch")
 _NUM_WORST = 5
@@ -51,6 +53,7 @@ class Evaluation:
         distances: FID and KID, or the same on other features under other names.
         weights: name and sha256 by use.
         left_out: scores that are missing, with the reason.
+        excluded: items that are not judged, with the reason.
     """
 
     paired: bool
@@ -62,6 +65,7 @@ class Evaluation:
     weights: Mapping[str, Mapping[str, Any]]
     left_out: Mapping[str, str]
     device: str
+    excluded: Sequence[Excluded] = ()
 
     def scores(self) -> dict[str, Any]:
         """Means over pairs with their deviation and worst pairs, and the distances."""
@@ -108,6 +112,7 @@ class Evaluation:
             "scores": self.scores(),
             "weights": self.weights,
             "left_out": self.left_out,
+            "excluded": [one.to_json() for one in self.excluded],
             "notes": self.notes(),
             "device": self.device,
             "versions": self.versions(),
@@ -117,6 +122,34 @@ class Evaluation:
         """Of Python and the libraries that a score depends on."""
         libraries = (*_LIBRARIES, "torchmetrics") if self.distances else _LIBRARIES
         return {"python": platform.python_version(), **{name: version(name) for name in libraries}}
+
+
+@dataclass(frozen=True)
+class ByTask:
+    """The evaluations of several tasks, by task; of pictures that belong to none there is one, under "".
+
+    Args:
+        excluded: items that are not judged and whose task has no pairs, with the reason.
+    """
+
+    evaluations: Mapping[str, Evaluation]
+    excluded: Sequence[Excluded] = ()
+
+    @property
+    def only(self) -> Evaluation | None:
+        """The one evaluation, where there is one that says all."""
+        [first, *others] = self.evaluations.values()
+        return dataclasses.replace(first, excluded=(*first.excluded, *self.excluded)) if not others else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values by the schema: the record of the only evaluation, or one a task."""
+        if (only := self.only) is not None:
+            return only.to_json()
+        return {
+            "schema": BY_TASK_SCHEMA,
+            "excluded": [one.to_json() for one in self.excluded],
+            "tasks": {task: one.to_json() for task, one in self.evaluations.items()},
+        }
 
 
 _PAIR_SCORES: Sequence[tuple[str, Callable[[Any], Any], Callable[[PairScores], float | None]]] = (

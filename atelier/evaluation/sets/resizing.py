@@ -29,6 +29,11 @@ class Resize:
     size: tuple[int, int]
     rule: Rule
 
+    def keeps_aspect(self, size: tuple[int, int]) -> bool:
+        """Whether a picture (height, width) stays undistorted, to a pixel on either side."""
+        across = (size[1] * self.size[0] / size[0] - self.size[1], size[0] * self.size[1] / size[1] - self.size[0])
+        return min(map(abs, across)) <= 1
+
     def bytes(self, picture: np.ndarray) -> np.ndarray:
         """A picture uint8 [h, w, 3] as uint8 [H, W, 3]; `plain_bilinear` is rounded."""
         if picture.shape[:2] == self.size:

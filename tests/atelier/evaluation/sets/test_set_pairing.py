@@ -101,6 +101,7 @@ def test_catalogs_name_pictures_by_item(tmp_path: Path) -> None:
     (tmp_path / "truths.csv").write_text("item_id,person,truth\nred,p.jpg,truth/red.png\nblue,q.jpg,\n")
     truth = PictureSet.of(str(tmp_path / "truths.csv"))
     assert truth.pictures == {"red": str(tmp_path / "truth" / "red.png")}
+    assert {name: missing.status for name, missing in truth.missing.items()} == {"blue": "unnamed"}
 
     output = tmp_path / "out"
     (output / "catalog").mkdir(parents=True)

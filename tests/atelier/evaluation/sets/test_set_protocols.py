@@ -72,9 +72,10 @@ def test_plain_bilinear_reads_four_pixels_where_pillow_reads_all() -> None:
 
 
 def test_every_preset_names_its_sources() -> None:
-    assert list(PROTOCOLS) == ["plain", "viton_hd_1024", "viton_hd_512", "viton_hd_256", "pidm_256", "pidm_512"]
+    published = ["viton_hd_1024", "viton_hd_512", "viton_hd_256", "pidm_256", "pidm_512"]
+    assert list(PROTOCOLS) == ["plain", "catalog", *published]
     for name, protocol in PROTOCOLS.items():
         assert named(name) is protocol
-        assert name == "plain" or (protocol.sources and protocol.differences and protocol.num_pairs)
-    with pytest.raises(ConfigError, match=r"must be one of plain, viton_hd_1024"):
+        assert name not in published or (protocol.sources and protocol.differences and protocol.num_pairs)
+    with pytest.raises(ConfigError, match=r"must be one of plain, catalog, viton_hd_1024"):
         named("viton")
