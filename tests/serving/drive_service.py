@@ -142,9 +142,11 @@ def metrics() -> str:
     (node,) = ray.nodes()
     address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     text = ""
-    for _ in range(60):
+    # The ingress and each replica report in their own time.
+    wanted = ('route="/v1/try-on"', 'status="200"', 'status="401"', "atelier_batch_rows_bucket", STOPPED)
+    for _ in range(120):
         text = httpx.get(address).text
-        if all(name in text for name in ("atelier_request_seconds_bucket", "atelier_batch_rows_bucket", STOPPED)):
+        if all(words in text for words in wanted):
             break
         time.sleep(0.5)
     return "\n".join(line for line in text.splitlines() if "atelier_" in line)
