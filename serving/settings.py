@@ -155,17 +155,21 @@ class JobSettings(_Settings):
     """How work is kept that nobody waits for.
 
     Args:
-        keep_s: seconds that a finished job's inputs and pictures stay before they are deleted.
-        at_once: jobs that one ingress has with the models at a time.
+        keep_s: seconds that a finished job's pictures stay before they are deleted; its inputs go when it ends.
+        ends_after_s: seconds from its acceptance after which a job that has not ended fails, whatever it waits for; a
+            full queue of jobs of ten seconds each is done by then.
+        at_once: jobs that one ingress has with each model at a time: those of a model that is away or slow keep no
+            other's waiting.
         lease_s: a job whose ingress has not been heard of for so long is taken up by another.
         max_attempts: how often a job is taken up before it is given up.
-        max_queued: jobs that may wait; more are answered with 429.
+        max_queued: jobs that may wait for one model; more are answered with 429.
     """
 
     keep_s: Annotated[float, Field(gt=0)] = 24 * 3600.0
     at_once: Annotated[int, Field(ge=1)] = 8
     lease_s: Annotated[float, Field(gt=0)] = 30.0
     max_attempts: Annotated[int, Field(ge=1)] = 3
+    ends_after_s: Annotated[float, Field(gt=0)] = 3 * 3600.0
     max_queued: Annotated[int, Field(ge=1)] = 1000
 
 

@@ -122,10 +122,12 @@ class Receiver:
     def _add(self, request: Request, caller: Caller, form: Form, key: str, with_partials: bool) -> Job:
         if key and (known := self._store.find(caller.owner, key)) is not None:
             return known
-        waiting = self._store.num_queued()
+        recipe = form.recipe.name
+        waiting = self._store.num_queued(recipe)
         if waiting >= self._settings.max_queued:
-            detail = f"{waiting} jobs are waiting, at most {self._settings.max_queued} may; try again later"
-            raise Problem("overloaded", detail, retry_after_s=self._seconds_a_job() * waiting / self._settings.at_once)
+            detail = f"{waiting} jobs wait for {recipe}, at most {self._settings.max_queued} may; try again later"
+            wait_s = self._seconds_a_job(recipe) * waiting / self._settings.at_once
+            raise Problem("overloaded", detail, retry_after_s=wait_s)
         if form.webhook and not caller.has_secret:
             detail = "webhook: there is no secret to sign it with; `python -m serving keys` gives one with each new key"
             raise Problem("field_invalid", detail)
@@ -135,7 +137,7 @@ class Receiver:
             id=uuid.uuid4().hex,
             owner=caller.owner,
             task=form.task.name,
-            recipe=form.recipe.name,
+            recipe=recipe,
             request={
                 "seeds": list(options.seeds),
                 "prompt": options.prompt,
@@ -158,14 +160,15 @@ class Receiver:
             self._files.forget(job.id)
             self._meter.give_back(use)
             detail = f"{error.num_open} jobs are queued or running; the quota is {caller.quota.jobs} at once"
-            raise Problem("quota_exceeded", detail, retry_after_s=self._seconds_a_job()) from None
-        if kept.id != job.id:
-            self._files.forget(job.id)  # the same request came twice at once
-            self._meter.give_back(use)
-        return kept
+            raise Problem("quota_exceeded", detail, retry_after_s=self._seconds_a_job(recipe)) from None
+        finally:
+            if not is_kept:
+                self._meter.give_back(use)
+                with suppress(StorageError):  # of a store that is away: a sweep finds them
+                    self._files.forget(job.id)
 
-    def _seconds_a_job(self) -> float:
-        return max(1.0, self._store.seconds_a_job() or _FIRST_GUESS_S)
+    def _seconds_a_job(self, recipe: str) -> float:
+        return max(1.0, self._store.seconds_a_job(recipe) or _FIRST_GUESS_S)
 
     async def _ended(self, job_id: str, wait_s: float) -> Job | None:
         end_s = time.monotonic() + wait_s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -96,23 +96,27 @@ class JobStore(Protocol):
         ...
 
     def position(self, job: Job) -> int:
-        """How many queued jobs come before a queued one; 0 for any other."""
+        """How many queued jobs of its recipe come before a queued one; 0 for any other."""
         ...
 
-    def num_queued(self) -> int:
-        """How many jobs wait."""
+    def num_queued(self, recipe: str) -> int:
+        """How many jobs of a recipe wait."""
         ...
 
     def num_open(self, owner: str) -> int:
         """How many jobs an owner has queued or running."""
         ...
 
-    def seconds_a_job(self) -> float | None:
-        """What the newest jobs that succeeded took, on average, from their start; None where there is none."""
+    def seconds_a_job(self, recipe: str) -> float | None:
+        """What a recipe's newest jobs that succeeded took, on average, from their start; None where there is none."""
         ...
 
-    def claim(self, worker: str, *, now_s: float, lease_s: float) -> Job | None:
-        """The oldest job that nobody holds, now running and held by `worker`; None where there is none."""
+    def claim(self, worker: str, *, now_s: float, lease_s: float, without: Collection[str] = ()) -> Job | None:
+        """The oldest job that nobody holds, now running and held by `worker`; None where there is none.
+
+        Args:
+            without: recipes whose jobs are left to others, or for later.
+        """
         ...
 
     def renew(self, job_id: str, worker: str, *, now_s: float, lease_s: float) -> bool:

@@ -7,7 +7,7 @@ import logging
 import secrets
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -35,7 +35,11 @@ _ASK_S = 600.0
 _LONGEST_PAUSE_S = 30.0
 _STORE_PAUSES_S = (0.2, 1.0, 3.0, 10.0, 30.0)
 """Before each further attempt at a file: a store that restarts is back before they are over."""
-_PAUSES = ("overloaded", "deadline_exceeded")
+_PAUSES: Mapping[str, str] = {
+    "overloaded": "a place in the queue of model {model}",
+    "deadline_exceeded": "model {model} to begin with it",
+}
+"""Refusals after which a job asks again, and what it then waits for."""
 
 
 class JobRunner:
@@ -74,14 +78,14 @@ class JobRunner:
     async def run(self) -> None:
         """Works until it is cancelled; jobs in hand then go back to the queue."""
         swept_s = 0.0
-        working: set[asyncio.Task[None]] = set()
+        working: dict[asyncio.Task[None], str] = {}
         try:
             while True:
                 self._woken.clear()
-                while len(working) < self._settings.at_once and (job := await self._claim()):
+                while job := await self._claim(list(working.values())):
                     task = asyncio.create_task(self._work(job))
-                    working.add(task)
-                    task.add_done_callback(working.discard)
+                    working[task] = job.recipe
+                    task.add_done_callback(working.pop)
                 if (now := time.monotonic()) - swept_s > _SWEEP_EVERY_S:
                     swept_s = now
                     await self._sweep()
@@ -93,10 +97,13 @@ class JobRunner:
                 task.cancel()
             await asyncio.gather(*working, return_exceptions=True)
 
-    async def _claim(self) -> Job | None:
+    async def _claim(self, working: Sequence[str]) -> Job | None:
+        """A job of a recipe that has places left; `working` has the recipes of those in hand."""
+        lease_s = self._settings.lease_s
+        full = {recipe for recipe in working if working.count(recipe) >= self._settings.at_once}
         try:
             return await asyncio.to_thread(
-                self._store.claim, self._name, now_s=time.time(), lease_s=self._settings.lease_s
+                self._store.claim, self._name, now_s=time.time(), lease_s=lease_s, without=full
             )
         except Exception as error:  # noqa: BLE001  a store that is away now comes back; a runner that ended would not
             _LOG.error("the job store does not answer: %s", type(error).__name__)
@@ -181,8 +188,9 @@ class JobRunner:
             detail = "the job's inputs cannot be read from the store"
             return self._failed(Refusal(fault="failed", code="storage_unavailable", detail=detail))
         request = {**job.request, "seeds": tuple(job.request["seeds"])}
-        ask = Ask(inputs=inputs, timeout_s=_ASK_S, is_patient=True, **request)
-        answer = await self._ask(job, ask, newest)
+        left_s = job.created_at_s + self._settings.ends_after_s - time.time()
+        ask = Ask(inputs=inputs, timeout_s=min(_ASK_S, max(0.0, left_s)), is_patient=True, **request)
+        answer = await self._ask(job, ask, newest, left_s)
         if answer.refusal is not None:
             return self._failed(answer.refusal)
         media_type = MEDIA_TYPES[ask.format]
@@ -210,24 +218,34 @@ class JobRunner:
             await asyncio.sleep(pause_s)
         return await asyncio.to_thread(call, *arguments)
 
-    async def _ask(self, job: Job, ask: Ask, newest: Newest) -> Answer:
-        """The model's answer; a full queue and an absent replica are waited for, those that die of it not for ever."""
-        deaths = 0
-        while True:
-            try:
-                answer = await self._models[job.recipe].make(ask, newest.put)
-            except ModelUnavailable as error:
-                pause_s = 1.0
-                deaths += isinstance(error, ModelDied)
-                if deaths >= self._settings.max_attempts:
-                    detail = f"the model's replica went away {deaths} times while it had this job"
-                    refusal = Refusal(fault="failed", code="attempts_exhausted", detail=detail)
-                    return Answer(recipe=job.recipe, refusal=refusal)
-            else:
-                if answer.refusal is None or answer.refusal.code not in _PAUSES:
-                    return answer
-                pause_s = answer.refusal.retry_after_s
-            await asyncio.sleep(min(max(pause_s, _LOOK_EVERY_S), _LONGEST_PAUSE_S))
+    async def _ask(self, job: Job, ask: Ask, newest: Newest, left_s: float) -> Answer:
+        """The model's answer; a full queue and an absent replica are waited for, those that die of it not for ever, and
+        nothing longer than a job may take.
+        """
+        deaths, awaited = 0, ""
+        try:
+            async with asyncio.timeout(left_s):
+                while True:
+                    awaited = f"an answer of model {job.recipe}"
+                    try:
+                        answer = await self._models[job.recipe].make(ask, newest.put)
+                    except ModelUnavailable as error:
+                        pause_s, awaited = 1.0, f"a replica of model {job.recipe}"
+                        deaths += isinstance(error, ModelDied)
+                        if deaths >= self._settings.max_attempts:
+                            detail = f"the model's replica went away {deaths} times while it had this job"
+                            refusal = Refusal(fault="failed", code="attempts_exhausted", detail=detail)
+                            return Answer(recipe=job.recipe, refusal=refusal)
+                    else:
+                        if answer.refusal is None or answer.refusal.code not in _PAUSES:
+                            return answer
+                        pause_s = answer.refusal.retry_after_s
+                        awaited = _PAUSES[answer.refusal.code].format(model=job.recipe)
+                    await asyncio.sleep(min(max(pause_s, _LOOK_EVERY_S), _LONGEST_PAUSE_S))
+        except TimeoutError:
+            most_s = self._settings.ends_after_s
+            detail = f"was not done within {most_s:g} s of its acceptance; it waited for {awaited}"
+            return Answer(recipe=job.recipe, refusal=Refusal(fault="late", code="deadline_exceeded", detail=detail))
 
     def _failed(self, refusal: Refusal) -> Ending:
         return Ending(state="failed", problem=self._refused(refusal))
@@ -246,6 +264,7 @@ def result_of(answer: Answer, ask: Ask) -> dict[str, Any]:
     """What an answer says beside its pictures, as plain values."""
     return {
         "recipe": answer.recipe,
+        "mode": answer.mode,
         "fingerprint": answer.fingerprint,
         "digests": dict(answer.digests),
         "seconds": {name: round(seconds, 4) for name, seconds in answer.seconds.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,10 @@ _COLUMNS = tuple(one.name for one in fields(Job))
 _JSON = ("request", "inputs", "result", "problem")
 _OPEN = "owner = :owner and state in ('queued', 'running')"
 _WEBHOOK_DUE = "webhook_due_at_s = case when webhook != '' then :now_s end"
-_CLAIMABLE = "(state = 'queued' or (state = 'running' and leased_until_s <= :now_s))"
+_CLAIMABLE = (
+    "(state = 'queued' or (state = 'running' and leased_until_s <= :now_s)) "
+    "and recipe not in (select value from json_each(:without))"
+)
 
 
 class SqliteJobs:
@@ -89,29 +92,34 @@ class SqliteJobs:
     def position(self, job: Job) -> int:
         if job.state != "queued":
             return 0
-        where = "state = 'queued' and (created_at_s, id) < (:created_at_s, :id)"
-        return self._count(where, {"created_at_s": job.created_at_s, "id": job.id})
+        where = "state = 'queued' and recipe = :recipe and (created_at_s, id) < (:created_at_s, :id)"
+        return self._count(where, {"recipe": job.recipe, "created_at_s": job.created_at_s, "id": job.id})
 
-    def num_queued(self) -> int:
-        return self._count("state = 'queued'", {})
+    def num_queued(self, recipe: str) -> int:
+        return self._count("state = 'queued' and recipe = :recipe", {"recipe": recipe})
 
     def num_open(self, owner: str) -> int:
         return self._count(_OPEN, {"owner": owner})
 
-    def seconds_a_job(self) -> float | None:
-        newest = "select ended_at_s - started_at_s as took_s from jobs where state = 'succeeded'"
+    def seconds_a_job(self, recipe: str) -> float | None:
+        newest = "select ended_at_s - started_at_s as took_s from jobs where state = 'succeeded' and recipe = :recipe"
         with self._open() as connection:
             query = f"select avg(took_s) from ({newest} order by ended_at_s desc limit 20)"
             return connection.execute(query).fetchone()[0]
 
-    def claim(self, worker: str, *, now_s: float, lease_s: float) -> Job | None:
+    def claim(self, worker: str, *, now_s: float, lease_s: float, without: Collection[str] = ()) -> Job | None:
         with self._open() as connection:
             found = connection.execute(
                 "update jobs set state = 'running', leased_by = :worker, leased_until_s = :until_s, "
                 "attempts = attempts + 1, started_at_s = coalesce(started_at_s, :now_s) "
                 f"where id = (select id from jobs where {_CLAIMABLE} order by created_at_s, id limit 1) "
                 f"and {_CLAIMABLE} returning {', '.join(_COLUMNS)}",
-                {"worker": worker, "until_s": now_s + lease_s, "now_s": now_s},
+                {
+                    "worker": worker,
+                    "until_s": now_s + lease_s,
+                    "now_s": now_s,
+                    "without": json.dumps(sorted(without)),
+                },
             ).fetchone()
         return None if found is None else _job(found)
 

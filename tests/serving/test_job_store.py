@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,20 @@ def test_the_oldest_is_claimed_once(store: SqliteJobs) -> None:
 
     assert first is not None and (first.id, first.state, first.attempts) == ("job-1", "running", 1)
     assert second is not None and second.id == "job-2"
-    assert store.num_queued() == 1
+    assert store.num_queued("r") == 1 and store.num_queued("q") == 0
+
+
+def test_a_recipe_that_has_its_places_leaves_room_for_others(store: SqliteJobs) -> None:
+    for number in (1, 2):
+        store.add(job(number))
+    store.add(replace(job(3), recipe="q"))
+    assert store.position(replace(job(3), recipe="q")) == 0
+    claimed = store.claim("a", now_s=10, lease_s=5, without={"r"})
+    none = store.claim("a", now_s=10, lease_s=5, without={"r"})
+
+    assert claimed is not None and claimed.id == "job-3" and none is None
+    found = store.claim("a", now_s=10, lease_s=5, without={"q"})
+    assert found is not None and found.id == "job-1"
 
 
 def test_only_the_holder_ends_a_job_and_only_once(store: SqliteJobs) -> None:

@@ -20,7 +20,7 @@ from serving.models.asked import Answer, Ask, ModelCard, Refusal
 from serving.models.client import LocalModel, ModelDied, ModelUnavailable
 from serving.models.family import ModelFamily
 from serving.models.watching import Told
-from serving.settings import JobSettings, ServeSettings
+from serving.settings import JobSettings, ModelSettings, ServeSettings
 from tests.serving.conftest import Open, until
 
 pytestmark = pytest.mark.anyio
@@ -198,6 +198,63 @@ async def test_a_job_that_its_model_dies_of_is_given_up(served: Open, pictures: 
 
     assert job["state"] == "failed" and job["problem"]["code"] == "attempts_exhausted"
     assert "went away 2 times" in job["problem"]["detail"] and gates[0].asked == 3
+
+
+class Absent:
+    """A model that has no replica."""
+
+    asked = 0
+
+    async def make(self, ask: Ask, told: Told | None = None) -> Answer:
+        self.asked += 1
+        raise ModelUnavailable("nobody")
+
+    async def card(self) -> ModelCard:
+        raise ModelUnavailable("nobody")
+
+
+async def test_a_job_whose_model_never_comes_fails_and_says_what_it_waited_for(
+    served: Open, pictures: dict[str, bytes]
+) -> None:
+    def absent(_model: LocalModel) -> Absent:
+        return Absent()
+
+    async with served(wrap=absent, jobs=JobSettings(ends_after_s=0.5, at_once=1)) as client:
+        jobs = [(await add(client, pictures)).json() for _ in range(3)]
+        found = [await ended(client, job) for job in jobs]
+
+    assert [job["state"] for job in found] == ["failed"] * 3
+    problem = found[0]["problem"]
+    assert (problem["code"], problem["status"]) == ("deadline_exceeded", 504)
+    assert "within 0.5 s of its acceptance; it waited for a replica of model viton_hd_closet" in problem["detail"]
+
+
+async def test_jobs_of_an_absent_model_leave_the_others_their_places(
+    settings: ServeSettings, pictures: dict[str, bytes], family: ModelFamily
+) -> None:
+    absent, jobs = Absent(), JobSettings(at_once=1, max_queued=2)
+    models = (*settings.models, ModelSettings(recipe="pidm_closet"))
+    told = settings.model_copy(update={"models": models, "jobs": jobs})
+    by_recipe = {"viton_hd_closet": LocalModel(family), "pidm_closet": absent}
+    app = create_api(told, by_recipe, SqliteJobs(told.database))
+    transport = httpx.ASGITransport(app, client=("127.0.0.1", 4242))
+    posed = {"files": {"person": pictures["person"]}, "data": {"task": "pose_transfer", "pose": "standing"}}
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+    ):
+
+        async def asked() -> bool:
+            return absent.asked > 0
+
+        first = await client.post("/v1/jobs", **posed)
+        await until(asked)
+        others = [await client.post("/v1/jobs", **posed) for _ in range(3)]
+        done = await ended(client, (await add(client, pictures)).json())
+        waiting = (await client.get(f"/v1/jobs/{first.json()['id']}")).json()
+
+    assert [answer.status_code for answer in others] == [202, 202, 429]
+    assert done["state"] == "succeeded" and waiting["state"] == "running"
 
 
 async def test_a_job_outlives_a_store_that_is_away_for_a_while(
