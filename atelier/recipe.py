@@ -12,6 +12,7 @@ from atelier.errors import ConfigError
 from atelier.keys import digest
 from atelier.stages.base import StageConfig
 from atelier.stages.chain import StageChain
+from atelier.stages.sampled import MODES, SampledConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,31 @@ class Recipe:
     def stage_names(self) -> tuple[str, ...]:
         """The stages' verbs in order."""
         return tuple(stage.name for stage in self.stages)
+
+    @property
+    def mode(self) -> str:
+        """The mode that its sampler is run in; `""` where it has none."""
+        return next((stage.mode for stage in self.stages if isinstance(stage, SampledConfig)), "")
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The modes that it can be run in, the dearest first; none where it has no sampler."""
+        return MODES if self.mode else ()
+
+    def in_mode(self, mode: str) -> Recipe:
+        """The same, with its sampler run in a mode.
+
+        Raises:
+            ConfigError: it has no sampler, or that no such mode.
+        """
+        if not self.modes:
+            raise ConfigError(f"recipe {self.name}: has no modes, so none of the name {mode!r}")
+        stages = (dataclasses.replace(one, mode=mode) if isinstance(one, SampledConfig) else one for one in self.stages)
+        return dataclasses.replace(self, stages=tuple(stages))
+
+    def compiled(self) -> Recipe:
+        """The same, its networks run through `torch.compile` when it is built: other bits, so another fingerprint."""
+        return dataclasses.replace(self, stages=tuple(stage.compiled() for stage in self.stages))
 
     def before(self, stage: str) -> Recipe:
         """The stages that run before `stage`: where training that stage enters."""

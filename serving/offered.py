@@ -21,12 +21,13 @@ OFFERED: Mapping[str, Callable[..., Recipe]] = {
 """Each makes a recipe that goes by the same name."""
 
 
-def offered(name: str, choices: Mapping[str, Any], *, batch_size: int | None = None) -> Recipe:
+def offered(name: str, choices: Mapping[str, Any], *, batch_size: int | None = None, compiled: bool = False) -> Recipe:
     """The recipe of a name.
 
     Args:
         choices: weights by the recipe's own argument names, and its other choices.
         batch_size: rows its stages see at once; the recipe's own where None.
+        compiled: its networks through `torch.compile`.
 
     Raises:
         ConfigError: choices that it doesn't take, or lacks.
@@ -37,6 +38,7 @@ def offered(name: str, choices: Mapping[str, Any], *, batch_size: int | None = N
         wanted = f"it needs {sorted(needed)} and takes {sorted(taken)}"
         raise ConfigError(f"model {name}: was given the weights {sorted(choices)}; {wanted}")
     recipe = OFFERED[name](**choices)
+    recipe = recipe.compiled() if compiled else recipe
     return recipe if batch_size is None else dataclasses.replace(recipe, batch_size=batch_size)
 
 

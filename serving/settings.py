@@ -52,6 +52,8 @@ class ModelSettings(_Settings):
         replicas: how many, where `scaling` is absent. num_cpus, num_gpus: Ray's share for each; part of a GPU, or whole
             ones.
         num_threads: torch's in each; the batch plane's workers have 1.
+        compile: run its networks through `torch.compile`, before the model is ready and anew for other weights; needs a
+            C++ compiler on a CPU. Pictures are then not the batch plane's bit for bit: their fingerprint says so.
         max_waiting: pictures that may wait in a replica; more are answered with 429.
         stuck_after_s: a batch that runs longer than this without a step of its loop fails the replica's health check,
             and Ray Serve replaces it.
@@ -66,6 +68,7 @@ class ModelSettings(_Settings):
     num_cpus: Annotated[float, Field(ge=0)] = 1.0
     num_gpus: Annotated[float, Field(ge=0)] = 0.0
     num_threads: Annotated[int, Field(ge=1)] = 1
+    compile: bool = False
     max_waiting: Annotated[int, Field(ge=1)] = 64
     stuck_after_s: Annotated[float, Field(gt=0)] = 600.0
 

@@ -79,6 +79,10 @@ class StageConfig(ABC):
         """sha256 of every weight or memory that the stage reads, by name."""
         return {}
 
+    def compiled(self) -> StageConfig:
+        """The same, its networks run through `torch.compile` when it is built; itself where it has none worth it."""
+        return self
+
     def identity(self) -> dict[str, Any]:
         """All that decides what the stage makes, as plain values that JSON can hold."""
         kept = [f for f in dataclasses.fields(self) if f.metadata.get("identity", True)]

@@ -13,20 +13,20 @@ import torch
 
 from atelier.memory import Memory, check_memory, read_memory
 from atelier.models import registry
-from atelier.models.diffusion import modes
 from atelier.models.human_diffusion import Description, HumanDiffusion, HumanDiffusionConfig, parse
 from atelier.models.human_diffusion.sampling import MEMORY_SCALE, TEXT_SCALE, sample
 from atelier.models.layers.pixels import bytes_from_picture
 from atelier.seeds import generators
-from atelier.stages.base import Columns, Faults, LoopStage, StageConfig
+from atelier.stages.base import Columns, Faults, LoopStage
 from atelier.stages.chain import column
+from atelier.stages.sampled import SampledConfig
 from atelier.stages.watch import Watch, sampler_hooks
 
 _NOT_IDENTITY: Mapping[str, Any] = {"identity": False}
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthesizeHumanDiffusion(StageConfig):
+class SynthesizeHumanDiffusion(SampledConfig):
     """HumanDiffusion, its tokens computed once a sampling run.
 
     Args:
@@ -35,7 +35,6 @@ class SynthesizeHumanDiffusion(StageConfig):
             their paths, are part of what the stage is.
         clip, vae: folders of the parts that the weights do not bring themselves; the weights' config holds the digests
             of the ones they were trained on, and no others are taken.
-        mode: `quality`, `balanced` or `fast`.
         text_scale, memory_scale: of guidance, see `sampling.rule`.
     """
 
@@ -49,9 +48,6 @@ class SynthesizeHumanDiffusion(StageConfig):
     mode: str = "balanced"
     text_scale: float = TEXT_SCALE
     memory_scale: float = MEMORY_SCALE
-
-    def __post_init__(self) -> None:
-        modes.named(self.mode)
 
     def check(self) -> None:
         HumanDiffusionConfig.from_folder(registry.folder(self.weights)).check_size(self.size)
@@ -119,20 +115,30 @@ class SynthesizeHumanDiffusionStage(LoopStage):
 
 
 def _model(config: SynthesizeHumanDiffusion, device: torch.device) -> HumanDiffusion:
-    key = (registry.digest(config.weights), config.clip or "", config.vae or "", str(device))
+    key = (registry.digest(config.weights), config.clip or "", config.vae or "", str(device), config.compile)
     with _LOCK:
         model = _MODELS.get(key)
         if model is None:
             folder = registry.folder(config.weights)
             model = HumanDiffusion.from_pretrained(folder, clip=config.clip, vae=config.vae).to(device)
+            if config.compile:
+                model.unet.compile()
             _MODELS[key] = model
         return model
 
 
 def _memory(name: str | None, device: torch.device) -> Memory | None:
-    return None if name is None else read_memory(name).to(device)
+    if name is None:
+        return None
+    key = (registry.digest(name), str(device))
+    with _LOCK:
+        memory = _MEMORIES.get(key)
+        if memory is None:
+            _MEMORIES[key] = memory = read_memory(name).to(device)
+        return memory
 
 
-_MODELS: WeakValueDictionary[tuple[str, str, str, str], HumanDiffusion] = WeakValueDictionary()
-"""Freed when the last stage that holds it goes."""
+_MEMORIES: WeakValueDictionary[tuple[str, str], Memory] = WeakValueDictionary()
+_MODELS: WeakValueDictionary[tuple[str, str, str, str, bool], HumanDiffusion] = WeakValueDictionary()
+"""Both freed when the last stage that holds one goes."""
 _LOCK = threading.Lock()

@@ -15,19 +15,19 @@ from torch import Tensor
 
 from atelier.geometry.faces import face_notes
 from atelier.models import registry
-from atelier.models.diffusion import modes
 from atelier.models.layers.pixels import bytes_from_picture, picture_from_bytes
 from atelier.models.pidm import Pidm
 from atelier.models.pidm.config import Guidance, PidmConfig
 from atelier.models.pidm.sampling import sample
 from atelier.seeds import generators
-from atelier.stages.base import Columns, Faults, LoopStage, StageConfig
+from atelier.stages.base import Columns, Faults, LoopStage
 from atelier.stages.chain import column
+from atelier.stages.sampled import SampledConfig
 from atelier.stages.watch import Watch, sampler_hooks
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthesizePidm(StageConfig):
+class SynthesizePidm(SampledConfig):
     """PIDM; the source's textures are encoded once a sampling run.
 
     Args:
@@ -35,7 +35,6 @@ class SynthesizePidm(StageConfig):
         weights: a shipped name or a folder; the digest, not the path, is part of what the stage is.
         network_size: what the network sees, where that is another: the released weights of 256x256 were trained on
             pictures of 256x176 squeezed to a square. Pose maps come at this size, the person at `size`.
-        mode: `quality`, `balanced` or `fast`.
         guidance: None is what the weights were trained for.
         pose_scale, style_scale: of guidance, see `sampling.rule`.
     """
@@ -45,13 +44,9 @@ class SynthesizePidm(StageConfig):
     size: tuple[int, int]
     weights: str = field(metadata={"identity": False})
     network_size: tuple[int, int] | None = None
-    mode: str = "quality"
     guidance: Guidance | None = None
     pose_scale: float = 2.0
     style_scale: float = 2.0
-
-    def __post_init__(self) -> None:
-        modes.named(self.mode)
 
     def check(self) -> None:
         PidmConfig.from_folder(registry.folder(self.weights)).check_size(self.network_size or self.size)
@@ -87,7 +82,7 @@ class SynthesizePidmStage(LoopStage):
 
     def __init__(self, config: SynthesizePidm, device: torch.device) -> None:
         self.device, self._config = device, config
-        self._model = _model(config.weights, device)
+        self._model = _model(config, device)
         self._network_size = config.network_size or config.size
         self._model.config.check_size(self._network_size)
 
@@ -125,16 +120,18 @@ def _scaled(picture: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(picture, size, mode="bicubic", antialias=True).clamp(-1, 1)
 
 
-def _model(weights: str, device: torch.device) -> Pidm:
-    key = (registry.digest(weights), str(device))
+def _model(config: SynthesizePidm, device: torch.device) -> Pidm:
+    key = (registry.digest(config.weights), str(device), config.compile)
     with _LOCK:
         model = _LOADED.get(key)
         if model is None:
-            model = Pidm.from_pretrained(registry.folder(weights)).to(device).requires_grad_(False)
+            model = Pidm.from_pretrained(registry.folder(config.weights)).to(device).requires_grad_(False)
+            if config.compile:
+                model.unet.compile()
             _LOADED[key] = model
         return model
 
 
-_LOADED: WeakValueDictionary[tuple[str, str], Pidm] = WeakValueDictionary()
+_LOADED: WeakValueDictionary[tuple[str, str, bool], Pidm] = WeakValueDictionary()
 """Freed when the last stage that holds it goes."""
 _LOCK = threading.Lock()

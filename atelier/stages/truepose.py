@@ -15,19 +15,19 @@ from atelier.errors import RowError
 from atelier.geometry.faces import face_notes
 from atelier.geometry.pose_drawing import drawn_pose
 from atelier.models import registry
-from atelier.models.diffusion import modes
 from atelier.models.layers.pixels import bytes_from_picture, picture_from_bytes
 from atelier.models.truepose import TruePose
 from atelier.models.truepose.config import TruePoseConfig
 from atelier.models.truepose.sampling import SOURCE_SCALE, sample
 from atelier.seeds import generators
-from atelier.stages.base import Columns, Faults, LoopStage, StageConfig
+from atelier.stages.base import Columns, Faults, LoopStage
 from atelier.stages.chain import column
+from atelier.stages.sampled import SampledConfig
 from atelier.stages.watch import Watch, sampler_hooks
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthesizeTruePose(StageConfig):
+class SynthesizeTruePose(SampledConfig):
     """TruePose; SourceNet reads a source once a sampling run.
 
     Args:
@@ -35,7 +35,6 @@ class SynthesizeTruePose(StageConfig):
         weights: a shipped name or a folder; the digest, not the path, is part of what the stage is.
         clip: folder of CLIP, for weights that do not bring it; their config holds the digest of the one they were
             trained on, and no other is taken.
-        mode: `quality`, `balanced` or `fast`.
         source_scale: of guidance, see `sampling.rule`.
     """
 
@@ -44,11 +43,7 @@ class SynthesizeTruePose(StageConfig):
     size: tuple[int, int]
     weights: str = field(metadata={"identity": False})
     clip: str | None = field(default=None, metadata={"identity": False})
-    mode: str = "quality"
     source_scale: float = SOURCE_SCALE
-
-    def __post_init__(self) -> None:
-        modes.named(self.mode)
 
     def check(self) -> None:
         TruePoseConfig.from_folder(registry.folder(self.weights)).check_size(self.size)
@@ -120,16 +115,18 @@ class SynthesizeTruePoseStage(LoopStage):
 
 
 def _model(config: SynthesizeTruePose, device: torch.device) -> TruePose:
-    key = (registry.digest(config.weights), config.clip or "", str(device))
+    key = (registry.digest(config.weights), config.clip or "", str(device), config.compile)
     with _LOCK:
         model = _LOADED.get(key)
         if model is None:
             folder = registry.folder(config.weights)
             model = TruePose.from_pretrained(folder, clip=config.clip).to(device).requires_grad_(False)
+            if config.compile:
+                model.siamese.compile()
             _LOADED[key] = model
         return model
 
 
-_LOADED: WeakValueDictionary[tuple[str, str, str], TruePose] = WeakValueDictionary()
+_LOADED: WeakValueDictionary[tuple[str, str, str, bool], TruePose] = WeakValueDictionary()
 """Freed when the last stage that holds it goes."""
 _LOCK = threading.Lock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ class VitonHDStageConfig(StageConfig):
     def digests(self) -> Mapping[str, str]:
         """The sha256 of the VITON-HD weights."""
         return {"viton_hd": registry.digest(self.weights)}
+
+    def compiled(self) -> VitonHDStageConfig:
+        return dataclasses.replace(self, options=dataclasses.replace(self.options, compile=True))
 
     def load(self, device: torch.device) -> VitonHD:
         """The model on `device`, the same one for every stage of this process that has these weights and options.

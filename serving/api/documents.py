@@ -11,6 +11,8 @@ from serving.api.problems import MEDIA_TYPE, ProblemBody
 from serving.api.tasks import Task
 
 _TINY = "data:image/jpeg;base64,/9j/4AAQSkZJRgABAQ…"
+QUALITIES: Mapping[str, str] = {"low": "fast", "medium": "balanced", "high": "quality"}
+"""OpenAI's `quality` as modes, of models that have them."""
 _EXAMPLES: Mapping[str, str] = {
     "garment": "https://shop.example/pictures/shirt.jpg",
     "pose": "standing",
@@ -32,6 +34,8 @@ def body_of(tasks: Sequence[Task], *, is_job: bool) -> dict[str, Any]:
     options = Options.model_json_schema()["properties"]
     if not any(task.has_prompt for task in tasks):
         options.pop("prompt")
+    if not any(task.has_modes for task in tasks):
+        options.pop("mode")
     fields = {name: field.says for task in tasks for name, field in task.fields.items()}
     files = {name: {"type": "string", "format": "binary", "description": says} for name, says in fields.items()}
     texts = {
@@ -60,6 +64,7 @@ def images_body(recipes: Sequence[Recipe], *, has_pictures: bool) -> dict[str, A
     """The `openapi_extra` of an OpenAI-style route."""
     first = recipes[0]
     height, width = first.size
+    has_modes = any(recipe.modes for recipe in recipes)
     properties: dict[str, Any] = {
         "model": {"type": "string", "enum": [recipe.name for recipe in recipes], "description": "the first if absent"},
         "prompt": {"type": "string"},
@@ -67,6 +72,7 @@ def images_body(recipes: Sequence[Recipe], *, has_pictures: bool) -> dict[str, A
         "size": {"type": "string", "enum": sorted({"auto", *(f"{one.size[1]}x{one.size[0]}" for one in recipes)})},
         "output_format": {"type": "string", "enum": ["png", "jpeg", "webp"], "default": "png"},
         "output_compression": {"type": "integer", "minimum": 1, "maximum": 100, "description": "of jpeg and webp"},
+        "quality": {"type": "string", "enum": ["auto", "standard", *(QUALITIES if has_modes else ())]},
         "response_format": {"type": "string", "enum": ["b64_json"]},
         "seed": {"type": "integer", "minimum": 0},
         "user": {"type": "string", "description": "not read"},

@@ -88,6 +88,10 @@ class FormReader:
         if recipe is None:
             known = [one.name for one in task.recipes]
             raise Problem("model_unknown", f"model: there is no {options.model!r} for {task.name}; must be of {known}")
+        if options.mode is not None and not recipe.modes:
+            having = [one.name for one in task.recipes if one.modes]
+            others = f"; {having} take one" if having else ""
+            raise Problem("field_invalid", f"mode: is {options.mode!r}; {recipe.name} has none, leave it out{others}")
         inputs = await self._inputs(fields, task, recipe, options.prompt)
         plain = options.model_dump(mode="json", exclude={"seed"}) | {"seed": str(given_seed), "model": recipe.name}
         contents = {name: hashlib.sha256(data).hexdigest() for name, data in inputs.items()}

@@ -109,6 +109,7 @@ def ask_of(form: Form, timeout_s: float) -> Ask:
         prompt=options.prompt,
         format=options.output_format,
         quality=options.quality,
+        mode=options.mode,
         size=options.size,
         timeout_s=timeout_s,
     )

@@ -19,7 +19,8 @@ from pydantic import BaseModel, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from atelier.recipe import Recipe
-from serving.api.documents import images_body
+from serving.api.deadlines import Deadline
+from serving.api.documents import QUALITIES, images_body
 from serving.api.forms import Form, FormReader, fields_of
 from serving.api.making import made_for
 from serving.api.metering import Meter
@@ -102,10 +103,13 @@ def routes(
     generating = [recipe for task in tasks.values() for recipe in task.recipes if PROMPT in recipe.inputs]
 
     async def answer(request: Request, caller: Caller, offered: Sequence[Recipe]) -> JSONResponse:
-        fields = await fields_of(request, repeated=("image", "image[]", "images"))
+        deadline = Deadline(request, most_s=timeout_s)
+        repeated = ("image", "image[]", "images")
+        fields = await fields_of(request, repeated=repeated, within_s=deadline.left_s)
         recipe = _recipe(fields.pop("model", None), offered)
-        form = await reader.form(translated(fields, recipe), tasks[recipe.task])
-        made = await made_for(request, caller, form, models[recipe.name], meter, timeout_s=timeout_s)
+        async with deadline.bounds():
+            form = await reader.form(translated(fields, recipe), tasks[recipe.task])
+        made = await made_for(request, caller, form, models[recipe.name], meter, deadline)
         return _view(
             form, [(sample.picture, sample.seed, sample.sha256) for sample in made.samples], made.samples[0].shape
         )
@@ -158,8 +162,16 @@ def translated(fields: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
     compression = given.pop("output_compression", None)
     if compression is not None and told["output_format"] != "png":
         told["quality"] = compression
+    quality = given.get("quality")
+    if recipe.modes and isinstance(quality, str) and quality in QUALITIES:
+        if given.get("mode", QUALITIES[quality]) != QUALITIES[quality]:
+            raise Problem("field_invalid", f"mode: is given beside quality {quality!r}; one of them must be left out")
+        told["mode"] = QUALITIES[quality]
+        del given["quality"]
     for name, words in _IGNORED.items():
         value = given.pop(name, None)
+        if name == "quality" and recipe.modes:
+            words = (*words, *QUALITIES)
         if value is not None and str(value) not in words:
             raise Problem("field_invalid", f"{name}: is {str(value)[:40]!r}; must be one of {list(words)}, or left out")
     for name in _FREE:

@@ -41,6 +41,9 @@ class Options(BaseModel):
     size: Literal["working", "original"] = Field(
         default="working", description="as the model made it, or scaled to the person's picture"
     )
+    mode: Literal["quality", "balanced", "fast"] | None = Field(
+        default=None, description="of sampling: what a picture may cost; the model's own if absent"
+    )
     prompt: str = ""
     model: str | None = Field(default=None, description="a recipe of `GET /v1/models`; the task's first if absent")
 

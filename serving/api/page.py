@@ -55,6 +55,8 @@ def routes(tasks: Mapping[str, Task], limits: Limits, *, needs_key: bool) -> API
                     if name in task.fields
                 ],
                 "hasPrompt": task.has_prompt,
+                "modes": task.recipes[0].modes,
+                "mode": task.recipes[0].mode,
             }
             for task in tasks.values()
         ],

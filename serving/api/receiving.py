@@ -143,6 +143,7 @@ class Receiver:
                 "prompt": options.prompt,
                 "format": options.output_format,
                 "quality": options.quality,
+                "mode": options.mode,
                 "size": options.size,
                 "with_partials": with_partials,
             },

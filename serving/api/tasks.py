@@ -59,12 +59,13 @@ class Task:
     Args:
         name: the catalog's word.
         recipes: that make it; the first is the one of a request that names none.
-        has_prompt: one of them reads a text.
+        has_prompt: one of them reads a text. has_modes: one of them can be run in several.
     """
 
     name: str
     recipes: tuple[Recipe, ...]
     has_prompt: bool
+    has_modes: bool
 
     @property
     def path(self) -> str:
@@ -99,6 +100,7 @@ def tasks_of(recipes: Sequence[Recipe]) -> dict[str, Task]:
             name=name,
             recipes=tuple(of),
             has_prompt=any(PROMPT in (*recipe.inputs, *recipe.optional) for recipe in of),
+            has_modes=any(recipe.modes for recipe in of),
         )
         for name, of in by_name.items()
     }

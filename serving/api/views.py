@@ -30,7 +30,8 @@ class MadeView(BaseModel):
     """What was made."""
 
     recipe: str
-    fingerprint: str = Field(description="of the recipe and its weights, as the batch plane records them")
+    mode: str = Field(default="", description="of sampling, that they were made in; empty where the model has none")
+    fingerprint: str = Field(description="of the recipe in that mode and its weights, as the batch plane records them")
     digests: dict[str, str] = Field(description="sha256 by weight name")
     seconds: dict[str, float] = Field(description="`total` of the request; by stage's name, what a picture took")
     samples: list[SampleView]
@@ -144,6 +145,8 @@ class ModelView(BaseModel):
     optional: list[str]
     batch_size: int = Field(description="the most rows of a batch")
     batch_seconds: dict[int, float] = Field(description="of a batch by its size, as measured at the start, if it was")
+    modes: list[str] = Field(description="of sampling, that a request may name, the dearest first; empty: it has none")
+    mode: str = Field(description="of a request that names none, and of `fingerprint`; empty where there are none")
     fingerprint: str
     weights: dict[str, str]
     digests: dict[str, str]

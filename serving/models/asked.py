@@ -23,6 +23,7 @@ class Ask:
         is_patient: what has been launched is made, however long it takes: nobody waits at the other end of a line.
         with_partials: whoever follows it is shown what is coming, a few times.
         quality: 1..100, the format's default where None.
+        mode: of sampling, one of the model's `ModelCard.modes`; None is the model's own.
         size: `working` leaves the pixels as they were made; `original` scales them to the person picture's size.
     """
 
@@ -31,6 +32,7 @@ class Ask:
     prompt: str = ""
     format: PictureFormat = "jpeg"
     quality: int | None = None
+    mode: str | None = None
     size: Literal["working", "original"] = "working"
     timeout_s: float = 60.0
     is_patient: bool = False
@@ -102,13 +104,15 @@ class Answer:
 
     Args:
         samples: in the seeds' order; empty where there is a refusal.
-        fingerprint, digests: of the recipe and its weights, as the batch plane records them.
+        mode: of sampling, that they were made in; "" where the model has none.
+        fingerprint, digests: of the recipe in that mode and its weights, as the batch plane records them.
         seconds: `queued` and `total` of this ask; by stage's name, what a row took.
     """
 
     recipe: str
     samples: tuple[Sample, ...] = ()
     refusal: Refusal | None = None
+    mode: str = ""
     fingerprint: str = ""
     digests: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -123,6 +127,8 @@ class ModelCard:
         size: working size (H, W) in pixels.
         batch_size: the most rows that its stages see at once; batch_seconds: of a batch by size, as measured at its
             start, empty where the size was told.
+        modes: of sampling, that an ask may name, the dearest first; empty where it has none. mode: that of an ask which
+            names none, and of `fingerprint`.
         weights: what it was told, by the recipe's own names: shipped names, folders, a mode. digests: sha256 by name.
         licences: by weight name, from the weights' card; `not stated` where there is none.
         waiting: pictures that wait at this moment. running: those being made that somebody waits for.
@@ -136,6 +142,8 @@ class ModelCard:
     inputs: tuple[str, ...]
     optional: tuple[str, ...]
     batch_size: int
+    modes: tuple[str, ...]
+    mode: str
     fingerprint: str
     weights: Mapping[str, str]
     digests: Mapping[str, str]

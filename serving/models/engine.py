@@ -14,7 +14,7 @@ import torch
 from atelier.errors import ConfigError, RowError
 from atelier.images import Frame, encode_picture
 from atelier.recipe import Recipe
-from atelier.stages.base import ERROR_COLUMNS, Batch, RowStage, Stage
+from atelier.stages.base import ERROR_COLUMNS, Batch, RowStage, Stage, StageConfig
 from atelier.stages.chain import StageChain, column, new_batch
 from atelier.stages.encode import Encode, EncodeStage, framed
 from atelier.stages.watch import Watch
@@ -35,13 +35,17 @@ class Engine:
     Args:
         recipe: ends with `encode`; what comes before it is run as it stands.
         device: where tensors live. num_threads: torch's, in the thread that makes.
+        beside: an engine on the same device and of the same weights, as they lie there now: stages of the same settings
+            are its own.
 
     Raises:
         ConfigError: a recipe that doesn't end with `encode`.
         WeightsError: weights that are absent or don't fit.
     """
 
-    def __init__(self, recipe: Recipe, *, device: str = "cpu", num_threads: int = 1) -> None:
+    def __init__(
+        self, recipe: Recipe, *, device: str = "cpu", num_threads: int = 1, beside: Engine | None = None
+    ) -> None:
         last = recipe.stages[-1]
         if not isinstance(last, Encode):
             raise ConfigError(f"recipe {recipe.name}: ends with {last.name!r}; a served recipe must end with 'encode'")
@@ -49,7 +53,11 @@ class Engine:
         self.fingerprint, self.digests = recipe.fingerprint(), dict(recipe.digests())
         self._num_threads, self._encoding = num_threads, last
         on = torch.device(device)
-        built = [config.build(on) for config in recipe.after("fetch").stages[:-1]]
+        self._built: dict[StageConfig, Stage] = {}
+        for config in recipe.after("fetch").stages[:-1]:
+            shared = None if beside is None else beside._built.get(config)
+            self._built[config] = shared or config.build(on)
+        built = list(self._built.values())
         count = next((i for i, stage in enumerate(built) if not isinstance(stage, RowStage)), len(built))
         self._reading = StageChain(built[:count], batch_size=1)
         self._stages = built[count:]

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from serving.models.asked import Answer, Ask, ModelCard, Progress, Refusal, Samp
 from serving.models.batcher import Batcher, Late, Overloaded, Wanted
 from serving.models.engine import Engine
 from serving.models.samples import drawn_request
-from serving.models.watching import BatchWatch, Follower, Row, Told
+from serving.models.watching import BatchWatch, FirstSteps, Follower, Row, Told
 from serving.offered import offered, told
 from serving.settings import ModelSettings
 
@@ -36,6 +37,11 @@ _MAX_FAILURES = 5
 """Batches in a row that end in an error no row is to blame for, before the replica calls itself unhealthy."""
 
 
+_WARM_STEPS = 10
+"""Of each mode but the model's own. All of `fast`, whose steps differ: guided or not, whole or with features kept; of
+`quality` each is like the first."""
+
+
 class Unhealthy(AtelierError):
     """A replica that had better be replaced; the message says why."""
 
@@ -43,7 +49,8 @@ class Unhealthy(AtelierError):
 class ModelFamily:
     """Answers asks in its event loop; decoding, computing and encoding run in threads beside it.
 
-    Built ready: weights loaded, one drawn request made.
+    Built ready: weights loaded, networks compiled where that was asked for, one drawn request made in the model's own
+    mode, and begun in each other one.
 
     Raises:
         AtelierError: no such recipe, weights that don't fit, or settings that contradict each other.
@@ -56,7 +63,7 @@ class ModelFamily:
         self._failures, self._not_taken = 0, ""
         self._stepped_s = 0.0
         self._weights = dict(settings.weights)
-        self._engine = self._ready(self._weights)
+        self._engines = self._ready(self._weights)
         self._batcher: Batcher[Row, Batch | RowError] = Batcher(
             self._compute,
             largest=lambda engine: engine.sizes.largest,
@@ -75,6 +82,12 @@ class ModelFamily:
         """
         started = time.monotonic()
         engine = self._engine  # an ask is read, made and written by one engine, whatever is swapped meanwhile
+        if ask.mode is not None:
+            if ask.mode not in self._engines:
+                taken = f"takes one of {list(self._engines)}" if engine.recipe.modes else "has none"
+                detail = f"mode: is {ask.mode!r}; {engine.recipe.name} {taken}"
+                return self._refused(engine, Refusal(fault="rejected", code="field_invalid", detail=detail))
+            engine = self._engines[ask.mode]
         answer = await self._answer(engine, ask, started, told)
         self._metrics.waiting(self._batcher.waiting)
         return answer
@@ -90,7 +103,7 @@ class ModelFamily:
             return
         loop = asyncio.get_running_loop()
         try:
-            self._engine = await loop.run_in_executor(self._readers, self._ready, dict(weights))
+            self._engines = await loop.run_in_executor(self._readers, self._ready, dict(weights))
         except AtelierError as error:
             self._not_taken = str(error)
             raise
@@ -132,6 +145,11 @@ class ModelFamily:
         """Ends its threads once they are done with what they are at."""
         self._device.shutdown(wait=False)
         self._readers.shutdown(wait=False)
+
+    @property
+    def _engine(self) -> Engine:
+        """Of an ask that names no mode."""
+        return next(iter(self._engines.values()))
 
     async def _answer(self, engine: Engine, ask: Ask, started: float, told: Told | None) -> Answer:
         loop = asyncio.get_running_loop()
@@ -184,6 +202,7 @@ class ModelFamily:
         return Answer(
             recipe=engine.recipe.name,
             samples=tuple(samples),
+            mode=engine.recipe.mode,
             fingerprint=engine.fingerprint,
             digests=engine.digests,
             seconds=seconds | {"total": time.monotonic() - started},
@@ -216,27 +235,41 @@ class ModelFamily:
         if seconds is not None:
             self._metrics.stepped(seconds)
 
-    def _ready(self, weights: Mapping[str, str | None]) -> Engine:
-        """An engine that has made one drawn request, in the thread that will make the others."""
+    def _ready(self, weights: Mapping[str, str | None]) -> dict[str, Engine]:
+        """Engines by mode, that of an ask which names none first; all of them share one set of weights. It has made one
+        drawn request, and the others have begun with it, in the thread that will make what is asked for.
+        """
         settings = self._settings
         device = "cuda" if settings.num_gpus and torch.cuda.is_available() else "cpu"
-        recipe = offered(settings.recipe, weights, batch_size=settings.fixed_batch_size)
+        recipe = offered(settings.recipe, weights, batch_size=settings.fixed_batch_size, compiled=settings.compile)
         engine = Engine(recipe, device=device, num_threads=settings.num_threads)
-        request = drawn_request(engine.recipe)
+        engines = {recipe.mode: engine}
+        for mode in recipe.modes:
+            if mode != recipe.mode:
+                beside = Engine(recipe.in_mode(mode), device=device, num_threads=settings.num_threads, beside=engine)
+                engines[mode] = beside
+        request = drawn_request(recipe)
         if request is None:
-            return engine
+            return engines
         ask = Ask(inputs=request.inputs, prompt=request.prompt, seeds=(0,))
         try:
-            (row,) = self._device.submit(engine.make, [engine.read(ask, 0)]).result()
+            read = engine.read(ask, 0)
+            (row,) = self._device.submit(engine.make, [read]).result()
             if isinstance(row, RowError):
                 raise row
             engine.encode(row, ask)
+            for one in engines.values():
+                if one is not engine:
+                    with suppress(SamplingStopped):
+                        self._device.submit(one.make, [read], FirstSteps(_WARM_STEPS)).result()
             if settings.batch_size == "measured":
-                self._measure(engine, engine.read(ask, 0))
+                self._measure(engine, read)
+                for one in engines.values():
+                    one.sizes = engine.sizes  # the network is the same, and with it what a row more costs
         except RowError as error:
             # Weights for photographs may see nobody in a drawing: that is no fault of theirs.
             _LOG.warning("model %s: was warmed up with a drawing that it refuses (%s)", settings.recipe, error.code)
-        return engine
+        return engines
 
     def _measure(self, engine: Engine, row: Batch) -> None:
         """Sets the engine's batch sizes by what this device makes of them, a batch at a time between others."""
@@ -256,7 +289,7 @@ def card_of(settings: ModelSettings) -> ModelCard:
     Raises:
         AtelierError: no such recipe or weights.
     """
-    recipe = offered(settings.recipe, settings.weights, batch_size=settings.fixed_batch_size)
+    recipe = offered(settings.recipe, settings.weights, batch_size=settings.fixed_batch_size, compiled=settings.compile)
     weights = told(settings.recipe, settings.weights)
     return _card(recipe, weights, recipe.fingerprint(), recipe.digests())
 
@@ -269,6 +302,8 @@ def _card(recipe: Recipe, weights: dict[str, str], fingerprint: str, digests: Ma
         inputs=recipe.inputs,
         optional=recipe.optional,
         batch_size=recipe.batch_size,
+        modes=recipe.modes,
+        mode=recipe.mode,
         fingerprint=fingerprint,
         weights=weights,
         digests=dict(digests),

@@ -104,6 +104,19 @@ class BatchWatch:
         return {number: self._preview(self._rows[number].columns, pictures[number]) for number in sorted(shown)}
 
 
+class FirstSteps:
+    """A `Watch` that ends a loop after so many steps: those that warm up what the steps to come would use."""
+
+    def __init__(self, num_steps: int) -> None:
+        self._left = num_steps
+
+    def stopped(self) -> bool:
+        return self._left <= 0
+
+    def stepped(self, step: LoopStep) -> None:
+        self._left -= 1
+
+
 def partial_steps(num_steps: int) -> set[int]:
     """The steps after which a partial picture is made, of 1..`num_steps`; after the last comes the picture itself."""
     parts = MOST_PARTIALS + 1

@@ -100,6 +100,9 @@ function showTask() {
   element("summary").textContent = `${task.summary}: choose from the closet, or bring pictures of your own.`;
   element("inputs").replaceChildren(...task.inputs.map(inputField));
   element("prompt-row").hidden = !task.hasPrompt;
+  element("mode-row").hidden = !task.modes.length;
+  element("mode").replaceChildren(...task.modes.map((mode) => node("option", {
+    value: mode, textContent: mode, selected: mode === task.mode })));
 }
 
 function pictureOf(sample) {
@@ -173,6 +176,7 @@ async function make() {
   if (seed) body.append("seed", seed);
   body.append("num_samples", element("samples").value);
   body.append("output_format", element("format").value);
+  if (task.modes.length) body.append("mode", element("mode").value);
   if (task.hasPrompt && element("prompt").value) body.append("prompt", element("prompt").value);
   const headers = { Accept: "application/json" };
   if (facts.needsKey) headers.Authorization = `Bearer ${element("key").value.trim()}`;
@@ -186,7 +190,7 @@ async function make() {
   try {
     const result = await asJob(body, headers, controller.signal);
     show(result);
-    say(`Made in ${((performance.now() - started) / 1000).toFixed(1)} s by ${result.recipe}.`);
+    say(`Made in ${((performance.now() - started) / 1000).toFixed(1)} s by ${result.recipe}${result.mode ? `, ${result.mode}` : ""}.`);
   } catch (error) {
     if (error.name === "AbortError") say("Cancelled.");
     else say(error instanceof Refused ? error.message : "The service did not answer.", true);
