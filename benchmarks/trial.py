@@ -72,8 +72,8 @@ class Measurement:
     """How a trial went.
 
     Args:
-        wall_s: from handing the catalog over to the last picture stored (the job: published and reported too). Imports
-            and Ray's own start are not in it.
+        wall_s: from handing the catalog over to the last picture stored (the job: published and reported too). Torch's
+            and Ray's imports and Ray's start are not in it, those of the job's own modules are.
         ray_init_s: how long Ray took to start, apart.
         head_s: until the stand-in starts. span_s: until it ends its last batch. tail_s: from there.
         busy_s: seconds of the span in which the stand-in was busy; 0 for another recipe, whose span is all there is.

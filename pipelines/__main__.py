@@ -110,7 +110,7 @@ def _jobs(arguments: argparse.Namespace, stdout: TextIO) -> int:
 
 def _job(arguments: argparse.Namespace) -> CatalogJob:
     job = jobs.named(arguments.job, **dict(arguments.weights))
-    changes = {name: getattr(arguments, name, None) for name in ("placement", "num_accelerators")}
+    changes = {name: getattr(arguments, name, None) for name in ("placement", "num_accelerators", "dashboard")}
     return dataclasses.replace(job, **{name: value for name, value in changes.items() if value is not None})
 
 
@@ -123,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_catalog(run)
     run.add_argument("--placement", choices=["fused", "split"], help="how stages share processes")
     run.add_argument("--accelerators", dest="num_accelerators", type=int, metavar="N", help="GPUs to use; 0: CPUs only")
+    run.add_argument("--dashboard", action="store_true", default=None, help="Ray's own, on this computer, for the run")
     run.add_argument("--log", choices=["text", "json"], default="text", help="json: a JSON object a line on stdout")
     run.set_defaults(command=_run)
 

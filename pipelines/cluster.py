@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import ray
@@ -21,12 +21,17 @@ _FEWEST_LOCAL_CPUS = 4
 
 
 @contextmanager
-def connected(job: CatalogJob, partitions: Sequence[Partition]) -> Iterator[tuple[list[Placement], Machine]]:
+def connected(
+    job: CatalogJob, partitions: Sequence[Partition], opened: Callable[[str], None] = lambda url: None
+) -> Iterator[tuple[list[Placement], Machine]]:
     """Ray ready for a job: a placement that fits for each partition, and what there is to place on.
 
     A Ray that was started here ends here.
 
     A cluster's nodes need this very code: from the image, or from the `working_dir` of `ray job submit`.
+
+    Args:
+        opened: hears where the dashboard is, if the job wants one and Ray is started here.
 
     Raises:
         ConfigError: a partition's pools don't fit, found before anything starts where Ray would be local.
@@ -53,7 +58,9 @@ def connected(job: CatalogJob, partitions: Sequence[Partition]) -> Iterator[tupl
         for placement in placements:
             placement.check(machine)
         with _held_back():
-            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+            context = ray.init(address="local", num_cpus=cpus, include_dashboard=job.dashboard, **quiet)
+        if job.dashboard:
+            opened(f"http://{context.dashboard_url}/")
     try:
         yield placements, machine
     finally:

@@ -23,6 +23,7 @@ class CatalogJob:
         num_accelerators: device shares to spread the accelerator pools over; 0 runs them on CPUs.
         workers: processes of a pool, by its name (its stages joined by `+`), where placement's own choice doesn't suit.
         num_cpus: logical CPUs for a local Ray; None takes what placement needs.
+        dashboard: a local Ray has its dashboard, which this computer alone can open.
         failure_budget: largest share of units that may end rejected or failed before the exit status is 3.
         rows_per_block: units in a Ray Data block, rounded up to whole batches.
         keep_masters: store the lossless picture too, so that another rendition never samples again.
@@ -37,6 +38,7 @@ class CatalogJob:
     num_accelerators: int = 0
     workers: Mapping[str, int] = field(default_factory=dict)
     num_cpus: int | None = None
+    dashboard: bool = False
     failure_budget: float = 0.05
     rows_per_block: int = 16
     keep_masters: bool = True

@@ -22,15 +22,13 @@ from atelier import storage
 from atelier.errors import NotFound, PreconditionFailed
 from atelier.rows import OUTCOME_SCHEMA, Outcome
 from pipelines.outcomes import to_table
-from pipelines.unit_ids import unit_ids
+from pipelines.segments import latest_rows
 
 ROWS_A_SEGMENT = 100_000
 """Of a merged segment: bounds what a compaction holds in memory."""
 
 READERS_GRACE_S = 3600.0
 """How long a replaced segment stays for those who are reading it."""
-
-_ROWS_A_BATCH = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +71,7 @@ class Ledger:
 
     def latest_units(self, columns: Sequence[str] | None = None) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
         """As `latest`, each batch after its `unit_ids`, uint64."""
-        return _latest_rows(self.segments(), columns)
+        return latest_rows(self.segments(), columns)
 
     def compact(self, *, grace_s: float = READERS_GRACE_S) -> None:
         """Merges the segments, so that there are few and none holds an outcome that no longer counts.
@@ -90,7 +88,7 @@ class Ledger:
             return
         merged = tuple(
             storage.name(self._write(table))
-            for table in _tables((batch for _, batch in _latest_rows(segments)), ROWS_A_SEGMENT)
+            for table in _tables((batch for _, batch in latest_rows(segments)), ROWS_A_SEGMENT)
         )
         now_s = time.time()
         gone = {name for name, at_s in index.replaced.items() if at_s <= now_s - grace_s} - set(merged)
@@ -126,53 +124,6 @@ class Ledger:
         address = f"{self.folder}/segments/{newest_ms:014d}-{hashlib.sha256(content).hexdigest()[:16]}.parquet"
         storage.put(address, content, if_absent=True, content_type="application/vnd.apache.parquet")
         return address
-
-
-def _latest_rows(
-    segments: Sequence[str], columns: Sequence[str] | None = None
-) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
-    units, latest = _latest(segments)
-    start = 0
-    for segment in segments:
-        for batch in _batches(segment, columns):
-            here = slice(start, start + batch.num_rows)
-            start += batch.num_rows
-            if latest[here].any():
-                yield units[here][latest[here]], batch.filter(pa.array(latest[here]))
-
-
-def _latest(segments: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """For every row of the segments, in order, its unit, and whether it is that one's latest; of equals the last is."""
-    units: list[np.ndarray] = [np.zeros(0, np.uint64)]
-    times: list[np.ndarray] = [np.zeros(0)]
-    for segment in segments:
-        for batch in _batches(segment, ("item_id", "variant", "finished_at_s")):
-            units.append(unit_ids(batch.column("item_id").to_pylist(), batch.column("variant").to_pylist()))
-            times.append(batch.column("finished_at_s").to_numpy())
-    unit, finished = np.concatenate(units), np.concatenate(times)
-    order = np.lexsort((np.arange(len(unit)), finished, unit))
-    is_last = np.append(unit[order][1:] != unit[order][:-1], True) if len(order) else np.zeros(0, bool)
-    latest = np.zeros(len(unit), bool)
-    latest[order[is_last]] = True
-    return unit, latest
-
-
-def _batches(segment: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-    filesystem, path = storage.arrow_filesystem(segment)
-    with filesystem.open_input_file(path) as source, pq.ParquetFile(source) as file:
-        wanted = [OUTCOME_SCHEMA.field(name) for name in columns or OUTCOME_SCHEMA.names]
-        there = [field.name for field in wanted if field.name in file.schema_arrow.names]
-        for batch in file.iter_batches(_ROWS_A_BATCH, columns=there, use_threads=False):
-            yield batch if len(there) == len(wanted) else _completed(batch, wanted)
-
-
-def _completed(batch: pa.RecordBatch, wanted: Sequence[pa.Field]) -> pa.RecordBatch:
-    """A batch of a ledger that was written before some column came to be: nothing is said in it."""
-    columns = [
-        batch.column(field.name) if field.name in batch.schema.names else pa.nulls(batch.num_rows, field.type)
-        for field in wanted
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(wanted))
 
 
 def _tables(batches: Iterator[pa.RecordBatch], num_rows: int) -> Iterator[pa.Table]:

@@ -37,7 +37,8 @@ def plan_catalog(
     """What a job has to make of a catalog, given what the output's ledger holds.
 
     No object is read, and nothing but the plan's own tables is written. Memory: the catalog's ids (about 60 bytes an
-    item), the ledger's standing (24 bytes a unit) and one chunk.
+    item), the ledger's standing (24 bytes a unit) and one chunk; on `s3://` also the listings of the folders that
+    inputs lie in, up to 80 bytes an object.
 
     Args:
         folder: an address; the plan's tables lie below it for as long as the plan is of use.

@@ -88,8 +88,18 @@ def encoding(recipe: Recipe) -> Encode:
 
 
 def software_versions() -> dict[str, str]:
-    """The versions that a picture may depend on."""
-    names = ("atelier", "torch", "numpy", "pillow", "ray")
+    """The versions that a picture may depend on; "" where a library is not installed."""
+    names = (
+        "atelier",
+        "torch",
+        "diffusers",
+        "transformers",
+        "ai-edge-litert",
+        "scikit-image",
+        "numpy",
+        "pillow",
+        "ray",
+    )
     return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 
 

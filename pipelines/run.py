@@ -95,7 +95,7 @@ class _Run:
 
         progress = RunProgress(plan.counts.to_make, console=self._console)
         with (
-            connected(self._job, plan.partitions) as (placements, machine),
+            connected(self._job, plan.partitions, self._opened) as (placements, machine),
             terminated_as_interrupted(),
             progress,
             LedgerWriter(self._ledger) as writer,
@@ -167,6 +167,9 @@ class _Run:
         address = write_report(self._output)
         self._tell("reported", f"report: {address}", report=address)
         return Exit.DONE if within else Exit.BUDGET_EXCEEDED
+
+    def _opened(self, url: str) -> None:
+        self._tell("dashboard", f"Ray's dashboard: {url}", url=url)
 
     def _tell(self, name: str, message: str, **fields: object) -> None:
         self._console.print(message, highlight=False, markup=False, soft_wrap=True)

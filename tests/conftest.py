@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import shutil
 import sys
 import types
 import typing
@@ -27,6 +29,9 @@ install_import_hook("atelier.models", "shape_checker.check")
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
     """A running S3 server on loopback. Tests that ask for it carry `@pytest.mark.slow`."""
+    here = platform.system(), platform.machine()
+    if here != ("Linux", "x86_64") and shutil.which("weed") is None:
+        pytest.skip(f"the store's wheel is for Linux on x86_64, not {' on '.join(here)}; put SeaweedFS's weed on PATH")
     with StoreServer(tmp_path_factory.mktemp("store")) as server:
         yield server
 

@@ -29,7 +29,7 @@ def write_catalog(
     broken: int = 0,
     kinds: Iterable[str] | None = None,
 ) -> str:
-    """Draws a catalog from held-out seeds and writes it.
+    """Draws a catalog and writes it: people, garments and looks from held-out seeds, some poses from the shipped pack.
 
     Args:
         out: folder or `s3://` prefix.

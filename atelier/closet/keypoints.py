@@ -12,7 +12,7 @@ from atelier.closet.poses import Side
 def body25(body: Body, size: tuple[int, int]) -> np.ndarray:
     """BODY_25 keypoints, float32 [25, 3]: x, y in pixels and confidence 1; a joint that can't be seen is (0, 0, 0).
 
-    Unseen is what lies outside the picture, and the far ear and eye of a head turned away.
+    Unseen is what lies outside the picture, and the far ear of a head turned away.
     """
     points = np.zeros((25, 3))
     head, torso = body.head, body.torso

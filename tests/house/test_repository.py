@@ -31,6 +31,8 @@ def test_weights_are_safetensors_with_a_card_and_small(tracked: list[Path]) -> N
     folders = {path.parent for path in files if path.suffix == ".safetensors"}
 
     assert sum(path.stat().st_size for path in files) <= 40 * 2**20
+    try_on = {"viton_hd_closet", "parser_closet", "pose_closet"}
+    assert sum(path.stat().st_size for path in files if path.parent.name in try_on) <= 10 * 10**6
     assert [folder.name for folder in folders if not (folder / "README.md").is_file()] == []
     pickled = {".pt", ".pth", ".bin", ".pkl", ".ckpt"}
     assert [path.name for path in tracked if path.suffix in pickled] == []

@@ -70,6 +70,25 @@ def test_the_latest_outcome_of_a_unit_counts(ledger: Ledger) -> None:
     assert status["b"] == "ok" and status["c"] == "rejected", "of equals the one that was written last"
 
 
+def test_a_picture_that_was_only_found_keeps_what_was_said_when_it_was_made(ledger: Ledger) -> None:
+    told = {"made": True, "picture_key": "p1", "scores": {"colour": 3.5}, "notes": ("unknown_words: 'jeans'",)}
+    ledger.append([outcome("a", 1, **told), outcome("b", 1, **told), outcome("c", 1, **told)])
+    ledger.append([outcome("a", 2, picture_key="p1"), outcome("b", 2, picture_key="p2")])
+    ledger.append([outcome("c", 2, status="failed"), outcome("c", 3, picture_key="p1")])
+
+    def said() -> dict[str, tuple[dict[str, float], tuple[str, ...]]]:
+        return {o.item_id: (dict(o.scores), o.notes) for batch in ledger.latest() for o in from_table(batch)}
+
+    whole = ({"colour": 3.5}, ("unknown_words: 'jeans'",))
+    assert said() == {"a": whole, "b": ({}, ()), "c": whole}, "of another picture nothing is known"
+    notes = [row["notes"] for batch in ledger.latest(("notes",)) for row in batch.to_pylist()]
+    assert sorted(map(bool, notes)) == [False, True, True]
+    ledger.compact(grace_s=0)
+    ledger.append([outcome("a", 4, picture_key="p1")])
+    ledger.compact(grace_s=0)
+    assert said() == {"a": whole, "b": ({}, ()), "c": whole}, "also where the run that made it is compacted away"
+
+
 def test_a_ledger_without_segments_is_empty(ledger: Ledger) -> None:
     assert list(ledger.latest()) == []
     assert ledger.append([]) == ""
