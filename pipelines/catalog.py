@@ -155,10 +155,8 @@ class Catalog:
             if not (given := getattr(row, name)):
                 continue
             if name in _POSES and _is_bare(given):
-                if given not in poses.names():
-                    reason = (
-                        f"is no pose of the pack, nor an address; must be a file or one of {', '.join(poses.names())}"
-                    )
+                if given not in poses.names(name):
+                    reason = f"is no pose of the pack, nor an address; must be a file or one of {poses.listed(name)}"
                     faults.append(Fault(field=name, value=given, code="unknown_pose", reason=reason))
                 inputs[name] = poses.address(given)
                 continue

@@ -12,7 +12,7 @@ from atelier.closet.files import jpeg, labels_png, mask_png, png
 from atelier.closet.flat import draw_flat
 from atelier.closet.look import draw_look
 from atelier.closet.outfits import outfit_for
-from atelier.closet.pose_pack import POSES, pose_seed
+from atelier.closet.pose_pack import POSES, in_clothes, pose_seed
 from atelier.skeletons import write_openpose
 
 COLUMNS = (
@@ -95,11 +95,12 @@ def pose_transfer_item(role: Casting, item_id: str, *, size: tuple[int, int], in
 
 
 def text_to_person_item(role: Casting, item_id: str, *, size: tuple[int, int], index: int) -> CatalogItem:
-    """A sentence and a map of regions, and the person that both tell of; every third map is one of the pose pack, and
-    then the true answer is not known."""
-    look = draw_look(person=role.person, outfit=outfit_for(role.garment), pose=role.pose, size=size)
+    """A sentence and a map of regions, and the person that both tell of; every third map is one of the pose pack, in
+    clothes as the sentence has them, and then the true answer is not known."""
+    outfit = outfit_for(role.garment)
+    look = draw_look(person=role.person, outfit=outfit, pose=role.pose, size=size)
     if index % 3 == 2:
-        pose_map = tuple(POSES)[role.other_pose % len(POSES)]
+        pose_map = in_clothes(tuple(POSES)[role.other_pose % len(POSES)], outfit)
         return CatalogItem(row=_row(item_id, "text_to_person", pose_map=pose_map, prompt=look.caption), files={})
     row = _row(
         item_id,

@@ -14,9 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Lists the names, or draws the sheet and says where it lies."""
+    """Lists the names, a line a pose with its maps in other clothes behind it, or draws the sheet and says where."""
     if not arguments.sheet:
-        sys.stdout.write("".join(f"{name}\n" for name in poses.names()))
+        clothes = ("", *(f"_{outfit}" for outfit in poses.outfits()))
+        lines = (" ".join(f"{name}{outfit}" for outfit in clothes) for name in poses.names())
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
         return 0
     from atelier.closet.pose_pack import write_pose_sheet
 

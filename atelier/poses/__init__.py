@@ -1,7 +1,8 @@
 """The pose pack: poses by name, for rows that bring neither keypoints nor a map of regions of their own.
 
 Each is `NAME.json`, an OpenPose JSON with its canvas, and `NAME.png`, the 24-label map of a figure in a T-shirt and
-trousers who takes the pose; `atelier.closet.pose_pack` draws both. A row's address for a pose is `pose:NAME`.
+trousers who takes the pose; `NAME_OUTFIT.png` are maps of the same figure in other clothes, since words of a dress
+need a map that has one. `atelier.closet.pose_pack` draws them all. A row's address for a pose is `pose:NAME`.
 """
 
 from __future__ import annotations
@@ -19,9 +20,22 @@ _SUFFIXES = {"pose": ".json", "pose_map": ".png"}
 
 
 @cache
-def names() -> tuple[str, ...]:
-    """The poses there are, sorted."""
-    return tuple(sorted(path.stem for path in _FOLDER.glob("*.json")))
+def names(input_name: str = "pose") -> tuple[str, ...]:
+    """What an input may name, sorted: the poses for `pose`; for `pose_map` those and each in other outfits."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob(f"*{_SUFFIXES[input_name]}")))
+
+
+@cache
+def outfits() -> tuple[str, ...]:
+    """The outfits there are beside a T-shirt and trousers; a pose's map in one is `NAME_OUTFIT`."""
+    first = names()[0]
+    return tuple(name.removeprefix(f"{first}_") for name in names("pose_map") if name.startswith(f"{first}_"))
+
+
+def listed(input_name: str) -> str:
+    """The names for a sentence that tells somebody who gave another."""
+    poses = ", ".join(names())
+    return poses if input_name == "pose" else f"{poses}, each also in other clothes as NAME_{', NAME_'.join(outfits())}"
 
 
 def address(name: str) -> str:
@@ -38,19 +52,19 @@ def read(address: str, input_name: str) -> bytes:
     """What a pose is to an input: keypoints as OpenPose JSON for `pose`, labels as PNG for `pose_map`.
 
     Raises:
-        NotFound: the pack has no such pose; lists those there are.
+        NotFound: the pack has no such pose for it; lists those there are.
     """
     name = address.removeprefix(_SCHEME)
-    if name not in names():
-        raise NotFound(address, f"is no pose of the pack, which has {', '.join(names())}")
+    if name not in names(input_name):
+        raise NotFound(address, f"is no pose of the pack, which has {listed(input_name)}")
     return (_FOLDER / f"{name}{_SUFFIXES[input_name]}").read_bytes()
 
 
 @cache
 def digest(address: str) -> str:
-    """sha256 over both files of a pose: its version token in a plan; "" for one that is not there."""
+    """sha256 over the files of a name: its version token in a plan; "" for one that is not there."""
     name = address.removeprefix(_SCHEME)
-    if name not in names():
+    if name not in names("pose_map"):
         return ""
-    files = [(_FOLDER / f"{name}{suffix}").read_bytes() for suffix in _SUFFIXES.values()]
+    files = [path.read_bytes() for suffix in _SUFFIXES.values() if (path := _FOLDER / f"{name}{suffix}").is_file()]
     return hashlib.sha256(b"\0".join(files)).hexdigest()

@@ -14,6 +14,7 @@ import torch
 from atelier.memory import Memory, check_memory, read_memory
 from atelier.models import registry
 from atelier.models.human_diffusion import Description, HumanDiffusion, HumanDiffusionConfig, parse
+from atelier.models.human_diffusion.regions import REGIONS
 from atelier.models.human_diffusion.sampling import MEMORY_SCALE, TEXT_SCALE, sample
 from atelier.models.layers.pixels import bytes_from_picture
 from atelier.seeds import generators
@@ -74,7 +75,8 @@ class SynthesizeHumanDiffusion(SampledConfig):
 
 
 class SynthesizeHumanDiffusionStage(LoopStage):
-    """Writes `image` uint8 RGB [H, W, 3] and `notes`, a line for each word that the model does not know.
+    """Writes `image` uint8 RGB [H, W, 3] and `notes`: a line for each word that the model does not know, and for each
+    phrase whose region the map lacks, so that it changes nothing.
 
     Reads `regions`, the 24 labels [H, W], and the row's `prompt`.
     """
@@ -108,10 +110,16 @@ class SynthesizeHumanDiffusionStage(LoopStage):
             callback=callback,
             stop=stop,
         )
-        return {"image": bytes_from_picture(picture), "notes": column(self._notes(described))}
+        return {"image": bytes_from_picture(picture), "notes": column(self._notes(described, columns["regions"]))}
 
-    def _notes(self, described: Sequence[Description]) -> list[str]:
-        return ["\n".join(f"unknown_words: {told}" for told in self._model.warnings(row)) for row in described]
+    def _notes(self, described: Sequence[Description], regions: torch.Tensor) -> list[str]:
+        notes = []
+        for row, labels in zip(described, regions, strict=True):
+            shown = {REGIONS[label] for label in labels.unique().tolist()}
+            unknown = (f"unknown_words: {told}" for told in self._model.warnings(row))
+            unshown = (f"words_without_region: {told}" for told in row.unshown(shown))
+            notes.append("\n".join((*unknown, *unshown)))
+        return notes
 
 
 def _model(config: SynthesizeHumanDiffusion, device: torch.device) -> HumanDiffusion:

@@ -14,7 +14,11 @@ import torch
 from PIL import Image
 
 from atelier import recipes
+from atelier.closet import draw_flat, draw_look
 from atelier.closet.catalog import write_catalog
+from atelier.closet.garments import garment_seed
+from atelier.closet.outfits import outfit_for
+from atelier.closet.pose_pack import pose_seed
 from atelier.models.human_diffusion import HumanDiffusion, human_diffusion_closet
 from atelier.models.pidm import Pidm, pidm_closet
 from atelier.models.truepose import TruePose, truepose_closet
@@ -29,6 +33,7 @@ from pipelines.summary import summarize
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
+ROOT = Path(__file__).parents[2]
 TASKS = ("try_on", "pose_transfer", "pose_transfer:pidm", "text_to_person")
 
 
@@ -102,8 +107,31 @@ def test_a_catalog_of_all_tasks_ends_in_pictures_and_reasons(cluster: None, job:
         "bad-pose-map-0": "pose_map_invalid",
         "missing-prompt-0": "missing_input",
     }
-    assert summarize(output).as_json()["by_note"] == {"unknown_words": 2}
+    assert summarize(output).as_json()["by_note"] == {"unknown_words": 2, "words_without_region": 2}
     page = Path(write_report(output)).read_text()
     assert "chartreuse poncho" in page and 'data-note="unknown_words"' in page
     assert json.loads(json.dumps(summarize(output).as_json()))["units"] == 9
     assert run(job, address, output) is Exit.DONE and summarize(output).made == 0
+
+
+def test_the_rows_of_the_readme_become_what_they_say(cluster: None, job: CatalogJob, tmp_path: Path) -> None:
+    """As a new user writes them, with pictures of their own beside the table."""
+    table = (ROOT / "README.md").read_text().partition("```csv\n")[2].partition("```")[0]
+    rows = list(csv.DictReader(table.splitlines()))
+    assert [row["task"] for row in rows] == ["try_on", "pose_transfer", "pose_transfer", "text_to_person"]
+    people = {path: number for number, path in enumerate(("people/anna.png", "people/ben.png"))}
+    for folder in ("people", "garments"):
+        (tmp_path / folder).mkdir()
+    for path, number in people.items():
+        look = draw_look(person=number, outfit=outfit_for(7), pose=pose_seed("standing"), size=(128, 96))
+        Image.fromarray(look.image).save(tmp_path / path)
+    Image.fromarray(draw_flat(garment=garment_seed("shirt", 3), size=(128, 96)).image).save(
+        tmp_path / "garments/shirt.png"
+    )
+    (tmp_path / "catalog.csv").write_text(table)
+    assert run(job, str(tmp_path / "catalog.csv"), str(tmp_path / "out")) is Exit.DONE
+    outcomes = {one.item_id: one for batch in Ledger(str(tmp_path / "out")).latest() for one in from_table(batch)}
+    assert {name: (one.status, one.detail) for name, one in outcomes.items()} == {
+        row["item_id"]: ("ok", "") for row in rows
+    }
+    assert not any("words_without_region" in note for one in outcomes.values() for note in one.notes)

@@ -101,6 +101,9 @@ FILLERS = (
 )
 """Words that say nothing of how a thing looks."""
 
+ABSENT = _words("bald,no,without,none")
+"""Words that a phrase has whose region is rightly absent."""
+
 
 def is_listed(word: str) -> bool:
     """Whether a word stands in any list; what is quoted is a word to be printed, and always understood."""

@@ -8,7 +8,7 @@ adds to. No word is lost: what belongs to no region is told to all of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from atelier.models.human_diffusion import lexicon
@@ -73,6 +73,24 @@ class Description:
             for word, regions in self.unlisted.items()
         )
         return (*unplaced, *unlisted)
+
+    def unshown(self, shown: Collection[str]) -> tuple[str, ...]:
+        """What whoever wrote the sentence should know beside a pose map: a sentence for each phrase that reaches no
+        pixel, since all its regions are absent there.
+
+        Args:
+            shown: the regions that the pose map holds.
+        """
+        reached = {self.phrases[region] for region in self.phrases if region in shown}
+        lost: dict[str, list[str]] = {}
+        for region, phrase in self.phrases.items():
+            if phrase not in reached and not any(word.lower() in lexicon.ABSENT for word in words_of(phrase)):
+                lost.setdefault(phrase, []).append(region)
+        held = ", ".join(region for region in REGIONS[1:] if region in shown)
+        return tuple(
+            f"{phrase!r} is said of {' and '.join(regions)}, which the pose map does not show; it shows {held}"
+            for phrase, regions in lost.items()
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:

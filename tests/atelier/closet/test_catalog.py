@@ -81,7 +81,7 @@ def test_tasks_take_turns_and_bring_poses_by_file_picture_and_name(tmp_path: Pat
     assert [row["pose"].rpartition(".")[2] for row in transfers[:2]] == ["json", "jpg"]
     assert transfers[2]["pose"] in poses.names()
     assert all(row["prompt"] for row in told)
-    assert told[2]["pose_map"] in poses.names() and not told[2]["truth"]
+    assert told[2]["pose_map"] in poses.names("pose_map") and not told[2]["truth"]
     for row in (*transfers, *told[:2]):
         for column in ("person", "parse", "pose_map", "truth"):
             assert not row[column] or (tmp_path / row[column]).is_file()

@@ -12,10 +12,10 @@ import torch
 from atelier import poses
 from atelier.closet import Outfit, bottom_seed, draw_look
 from atelier.closet.files import jpeg, labels_png
-from atelier.closet.outfits import top_seed
-from atelier.closet.pose_pack import POSES, pose_files
+from atelier.closet.outfits import outfit_for, top_seed
+from atelier.closet.pose_pack import OUTFITS, POSES, in_clothes, pose_files
 from atelier.errors import NotFound, RowError
-from atelier.images import Frame
+from atelier.images import Frame, decode_labels
 from atelier.skeletons import read_openpose, write_openpose
 from atelier.stages.base import Faults
 from atelier.stages.decode_regions import DecodeRegions
@@ -33,12 +33,40 @@ def decoded(**cells: bytes) -> dict[str, Any]:
 
 
 def test_the_pack_is_what_the_closet_draws() -> None:
-    assert set(poses.names()) == set(POSES)
-    for suffix, name in ((".json", "pose"), (".png", "pose_map")):
-        assert pose_files("seated")[f"seated{suffix}"] == poses.read("pose:seated", name)
+    assert set(poses.names()) == set(POSES) and {"", *poses.outfits()} == set(OUTFITS)
+    assert len(poses.names("pose_map")) == len(POSES) * len(OUTFITS)
+    drawn = pose_files("seated")
+    assert len(drawn) == 1 + len(OUTFITS)
+    for file, content in drawn.items():
+        stem, _, suffix = file.partition(".")
+        assert content == poses.read(f"pose:{stem}", "pose" if suffix == "json" else "pose_map"), file
     assert poses.digest("pose:seated") != poses.digest("pose:standing") and not poses.digest("pose:levitating")
     with pytest.raises(NotFound, match="is no pose of the pack, which has arm_raised, arms_crossed"):
         poses.read("pose:levitating", "pose")
+    assert poses.digest("pose:seated_dress") not in ("", poses.digest("pose:seated"))
+    with pytest.raises(NotFound, match="each also in other clothes as NAME_dress, NAME_jacket, NAME_shorts"):
+        poses.read("pose:levitating", "pose_map")
+    with pytest.raises(NotFound, match="is no pose of the pack"):
+        poses.read("pose:seated_dress", "pose")
+
+
+@pytest.mark.parametrize("outfit", poses.outfits())
+def test_a_map_in_other_clothes_shows_them(outfit: str) -> None:
+    bare = {"dress": 4, "jacket": 2, "shorts": 5, "skirt": 3}
+    for name in poses.names():
+        plain, worn = (decode_labels(poses.read(f"pose:{name}{end}", "pose_map")) for end in ("", f"_{outfit}"))
+        assert (worn == bare[outfit]).sum() > 1000
+        assert (plain == bare[outfit]).any() == (outfit == "shorts")
+        head = np.isin(plain, (13, 14))
+        assert (head == np.isin(worn, (13, 14))).mean() > 0.99
+
+
+def test_a_bare_sentence_finds_its_map() -> None:
+    seeds = range(200)
+    names = {in_clothes("standing", outfit_for(seed)) for seed in seeds}
+    assert (
+        names == {"standing", *(f"standing_{outfit}" for outfit in OUTFITS if outfit)} <= set(poses.names("pose_map"))
+    )
 
 
 def test_keypoints_of_the_picture_itself_stay_where_they_are() -> None:

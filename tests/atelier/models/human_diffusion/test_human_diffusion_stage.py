@@ -18,6 +18,7 @@ from atelier.errors import ConfigError, WeightsError
 from atelier.memory import Memory, memory_from, read_memory
 from atelier.models.diffusion.steps import SamplingStopped
 from atelier.models.human_diffusion import HumanDiffusion
+from atelier.models.human_diffusion.regions import REGIONS
 from atelier.models.human_diffusion.sampling import sample
 from atelier.models.layers.pixels import bytes_from_picture
 from atelier.recipes import text_to_person
@@ -96,6 +97,21 @@ def test_unknown_words_are_a_picture_and_a_note_each(stage: SynthesizeHumanDiffu
     (line,) = zorb.splitlines()
     assert line.startswith("unknown_words: 'zorb', said of the person, is a word")
     assert batch["error_code"].tolist() == ["", "", ""] and batch["image"].any((1, 2, 3)).all()
+
+
+def test_words_whose_region_the_map_lacks_are_a_note(stage: SynthesizeHumanDiffusion, looks: list[Look]) -> None:
+    shown = {REGIONS[label] for label in np.unique(looks[0].parse_multimodal)}
+    assert {"top", "hair"} <= shown and not {"dress", "rompers", "gloves"} & shown
+    prompts = [
+        "a woman with black hair in a red dress",
+        "a woman in a red top, red skin and brown lower clothing, no gloves",
+    ]
+    batch = _run(stage, [looks[0]] * 2, prompts)
+    notes = [[line for line in note.splitlines() if "unknown_words" not in line] for note in batch["notes"]]
+    held = ", ".join(region for region in REGIONS[1:] if region in shown)
+    said = "is said of dress, which the pose map does not show; it shows"
+    assert notes == [[f"words_without_region: 'red dress' {said} {held}"], []]
+    assert batch["error_code"].tolist() == ["", ""]
 
 
 def test_the_digests_are_of_weights_and_memory(stage: SynthesizeHumanDiffusion, memory: Memory, tmp_path: Path) -> None:
