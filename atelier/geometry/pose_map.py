@@ -41,15 +41,19 @@ _PIXELS_PER_STEP = 3
 """Of distance, for one step of 255."""
 
 
-def pose_map(keypoints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def pose_map(keypoints: np.ndarray, size: tuple[int, int], drawn_size: tuple[int, int] | None = None) -> np.ndarray:
     """A person's pose map: uint8 [H, W, 20]; networks take it divided by 255, channels first.
 
     A limb of which a joint is missing is everywhere as far as can be: its channel is 255 throughout, not 0.
 
     Args:
         keypoints: BODY_25 float32 [25, 3] in the picture's pixels; a joint of confidence 0 is missing.
-        size: (H, W).
+        size: (H, W) of the picture.
+        drawn_size: of the map, for a network that sees pictures squeezed to it; None is the picture's.
     """
+    if drawn_size is not None:
+        keypoints = keypoints * np.array([drawn_size[1] / size[1], drawn_size[0] / size[0], 1], np.float32)
+        size = drawn_size
     height, width = size
     joints = coco18(keypoints)
     scale = height / _HEIGHT

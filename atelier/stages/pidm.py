@@ -10,12 +10,11 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from atelier.geometry.faces import face_notes
 from atelier.models import registry
-from atelier.models.layers.pixels import bytes_from_picture, picture_from_bytes
+from atelier.models.layers.pixels import bytes_from_picture, picture_from_bytes, squeezed
 from atelier.models.pidm import Pidm
 from atelier.models.pidm.config import Guidance, PidmConfig
 from atelier.models.pidm.sampling import sample
@@ -92,7 +91,7 @@ class SynthesizePidmStage(LoopStage):
     @torch.no_grad()
     def run_loop(self, columns: Mapping[str, Any], faults: Faults, watch: Watch | None) -> Mapping[str, Any]:
         callback, stop = sampler_hooks(watch, lambda x0: x0, size=self._config.size)
-        source = _scaled(picture_from_bytes(columns["person"]), self._network_size)
+        source = squeezed(picture_from_bytes(columns["person"]), self._network_size)
         made = sample(
             self._model,
             self._model.encode(source),
@@ -105,19 +104,12 @@ class SynthesizePidmStage(LoopStage):
             callback=callback,
             stop=stop,
         )
-        image = bytes_from_picture(_scaled(made, self._config.size))
+        image = bytes_from_picture(squeezed(made, self._config.size))
         return {"image": image, "notes": column(_notes(columns.get("parse"), len(image)))}
 
 
 def _notes(parse: Tensor | None, num_rows: int) -> list[str]:
     return [""] * num_rows if parse is None else face_notes(parse.cpu().numpy())
-
-
-def _scaled(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    """Squeezed or stretched to (H, W), bicubically, as the released code prepares its pictures."""
-    if tuple(picture.shape[2:]) == size:
-        return picture
-    return F.interpolate(picture, size, mode="bicubic", antialias=True).clamp(-1, 1)
 
 
 def _model(config: SynthesizePidm, device: torch.device) -> Pidm:

@@ -47,15 +47,13 @@ class PoseMapStage(RowStage):
     writes = ("pose_map",)
 
     def __init__(self, config: PoseMap) -> None:
-        self._size = config.drawn_size or config.size
-        (height, width), (drawn_height, drawn_width) = config.size, self._size
-        self._squeeze = np.array([drawn_width / width, drawn_height / height, 1], np.float32)
+        self._size, self._drawn_size = config.size, config.drawn_size or config.size
 
     def blank(self) -> dict[str, Any]:
-        return {"pose_map": np.zeros((*self._size, NUM_CHANNELS), np.uint8)}
+        return {"pose_map": np.zeros((*self._drawn_size, NUM_CHANNELS), np.uint8)}
 
     def run_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        drawn = pose_map(row["target_keypoints"] * self._squeeze, self._size)
+        drawn = pose_map(row["target_keypoints"], self._size, self._drawn_size)
         if (drawn[..., 3:] == 255).all():
             raise RowError(
                 "no_pose", "target_keypoints: no limb of the pose lies in the picture; two joints of one are needed"

@@ -44,7 +44,24 @@ class PoseTransferColumns(Columns):
         if self.mirror and rng.random() < 0.5:
             taken, wanted = taken[:, ::-1], wanted[:, ::-1]
             keypoints = mirrored_keypoints(torch.from_numpy(keypoints[None]), width)[0].numpy()
-        return {"source": taken, "target": wanted, "pose_map": pose_map(keypoints, (height, width))}
+        return {"source": taken, "target": wanted, "pose_map": self._drawn(keypoints, (height, width))}
+
+    def _drawn(self, keypoints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        return pose_map(keypoints, size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SqueezedPoseTransferColumns(PoseTransferColumns):
+    """The same for a network that sees pictures squeezed to another size, as `PidmStep` squeezes them.
+
+    Args:
+        network_size: (H, W) of the pose map, whose limbs keep their width.
+    """
+
+    network_size: tuple[int, int]
+
+    def _drawn(self, keypoints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        return pose_map(keypoints, size, drawn_size=self.network_size)
 
 
 def _halved(picture: np.ndarray) -> np.ndarray:

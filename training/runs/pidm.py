@@ -12,7 +12,7 @@ from dataclasses import replace
 from atelier.models import pidm
 from training.data.closet_source import ClosetConfig
 from training.data.config import DataConfig
-from training.data.pose_transfer import PoseTransferColumns
+from training.data.pose_transfer import PoseTransferColumns, SqueezedPoseTransferColumns
 from training.data.sources.finding import LayoutSettings
 from training.run import TrainRun
 from training.steps.pidm import PidmStepConfig
@@ -100,15 +100,20 @@ def _drawn(*, halvings: int = 0) -> DataConfig:
 
 
 def pidm_256() -> TrainRun:
-    """The published network at 256x256 by its published settings; both conditions are dropped, as the paper says."""
+    """The published network at 256x256 by its published settings; both conditions are dropped, as the paper says.
+
+    It sees pictures of 256x176 squeezed to a square, as the recipe `pidm` shows them to the released weights.
+    """
+    model = replace(pidm.pidm_256(), guidance="disentangled")
     batch_size = 64  # (C): 8 processes of 4 pairs, each used in both directions
     return TrainRun(
         name="pidm_256",
         data=DataConfig(
-            layout=LayoutSettings(size=(256, 256), annotation_size=(256, 176)), columns=PoseTransferColumns()
+            layout=LayoutSettings(size=(256, 176), annotation_size=(256, 176)),
+            columns=SqueezedPoseTransferColumns(network_size=model.working_size),
         ),
         step=PidmStepConfig(
-            model=replace(pidm.pidm_256(), guidance="disentangled"),
+            model=model,
             learning_rate=2e-5,  # (C)
             betas=(0.9, 0.999),  # (C) Adam's own
             style_dropped=0.1,  # (C) (P)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from atelier.models.layers.pixels import picture_from_bytes
+from atelier.models.layers.pixels import picture_from_bytes, squeezed
 from atelier.models.pidm.config import PidmConfig
 from atelier.models.pidm.losses import dropped, objective
 from atelier.models.pidm.networks import NETWORKS, Pidm
@@ -44,7 +44,7 @@ class PidmStepConfig(StepConfig):
 
 
 class PidmStep(TrainStep):
-    """Reads all that `PoseTransferColumns` writes."""
+    """Reads all that `PoseTransferColumns` writes; pictures of another size than the network's are squeezed to it."""
 
     blocks: ClassVar[tuple[type[nn.Module], ...]] = (ResBlock,)
 
@@ -60,8 +60,9 @@ class PidmStep(TrainStep):
         self.schedule = schedule_of(self.network)
 
     def loss(self, player: str, batch: Batch, moment: Moment) -> StepLoss:
-        target = picture_from_bytes(batch["target"])
-        source = picture_from_bytes(batch["source"])
+        size = self.config.model.working_size
+        target = squeezed(picture_from_bytes(batch["target"]), size)
+        source = squeezed(picture_from_bytes(batch["source"]), size)
         pose_map = batch["pose_map"].permute(0, 3, 1, 2).float() / 255
         device = target.device
         timestep = moment.integers("timestep", self.schedule.num_timesteps).to(device)

@@ -15,6 +15,13 @@ def picture_from_bytes(picture: PictureBytes) -> Picture:
     return picture.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1.0)
 
 
+def squeezed(picture: Picture, size: tuple[int, int]) -> Float[Tensor, "batch 3 new_height new_width"]:
+    """Squeezed or stretched to (H, W), bicubically, as PIDM's released code prepares its pictures."""
+    if tuple(picture.shape[2:]) == tuple(size):
+        return picture
+    return F.interpolate(picture, size, mode="bicubic", antialias=True).clamp(-1, 1)
+
+
 def bytes_from_picture(picture: Picture) -> PictureBytes:
     """[-1, 1] to 0..255, rounded to the nearest, channels last."""
     scaled = picture.float().add(1.0).mul_(127.5).round_().clamp_(0, 255)

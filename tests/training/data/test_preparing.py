@@ -128,7 +128,9 @@ def test_a_pair_that_names_a_missing_picture_is_refused_before_any_work(viton_hd
 def test_an_annotated_picture_that_is_missing_is_refused_before_any_work(drawn: Path, tmp_path: Path) -> None:
     for name in ("fasion-resize-pairs-train.csv", "fasion-resize-annotation-train.csv"):
         (tmp_path / name).write_bytes((drawn / "deepfashion" / name).read_bytes())
-    with pytest.raises(CatalogError, match=r"12 of 12 files .* not there.*source: .*closet_id_00000000_1_front.jpg"):
+    with pytest.raises(
+        CatalogError, match=r"12 of 12 files .* not there.*source_person: .*closet_id_00000000_1_front.jpg"
+    ):
         plan(find_source(str(tmp_path), SETTINGS), str(tmp_path / "shards"))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,13 @@ class Conditioning:
     Args:
         recipe: e.g. `recipe.before("agnostic")`; its first stage fetches what a row's `<input>_address` names.
         keep: columns, in the sample's order.
+        names: of a column in the sample, where that is another.
         device: that the stages' networks run on.
     """
 
     recipe: Recipe
     keep: tuple[str, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
 
     def identity(self) -> Mapping[str, Any]:
@@ -65,7 +67,7 @@ class Conditioning:
 
     def _outcome(self, batch: Batch, number: int, row_id: str) -> tuple[str, Sample] | LeftOut:
         if not (code := batch["error_code"][number]):
-            return row_id, {name: _array(batch[name][number]) for name in self.keep}
+            return row_id, {self.names.get(name, name): _array(batch[name][number]) for name in self.keep}
         stage, detail = batch["error_stage"][number], batch["error_detail"][number]
         if not batch["error_rejected"][number]:
             # Not the row's fault: another try may read it, and a data set must not depend on when it was prepared.

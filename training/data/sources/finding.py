@@ -31,7 +31,7 @@ class LayoutSettings:
     Args:
         size: working size (H, W).
         parser, pose: weights that find parse and keypoints in place of the data set's own, as they will be found in
-            use; None takes what the data set brings.
+            use; None takes what the data set brings. DeepFashion brings no parses.
         annotation_size: of DeepFashion's joints, see `DeepFashionSource`.
     """
 
@@ -69,12 +69,18 @@ def find_source(address: str, settings: LayoutSettings) -> Source:
             pose=settings.pose,
             device=settings.device,
         )
-    if settings.parser is not None or settings.pose is not None:
-        raise ConfigError(f"{root}: parser and pose are for a viton_hd folder, this is {layout}")
     if layout == "deepfashion":
         return DeepFashionSource(
-            root=root, size=settings.size, split=settings.split, annotation_size=settings.annotation_size
+            root=root,
+            size=settings.size,
+            split=settings.split,
+            annotation_size=settings.annotation_size,
+            parser=settings.parser,
+            pose=settings.pose,
+            device=settings.device,
         )
+    if settings.parser is not None or settings.pose is not None:
+        raise ConfigError(f"{root}: parser and pose are for a viton_hd or deepfashion folder, this is {layout}")
     return MultimodalSource(root=root, size=settings.size)
 
 

@@ -1,23 +1,26 @@
-"""A DeepFashion-MultiModal folder as a source: a picture, its parse, its joints and a sentence about it."""
+"""A DeepFashion-MultiModal folder as a source: a picture, its parse, its joints and a sentence about it.
+
+The map is decoded by the stages before HumanDiffusion's `synthesize`.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from atelier import storage
+from atelier import recipes, storage
 from atelier.datasets import multimodal
-from atelier.recipe import Recipe
 from atelier.stages.fetch import Fetch
 from training.data.sources.conditioning import Conditioning
-from training.data.sources.reading import Reading
 from training.data.sources.source import Maker, Row, Source
+from training.data.sources.true_picture import TruePicture
 
-NUM_LABELS = 24
-_INPUTS = ("person", "parse")
+_NAMES = {"person": "person", "regions": "parse", "keypoints": "keypoints", "caption": "caption", "item_id": "item_id"}
+"""Column of the stages → the sample's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +44,7 @@ class MultimodalSource(Source):
             {
                 "id": storage.name(sample.image).rsplit(".", 1)[0],
                 "person_address": sample.image,
-                "parse_address": sample.parse,
+                "pose_map_address": sample.parse,
                 "keypoints_given": sample.keypoints.tolist(),
                 "caption": sample.caption,
             }
@@ -57,20 +60,17 @@ class MultimodalSource(Source):
 
     @cached_property
     def _stages(self) -> Conditioning:
-        reading = Reading(
-            size=self.size,
-            pictures=("person",),
-            maps={"parse": "person"},
-            num_labels=NUM_LABELS,
-            joints={"keypoints": "person"},
-            num_joints=multimodal.NUM_JOINTS,
-        )
-        recipe = Recipe(
+        # Weights of `synthesize` are named by every recipe, and not loaded for the stages before it.
+        recipe = recipes.text_to_person(
             name="multimodal_samples",
-            task="text_to_person",
             size=self.size,
-            inputs=_INPUTS,
-            stages=(Fetch(required=_INPUTS), reading),
+            weights="human_diffusion_closet",
+            memory=None,
+            mode="fast",
             batch_size=8,
         )
-        return Conditioning(recipe=recipe, keep=(*_INPUTS, "keypoints", "caption", "item_id"))
+        # The recipe reads the map alone: its person is what is to be made, and shown to the training only.
+        before = recipe.before("synthesize").after("fetch").stages
+        truth = TruePicture(size=self.size, num_joints=multimodal.NUM_JOINTS)
+        stages = (Fetch(required=("pose_map", "person")), *before, truth)
+        return Conditioning(recipe=dataclasses.replace(recipe, stages=stages), keep=tuple(_NAMES), names=_NAMES)
