@@ -7,11 +7,13 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 import ray.data
 import torch
 
+from atelier.errors import AtelierError
 from pipelines.job import CatalogJob
 from pipelines.placement import READING_CPUS, Machine, Placement, place
 from pipelines.plan import Partition
@@ -35,6 +37,7 @@ def connected(
 
     Raises:
         ConfigError: a partition's pools don't fit, found before anything starts where Ray would be local.
+        AtelierError: a local Ray did not start in time.
     """
     if ray.is_initialized():
         machine = _cluster()
@@ -58,13 +61,27 @@ def connected(
         for placement in placements:
             placement.check(machine)
         with _held_back():
-            context = ray.init(address="local", num_cpus=cpus, include_dashboard=job.dashboard, **quiet)
+            context = _started(num_cpus=cpus, include_dashboard=job.dashboard, **quiet)
         if job.dashboard:
             opened(f"http://{context.dashboard_url}/")
     try:
         yield placements, machine
     finally:
         ray.shutdown()
+
+
+def _started(**how: Any) -> Any:
+    """A Ray of this computer, for this process alone."""
+    try:
+        return ray.init(address="local", **how)
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        load, cores = os.getloadavg()[0], os.cpu_count()
+        raise AtelierError(
+            f"Ray did not start here within its own 30 s; {load:.1f} processes wait for {cores} cores: "
+            "try again when this computer is less busy, or name a cluster by RAY_ADDRESS"
+        ) from error
 
 
 @contextmanager
