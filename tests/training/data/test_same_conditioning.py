@@ -24,6 +24,7 @@ from atelier.recipe import Recipe
 from atelier.skeletons import body25, write_openpose
 from atelier.stages.base import Batch
 from atelier.stages.chain import new_batch
+from atelier.weights import CONFIG_NAME
 from training.data.dataset import Dataset, Sample
 from training.data.pose_transfer import PoseTransferColumns, SqueezedPoseTransferColumns
 from training.data.preparing.here import prepare_here
@@ -150,10 +151,11 @@ def pose_file(annotated: np.ndarray) -> bytes:
     return json.dumps(json.loads(write_openpose(joints)) | canvas).encode()
 
 
-def test_pidm_256_is_trained_at_the_size_that_its_recipe_works_at() -> None:
+def test_pidm_256_is_trained_at_the_size_that_its_recipe_works_at(tmp_path: Path) -> None:
     run = pidm_256()
     assert isinstance(run.step, PidmStepConfig) and isinstance(run.data.columns, SqueezedPoseTransferColumns)
-    stages = recipes.pidm(weights="pidm_closet", parser=None, pose=None).stages
+    (tmp_path / CONFIG_NAME).write_text(json.dumps(run.step.model.to_json()))
+    stages = recipes.pidm(weights=str(tmp_path), parser=None, pose=None).stages
     assert {getattr(stage, "size", run.data.size) for stage in stages if stage.name != "encode"} == {run.data.size}
     drawn = {stage.drawn_size for stage in stages if stage.name == "pose_map"}
     assert drawn == {run.data.columns.network_size} == {run.step.model.working_size}
