@@ -7,8 +7,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from atelier.errors import AtelierError
+
 _BUSY_S = 10.0
 """How long a transaction waits for another's."""
+
+
+class StateUnavailable(AtelierError):
+    """The database does not answer now, and has not changed; it may later."""
 
 
 class Database:
@@ -17,12 +23,15 @@ class Database:
     Args:
         schema: statements that make what is not there yet.
         added: by table, columns that came later than the table, and their declarations: an older file gets them.
+
+    Raises:
+        StateUnavailable: the file cannot be used.
     """
 
     def __init__(self, path: str | Path, schema: str, *, added: Mapping[str, Mapping[str, str]] | None = None) -> None:
         self._path = Path(path)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self.open() as connection:
+        with self._connected("rwc") as connection:
             # Readers then don't wait for writers.
             connection.execute("pragma journal_mode = wal")
             connection.execute("begin immediate")  # two ingresses may start on an older file at once
@@ -40,12 +49,26 @@ class Database:
 
         Args:
             is_kept: what it writes must outlive a power cut; a process that dies loses nothing either way.
+
+        Raises:
+            StateUnavailable: the file cannot be read or written.
         """
-        connection = sqlite3.connect(self._path, timeout=_BUSY_S)
-        try:
+        # A file that has gone is not made anew: an empty one would say that there are no jobs.
+        with self._connected("rw") as connection:
             if not is_kept:
                 connection.execute("pragma synchronous = normal")
-            with connection:
-                yield connection
-        finally:
-            connection.close()
+            yield connection
+
+    @contextmanager
+    def _connected(self, mode: str) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode={mode}", timeout=_BUSY_S, uri=True)
+            try:
+                with connection:
+                    yield connection
+            finally:
+                connection.close()
+        except sqlite3.DatabaseError as error:
+            if type(error) not in (sqlite3.DatabaseError, sqlite3.OperationalError):
+                raise  # what was asked is wrong, not the file
+            raise StateUnavailable(f"{self._path}: {error}") from error

@@ -104,7 +104,9 @@ class Limits(_Settings):
         max_body_bytes: of a request; what is longer is refused while it is read.
         max_input_bytes: of one file, however it comes. max_pixels: of one picture, by its header.
         max_prompt_chars: of a prompt. max_samples: pictures of one request.
-        timeout_s: longest time that a request without a job takes, its wait included.
+        max_requests: that one ingress has in hand at a time: most of them wait for a model or follow a job.
+        timeout_s: longest time that a request without a job takes, from its arrival: its upload, what is fetched for it
+            and its wait included.
     """
 
     max_body_bytes: Annotated[int, Field(ge=1024)] = 40 * 2**20
@@ -112,6 +114,7 @@ class Limits(_Settings):
     max_pixels: Annotated[int, Field(ge=1024)] = 25_000_000
     max_prompt_chars: Annotated[int, Field(ge=1)] = 1000
     max_samples: Annotated[int, Field(ge=1, le=16)] = 4
+    max_requests: Annotated[int, Field(ge=1)] = 1000
     timeout_s: Annotated[float, Field(gt=0)] = 60.0
 
 
@@ -169,10 +172,10 @@ class JobSettings(_Settings):
     """
 
     keep_s: Annotated[float, Field(gt=0)] = 24 * 3600.0
+    ends_after_s: Annotated[float, Field(gt=0)] = 3 * 3600.0
     at_once: Annotated[int, Field(ge=1)] = 8
     lease_s: Annotated[float, Field(gt=0)] = 30.0
     max_attempts: Annotated[int, Field(ge=1)] = 3
-    ends_after_s: Annotated[float, Field(gt=0)] = 3 * 3600.0
     max_queued: Annotated[int, Field(ge=1)] = 1000
 
 
@@ -199,11 +202,13 @@ class ServeSettings(_Settings):
     Args:
         models: what it makes, by default all that comes with Atelier; the first of a task is the one for a request
             that names none.
-        store: folder or `s3://` prefix where jobs' inputs and pictures lie.
+        store: folder or `s3://` prefix where jobs' inputs and pictures lie, no other service's: those that `database`
+            knows no job of are deleted.
         database: file of the jobs' states; every ingress must see it.
         keys: file of API keys' hashes, see `python -m serving keys`.
         anonymous: take requests without a key. Only loopback is then answered, whatever Serve listens on.
         ingress_replicas: how many ingresses; more than one needs them on machines that see `database`.
+        drain_s: how long what has begun may take to end when the service, or a replica of it, is to stop.
     """
 
     models: tuple[ModelSettings, ...] = Field(default_factory=_all_models, min_length=1)
@@ -212,6 +217,7 @@ class ServeSettings(_Settings):
     keys: str = "out/serve/keys.json"
     anonymous: bool = False
     ingress_replicas: Annotated[int, Field(ge=1)] = 1
+    drain_s: Annotated[float, Field(ge=0)] = 120.0
     limits: Limits = Field(default_factory=Limits)
     fetching: Fetching = Field(default_factory=Fetching)
     jobs: JobSettings = Field(default_factory=JobSettings)

@@ -46,9 +46,18 @@ class Access:
         caller = self._ring.caller(key)
         if caller is None:
             raise Problem("key_unknown", "the key is unknown, wrong or expired", headers=challenge)
-        if scope not in caller.scopes:
-            raise Problem("scope_missing", f"the key has the scopes {list(caller.scopes)}; this needs {scope!r}")
+        require(caller, scope)
         return caller
+
+
+def require(caller: Caller, scope: keys.Scope) -> None:
+    """Refuses a caller whose key has not got a scope.
+
+    Raises:
+        Problem: `scope_missing`.
+    """
+    if scope not in caller.scopes:
+        raise Problem("scope_missing", f"the key has the scopes {list(caller.scopes)}; this needs {scope!r}")
 
 
 class LoopbackOnly:

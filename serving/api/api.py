@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
@@ -14,11 +15,12 @@ from serving.api.access import Access, LoopbackOnly
 from serving.api.addresses import Addresses
 from serving.api.bodies import BodyLimit
 from serving.api.documents import drop_unused
+from serving.api.door import AtTheDoor, Door
 from serving.api.forms import FormReader
 from serving.api.measuring import Measured
 from serving.api.metering import Meter, RateLimitHeaders
 from serving.api.openai import OpenAIErrors
-from serving.api.problems import Problem, install
+from serving.api.problems import Problem, Unexpected, install
 from serving.api.receiving import Receiver
 from serving.api.tasks import tasks_of
 from serving.api.views import JobView
@@ -36,6 +38,9 @@ from serving.offered import offered
 from serving.quotas.quota import UseStore
 from serving.quotas.sqlite import SqliteUses
 from serving.settings import ServeSettings
+
+_THREADS = 64
+"""Most of them wait for a store; one that is away would hold up everything with the few that asyncio has."""
 
 
 def create_api(
@@ -62,7 +67,8 @@ def create_api(
     progress = progress or SqliteProgress(settings.database)
     runner = JobRunner(store, progress, files, by_recipe, settings.jobs, metrics, _as_problem)
     meter = Meter(uses or SqliteUses(settings.database), access)
-    receiver = Receiver(store, progress, files, runner, settings.jobs, meter)
+    door = Door(most=limits.max_requests)
+    receiver = Receiver(store, progress, files, runner, settings.jobs, meter, door)
     told = partial(_told, keep_s=settings.jobs.keep_s, links_from=settings.webhooks.links_from)
     sender = WebhookSender(
         store, settings.webhooks, metrics, post=partial(_post, addresses), secrets=partial(_secrets, ring), view=told
@@ -70,6 +76,7 @@ def create_api(
 
     @asynccontextmanager
     async def running(_app: FastAPI) -> AsyncIterator[None]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="stores"))
         working = [asyncio.create_task(runner.run()), asyncio.create_task(sender.run())]
         try:
             yield
@@ -102,10 +109,22 @@ def create_api(
         app.add_middleware(LoopbackOnly)
     app.add_middleware(OpenAIErrors)
     app.add_middleware(RateLimitHeaders)
+    app.add_middleware(AtTheDoor, door=door)
+    app.add_middleware(Unexpected)
     app.add_middleware(Measured, metrics=metrics)
+    app.state.door, app.state.runner = door, runner
     whole = app.openapi
     app.openapi = lambda: drop_unused(whole())
     return app
+
+
+def close(app: FastAPI) -> int:
+    """Lets no new work into an application of `create_api`, and gives how much it has in hand still."""
+    door: Door = app.state.door
+    runner: JobRunner = app.state.runner
+    door.close()
+    runner.rest()
+    return door.inside + runner.num_working
 
 
 async def _post(addresses: Addresses, url: str, body: bytes, headers: Mapping[str, str]) -> int:

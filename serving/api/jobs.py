@@ -12,12 +12,14 @@ from fastapi.responses import StreamingResponse
 
 from serving.api.access import Access
 from serving.api.documents import body_of, problems
+from serving.api.door import stopping
 from serving.api.forms import FormReader
 from serving.api.metering import Meter
 from serving.api.problems import Problem
 from serving.api.receiving import Receiver
 from serving.api.tasks import Task
 from serving.api.views import JobView
+from serving.database import StateUnavailable
 from serving.jobs.job import Job
 from serving.jobs.progress import Partial
 from serving.keys import Caller
@@ -114,27 +116,34 @@ async def _events(receiver: Receiver, caller: Caller, job: Job, *, with_partials
     said, quiet_s = "", 0.0
     shown: dict[int, int] = {}
     while True:
-        view = await receiver.view(job)
-        text = json.dumps(view.model_dump(exclude_none=True))
+        try:
+            found = await receiver.of(caller, job.id)
+            text = json.dumps((await receiver.view(found)).model_dump(exclude_none=True))
+            partials = await receiver.partials(found) if with_partials else ()
+            job = found
+        except Problem as gone:
+            yield f"event: problem\ndata: {gone.body().model_dump_json(exclude_none=True)}\n\n"
+            return
+        except StateUnavailable:
+            text, partials = said, ()  # there is nothing to tell until it is back
         if text != said:
             yield f"event: job\ndata: {text}\n\n"
             said, quiet_s = text, 0.0
         elif quiet_s >= _BEAT_EVERY_S:
             yield ": still there\n\n"
             quiet_s = 0.0
-        for partial in await receiver.partials(job) if with_partials else ():
+        for partial in partials:
             if shown.get(partial.sample) != partial.step:
                 shown[partial.sample] = partial.step
                 yield f"event: picture\ndata: {json.dumps(_told(partial))}\n\n"
         if job.has_ended:
             return
-        await asyncio.sleep(_LOOK_EVERY_S)
-        quiet_s += _LOOK_EVERY_S
-        try:
-            job = await receiver.of(caller, job.id)
-        except Problem as gone:
+        if receiver.is_left(job):
+            gone = stopping("this service is stopping; the job waits for the next, follow it there")
             yield f"event: problem\ndata: {gone.body().model_dump_json(exclude_none=True)}\n\n"
             return
+        await asyncio.sleep(_LOOK_EVERY_S)
+        quiet_s += _LOOK_EVERY_S
 
 
 def _told(partial: Partial) -> dict[str, object]:

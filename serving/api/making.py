@@ -11,8 +11,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from atelier.images import MEDIA_TYPES
+from serving.api.access import require
+from serving.api.deadlines import Deadline
 from serving.api.documents import body_of, problems
-from serving.api.forms import Form, FormReader
+from serving.api.forms import Form, FormReader, fields_of
 from serving.api.leaving import unless_left
 from serving.api.metering import Meter
 from serving.api.problems import Problem
@@ -40,7 +42,7 @@ def routes(
 
     Args:
         models: by recipe's name.
-        timeout_s: longest time that a request without a job takes.
+        timeout_s: longest time that a request without a job takes, from its arrival.
     """
     router = APIRouter(tags=["make"])
     for task in tasks.values():
@@ -73,18 +75,29 @@ def _add(
         operation_id=task.name,
     )
     async def make(request: Request, caller: Caller = maker) -> Response:
-        """Answers with JSON, or with the picture itself where `Accept` names a picture's type and one is asked for."""
-        wait_s = _wait_s(request)
-        form = await reader.read(request, tasks, task, is_job=wait_s is not None)
-        wanted = request.headers.get("accept", "")
+        """Answers with JSON, or with the picture itself where `Accept` names a picture's type and one is asked for.
+
+        With `Prefer` or `Idempotency-Key` it makes a job, and so needs the scope `jobs` as well.
+        """
+        deadline = Deadline(request, most_s=timeout_s)
+        wait_s, has_key = _wait_s(request), "idempotency-key" in request.headers
+        if wait_s is not None or has_key:
+            require(caller, "jobs")
+        fields = await fields_of(request, within_s=deadline.left_s)
+        async with deadline.bounds():
+            form = await reader.form(fields, task, is_job=wait_s is not None)
         if wait_s is not None:
-            return await receiver.receive(request, caller, form, wait_s=min(wait_s, timeout_s))
-        answer = await made_for(request, caller, form, models[form.recipe.name], meter, timeout_s=timeout_s)
-        return picture_response(answer, form) if _wants_picture(wanted, form) else json_response(answer, form)
+            return await receiver.receive(request, caller, form, wait_s=min(wait_s, deadline.left_s))
+        wants_picture = _wants_picture(request.headers.get("accept", ""), form)
+        if has_key:
+            answer = await receiver.made(request, caller, form, deadline)
+        else:
+            answer = await made_for(request, caller, form, models[form.recipe.name], meter, deadline)
+        return picture_response(answer, form) if wants_picture else json_response(answer, form)
 
 
 async def made_for(
-    request: Request, caller: Caller, form: Form, model: Model, meter: Meter, *, timeout_s: float
+    request: Request, caller: Caller, form: Form, model: Model, meter: Meter, deadline: Deadline
 ) -> Answer:
     """The pictures that a form asks for, made while its caller waits, and counted where they were made.
 
@@ -93,9 +106,11 @@ async def made_for(
     """
     use = await asyncio.to_thread(meter.take, request, caller, "pictures", len(form.options.seeds))
     try:
-        return await unless_left(request, _made(model, ask_of(form, timeout_s)))
-    except Problem as problem:
-        if problem.code != "client_left":  # what a caller who left had asked for may be running still
+        async with deadline.bounds():
+            return await unless_left(request, _made(model, ask_of(form, deadline.left_s)))
+    except Exception as error:
+        # What a caller who left had asked for may be running still.
+        if not isinstance(error, Problem) or error.code != "client_left":
             await asyncio.to_thread(meter.give_back, use)
         raise
 

@@ -6,6 +6,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.api.deadlines import arrived
 from serving.metrics import RequestMetrics
 
 
@@ -19,7 +20,7 @@ class Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = time.monotonic(), 499
+        started, status = arrived(scope), 499
 
         async def watched(message: Message) -> None:
             nonlocal status

@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Depends, Request
@@ -17,6 +18,7 @@ from serving.api.access import Access
 from serving.api.documents import problems
 from serving.api.problems import Problem
 from serving.api.views import RateView, UsageView
+from serving.database import StateUnavailable
 from serving.jobs.job import JobStore
 from serving.keys import Caller
 from serving.quotas.quota import Quota, Standing, Unit, UseStore
@@ -38,6 +40,7 @@ class Meter:
 
     def __init__(self, uses: UseStore, access: Access) -> None:
         self._uses, self._access = uses, access
+        self._owed: list[Use] = []
 
     def to(self, scope: keys.Scope) -> Callable[..., Awaitable[Caller]]:
         """A dependency like `Access.to` that counts the request as well, before a byte of its body is read."""
@@ -59,6 +62,7 @@ class Meter:
         use = Use(owner=caller.owner, quota=quota, unit=unit, count=count, at_s=now_s)
         if not quota.rates:
             return use
+        self._settle()
         taken = self._uses.take(caller.owner, quota, unit, count, now_s=now_s)
         request.state.rate_limits = _headers(taken.standings)
         if taken.full is None:
@@ -70,9 +74,23 @@ class Meter:
         raise Problem("quota_exceeded", f"{unit}: {allowed}, and it is used", retry_after_s=max(1.0, taken.wait_s))
 
     def give_back(self, use: Use) -> None:
-        """Takes a use back that came to nothing."""
+        """Takes a use back that came to nothing: where the store is away, as soon as it answers again."""
         if use.quota.rates:
-            self._uses.give_back(use.owner, use.quota, use.unit, use.count, taken_at_s=use.at_s)
+            self._owed.append(use)
+            with suppress(StateUnavailable):
+                self._settle()
+
+    def _settle(self) -> None:
+        while self._owed:
+            try:
+                use = self._owed.pop()
+            except IndexError:
+                return  # another thread took the last one
+            try:
+                self._uses.give_back(use.owner, use.quota, use.unit, use.count, taken_at_s=use.at_s)
+            except StateUnavailable:
+                self._owed.append(use)
+                raise
 
     def standings(self, caller: Caller) -> tuple[Standing, ...]:
         """How a caller's rates stand."""

@@ -10,6 +10,7 @@ import math
 import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,12 +18,16 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from atelier.errors import RowError
+from atelier.errors import RowError, StorageError
+from serving.database import StateUnavailable
 from serving.models.asked import Refusal
 
 MEDIA_TYPE = "application/problem+json"
 _LOG = logging.getLogger(__name__)
+_AWAY_RETRY_S = 5.0
+"""Nothing says when a store that is away comes back; one that restarts takes so long."""
 
 STATUSES: Mapping[str, int] = {
     "request_malformed": 400,
@@ -53,7 +58,10 @@ STATUSES: Mapping[str, int] = {
     "quota_exceeded": 429,
     "client_left": 499,
     "internal_error": 500,
+    "storage_unavailable": 502,
+    "job_store_unavailable": 502,
     "model_unavailable": 503,
+    "stopping": 503,
     "deadline_exceeded": 504,
 }
 """Status by code; every other code is a `RowError`'s: 422 where the input is at fault, 502 where a store is."""
@@ -127,6 +135,17 @@ class Problem(Exception):
             retry_after_s=refusal.retry_after_s,
         )
 
+    @classmethod
+    def of_body(cls, body: Mapping[str, Any]) -> Problem:
+        """What a failed job keeps, once more."""
+        return cls(
+            body["code"],
+            body["detail"],
+            status=body["status"],
+            stage=body.get("stage") or "",
+            retry_after_s=body.get("retry_after_s") or 0.0,
+        )
+
     def body(self) -> ProblemBody:
         """As it is sent, and as a failed job keeps it."""
         return ProblemBody(
@@ -155,8 +174,38 @@ def of_unexpected(error: Exception) -> Problem:
     return Problem("internal_error", "the service failed; its log says why")
 
 
+class Broken(Exception):
+    """An answer that had begun cannot be finished."""
+
+
+class Unexpected:
+    """Answers errors that nobody expected, and lets none out: whoever runs the application would log its words."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except Exception as error:  # noqa: BLE001  it is answered, and logged without its words
+            problem = of_unexpected(error)
+            if has_begun:
+                raise Broken("an answer that had begun could not be finished") from None
+            await problem.response()(scope, receive, send)
+
+
 def install(app: FastAPI) -> None:
-    """Makes every error of an application a problem: ours, FastAPI's own, and those that nobody expected."""
+    """Makes every error that is known a problem: ours, FastAPI's own, and stores that are away."""
 
     async def problem(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, Problem)
@@ -173,17 +222,25 @@ def install(app: FastAPI) -> None:
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "request_malformed")
         return Problem(code, str(error.detail), status=error.status_code, headers=error.headers).response()
 
+    async def files_away(_request: Request, error: Exception) -> JSONResponse:
+        _LOG.warning("a request met a store of files that refuses: %s", type(error).__name__)
+        detail = "the store of pictures does not answer now; try again"
+        return Problem("storage_unavailable", detail, retry_after_s=_AWAY_RETRY_S).response()
+
+    async def jobs_away(_request: Request, _error: Exception) -> JSONResponse:
+        _LOG.warning("a request met a job store that does not answer")
+        detail = "the store of jobs does not answer now; try again"
+        return Problem("job_store_unavailable", detail, retry_after_s=_AWAY_RETRY_S).response()
+
     async def left(_request: Request, _error: Exception) -> JSONResponse:
         return Problem("client_left", "the connection ended before the request did").response()
-
-    async def unexpected(_request: Request, error: Exception) -> JSONResponse:
-        return of_unexpected(error).response()
 
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(StorageError, files_away)
+    app.add_exception_handler(StateUnavailable, jobs_away)
     app.add_exception_handler(ClientDisconnect, left)
-    app.add_exception_handler(Exception, unexpected)
 
 
 def _title(status: int) -> str:

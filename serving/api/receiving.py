@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
+from atelier.errors import StorageError
+from serving.api.deadlines import Deadline
+from serving.api.door import Door, stopping
 from serving.api.forms import Form
 from serving.api.leaving import unless_left
 from serving.api.metering import Meter
 from serving.api.problems import Problem
 from serving.api.views import JobView
+from serving.database import StateUnavailable
 from serving.jobs.files import JobFiles
 from serving.jobs.job import Job, JobStore, TooManyOpen
 from serving.jobs.progress import Partial, ProgressStore
-from serving.jobs.runner import JobRunner
+from serving.jobs.runner import JobRunner, answer_of
 from serving.keys import Caller
+from serving.models.asked import Answer
 from serving.settings import JobSettings
 
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
@@ -40,9 +47,10 @@ class Receiver:
         runner: JobRunner,
         settings: JobSettings,
         meter: Meter,
+        door: Door,
     ) -> None:
         self._store, self._progress, self._files, self._runner = store, progress, files, runner
-        self._settings, self._meter = settings, meter
+        self._settings, self._meter, self._door = settings, meter, door
 
     async def receive(
         self, request: Request, caller: Caller, form: Form, *, wait_s: float = 0.0, with_partials: bool = False
@@ -55,16 +63,46 @@ class Receiver:
         Raises:
             Problem: `idempotency_conflict`, `field_invalid` (the key itself), `overloaded`, `quota_exceeded`.
         """
+        job = await self._accepted(request, caller, form, with_partials=with_partials)
+        if wait_s > 0:
+            job = await unless_left(request, self._ended(job.id, wait_s)) or job
+        return await self.response(job)
+
+    async def made(self, request: Request, caller: Caller, form: Form, deadline: Deadline) -> Answer:
+        """What a job made, once it has ended; asked again with the same `Idempotency-Key`, the same.
+
+        A caller who leaves, or whose time is up, leaves the job going on.
+
+        Raises:
+            Problem: as `receive`, and what the job failed of; `deadline_exceeded`; `job_ended` where it was cancelled;
+                `picture_unknown` where its pictures are gone; `stopping`.
+        """
+        job = await self._accepted(request, caller, form)
+        async with deadline.bounds():
+            ended = await unless_left(request, self._ended(job.id, math.inf))
+        if ended is not None and self.is_left(ended):
+            raise stopping(f"this service is stopping; job {job.id} goes on with the next, ask again with the same key")
+        if ended is None or ended.state == "cancelled":
+            raise Problem("job_ended", f"Idempotency-Key: job {job.id} was cancelled; another key makes another job")
+        if ended.problem is not None:
+            raise Problem.of_body(ended.problem)
+        samples = (ended.result or {}).get("samples", [])
+        pictures = [(await self.picture(ended, number))[0] for number in range(len(samples))]
+        return answer_of(ended, pictures)
+
+    async def _accepted(self, request: Request, caller: Caller, form: Form, *, with_partials: bool = False) -> Job:
         key = request.headers.get("idempotency-key", "")
-        if key and not _KEY.fullmatch(key):
+        if "idempotency-key" in request.headers and not _KEY.fullmatch(key):
             raise Problem("field_invalid", "Idempotency-Key: must be 1 to 200 printable ASCII characters")
         job = await asyncio.to_thread(self._add, request, caller, form, key, with_partials)
         if job.sha256 != form.sha256:
             raise Problem("idempotency_conflict", f"Idempotency-Key: was used for another request, job {job.id}")
         self._runner.wake()
-        if wait_s > 0:
-            job = await unless_left(request, self._ended(job.id, wait_s)) or job
-        return await self.response(job)
+        return job
+
+    def is_left(self, job: Job) -> bool:
+        """Whether nothing will come of a job here, since it waits and the service stops: another takes it up."""
+        return self._door.is_closed and job.state == "queued"
 
     async def response(self, job: Job) -> Response:
         """A job as its owner sees it."""
@@ -153,13 +191,14 @@ class Receiver:
             sha256=form.sha256,
             webhook=form.webhook,
         )
-        # The files first: a job that can be claimed must be whole.
-        self._files.put_inputs(job.id, form.inputs)
+        is_kept = False
         try:
+            # The files first: a job that can be claimed must be whole.
+            self._files.put_inputs(job.id, form.inputs)
             kept = self._store.add(job, most_open=caller.quota.jobs)
+            is_kept = kept.id == job.id  # else the same request came twice at once
+            return kept
         except TooManyOpen as error:
-            self._files.forget(job.id)
-            self._meter.give_back(use)
             detail = f"{error.num_open} jobs are queued or running; the quota is {caller.quota.jobs} at once"
             raise Problem("quota_exceeded", detail, retry_after_s=self._seconds_a_job(recipe)) from None
         finally:
@@ -174,7 +213,11 @@ class Receiver:
     async def _ended(self, job_id: str, wait_s: float) -> Job | None:
         end_s = time.monotonic() + wait_s
         while True:
-            job = await asyncio.to_thread(self._store.get, job_id)
-            if job is None or job.has_ended or time.monotonic() >= end_s:
+            job: Job | None = None
+            with suppress(StateUnavailable):  # it was accepted, and goes on
+                job = await asyncio.to_thread(self._store.get, job_id)
+                if job is None or job.has_ended or self.is_left(job):
+                    return job
+            if time.monotonic() >= end_s:
                 return job
             await asyncio.sleep(_LOOK_EVERY_S)

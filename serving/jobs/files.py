@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from atelier import storage
 from atelier.errors import NotFound
+
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class JobFiles:
@@ -37,6 +40,20 @@ class JobFiles:
             return storage.get(self._address(job_id, "pictures", str(number)))
         except NotFound:
             return None
+
+    def held(self) -> Mapping[str, bool]:
+        """The jobs that something is kept of, by id: whether inputs are.
+
+        Raises:
+            StorageError: the store does not say.
+        """
+        held: dict[str, bool] = {}
+        folder = f"{self._store}/jobs/"
+        for entry in storage.list(folder.rstrip("/")):
+            job_id, _, rest = entry.address.removeprefix(folder).partition("/")
+            if _ID.fullmatch(job_id):
+                held[job_id] = held.get(job_id, False) or rest.startswith("inputs/")
+        return held
 
     def forget_inputs(self, job_id: str) -> None:
         """Deletes what a job was made from."""

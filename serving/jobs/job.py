@@ -71,7 +71,7 @@ class TooManyOpen(AtelierError):
 
 
 class JobStore(Protocol):
-    """Keeps jobs; each call is one transaction, and safe from any thread and process.
+    """Keeps jobs; each call is one transaction, safe from any thread and process; any may raise `StateUnavailable`.
 
     Whoever has claimed a job holds it until its lease runs out; only the holder can end it, so that it ends once.
     """
@@ -141,6 +141,10 @@ class JobStore(Protocol):
 
     def put_webhook(self, job_id: str, attempt: int, *, result: str, due_at_s: float | None) -> None:
         """Says what came of an attempt, and when the next is due; nothing where another has begun meanwhile."""
+        ...
+
+    def states(self, job_ids: Sequence[str]) -> Mapping[str, State]:
+        """The states of those of some jobs that are there."""
         ...
 
     def ended_before(self, time_s: float) -> Sequence[str]:

@@ -16,8 +16,9 @@ from atelier.images import MEDIA_TYPES
 from serving.jobs.files import JobFiles
 from serving.jobs.job import Ending, Job, JobStore
 from serving.jobs.progress import ProgressStore
+from serving.jobs.sweeping import Sweeper
 from serving.metrics import RequestMetrics
-from serving.models.asked import Answer, Ask, Refusal
+from serving.models.asked import Answer, Ask, Refusal, Sample
 from serving.models.client import Model, ModelDied, ModelUnavailable
 from serving.models.following import Newest
 from serving.settings import JobSettings
@@ -62,9 +63,21 @@ class JobRunner:
     ) -> None:
         self._store, self._progress, self._files, self._models = store, progress, files, models
         self._settings, self._metrics, self._refused = settings, metrics, refused
+        self._sweeper = Sweeper(store, files, keep_s=settings.keep_s)
         self._name = secrets.token_hex(8)
         self._woken = asyncio.Event()
         self._looks: dict[str, asyncio.Event] = {}
+        self._working: dict[asyncio.Task[None], str] = {}
+        self._is_resting = False
+
+    @property
+    def num_working(self) -> int:
+        """Jobs that it has in hand."""
+        return len(self._working)
+
+    def rest(self) -> None:
+        """Takes up no more jobs; those in hand go on, the others stay in the queue for another."""
+        self._is_resting = True
 
     def wake(self) -> None:
         """Says that there is a job."""
@@ -78,11 +91,11 @@ class JobRunner:
     async def run(self) -> None:
         """Works until it is cancelled; jobs in hand then go back to the queue."""
         swept_s = 0.0
-        working: dict[asyncio.Task[None], str] = {}
+        working = self._working
         try:
             while True:
                 self._woken.clear()
-                while job := await self._claim(list(working.values())):
+                while not self._is_resting and (job := await self._claim(list(working.values()))):
                     task = asyncio.create_task(self._work(job))
                     working[task] = job.recipe
                     task.add_done_callback(working.pop)
@@ -253,9 +266,7 @@ class JobRunner:
     async def _sweep(self) -> None:
         """Deletes what has been kept for long enough."""
         try:
-            for job_id in await asyncio.to_thread(self._store.ended_before, time.time() - self._settings.keep_s):
-                await asyncio.to_thread(self._files.forget, job_id)
-                await asyncio.to_thread(self._store.delete, job_id)
+            await asyncio.to_thread(self._sweeper.sweep)
         except Exception as error:  # noqa: BLE001  as in `_claim`: the next sweep tries again
             _LOG.error("what is out of date could not be deleted: %s", type(error).__name__)
 
@@ -282,3 +293,22 @@ def result_of(answer: Answer, ask: Ask) -> dict[str, Any]:
             for sample in answer.samples
         ],
     }
+
+
+def answer_of(job: Job, pictures: Sequence[bytes]) -> Answer:
+    """The answer that a job's result was told by, with its pictures; scores and seconds are rounded."""
+    assert job.result is not None
+    result: dict[str, Any] = dict(job.result)
+    samples = [
+        Sample(
+            seed=int(told["seed"]),
+            picture=picture,
+            sha256=told["sha256"],
+            shape=(told["height"], told["width"]),
+            batch_shape=tuple(told["batch_shape"]),
+            scores=told["scores"],
+            notes=tuple(told["notes"]),
+        )
+        for told, picture in zip(result.pop("samples"), pictures, strict=True)
+    ]
+    return Answer(**result, samples=tuple(samples))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.database import Database
-from serving.jobs.job import Ending, Job, TooManyOpen
+from serving.jobs.job import Ending, Job, State, TooManyOpen
 
 _SCHEMA = """
 create table if not exists jobs (
@@ -77,10 +77,11 @@ class SqliteJobs:
                 "on conflict do nothing",
                 row | {"most_open": most_open},
             )
-        kept = self.get(job.id) or self.find(job.owner, job.idempotency_key)
-        if kept is None:
+            where = "id = :id or (owner = :owner and idempotency_key = :idempotency_key and idempotency_key != '')"
+            found = connection.execute(f"select {', '.join(_COLUMNS)} from jobs where {where}", row).fetchone()
+        if found is None:
             raise TooManyOpen(self.num_open(job.owner))
-        return kept
+        return _job(found)
 
     def get(self, job_id: str) -> Job | None:
         return self._one("id = :id", {"id": job_id})
@@ -105,7 +106,7 @@ class SqliteJobs:
         newest = "select ended_at_s - started_at_s as took_s from jobs where state = 'succeeded' and recipe = :recipe"
         with self._open() as connection:
             query = f"select avg(took_s) from ({newest} order by ended_at_s desc limit 20)"
-            return connection.execute(query).fetchone()[0]
+            return connection.execute(query, {"recipe": recipe}).fetchone()[0]
 
     def claim(self, worker: str, *, now_s: float, lease_s: float, without: Collection[str] = ()) -> Job | None:
         with self._open() as connection:
@@ -166,6 +167,12 @@ class SqliteJobs:
                 "where id = :id and webhook_attempts = :attempt",
                 {"id": job_id, "attempt": attempt, "result": result, "due_at_s": due_at_s},
             )
+
+    def states(self, job_ids: Sequence[str]) -> Mapping[str, State]:
+        among = "id in (select value from json_each(:ids))"
+        with self._open() as connection:
+            found = connection.execute(f"select id, state from jobs where {among}", {"ids": json.dumps(list(job_ids))})
+            return dict(found.fetchall())
 
     def ended_before(self, time_s: float) -> Sequence[str]:
         with self._open() as connection:

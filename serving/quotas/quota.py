@@ -112,7 +112,10 @@ class Taken:
 
 
 class UseStore(Protocol):
-    """Counts what owners use. Each call is one transaction, and safe from any thread and process."""
+    """Counts what owners use. Each call is one transaction, and safe from any thread and process.
+
+    Each may raise `StateUnavailable`.
+    """
 
     def take(self, owner: str, quota: Quota, unit: Unit, count: int, *, now_s: float) -> Taken:
         """Counts a use where every rate of its unit has room, else nothing."""

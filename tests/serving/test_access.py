@@ -55,6 +55,20 @@ async def test_a_key_opens_what_its_scopes_say(served: Open, ring: KeyRing, pict
     assert answers[1].json()["detail"] == answers[2].json()["detail"], "a known id must not be told from an unknown one"
 
 
+async def test_what_makes_a_job_needs_the_scope_for_jobs(
+    served: Open, ring: KeyRing, pictures: dict[str, bytes]
+) -> None:
+    maker, both = ring.add("maker", ["make"]), ring.add("both", ["make", "jobs"])
+    words = [{"Prefer": "respond-async"}, {"Prefer": "wait=20"}, {"Idempotency-Key": "order-1"}]
+    async with served(anonymous=False) as client:
+        refused = [await client.post("/v1/try-on", files=pictures, headers=bearer(maker) | word) for word in words]
+        allowed = [await client.post("/v1/try-on", files=pictures, headers=bearer(both) | word) for word in words]
+
+    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(403, "scope_missing")] * 3
+    assert "needs 'jobs'" in refused[0].json()["detail"]
+    assert [answer.status_code for answer in allowed] == [202, 200, 200]
+
+
 async def test_a_wrong_key_is_refused_before_the_body_is_read(served: Open) -> None:
     read = []
 

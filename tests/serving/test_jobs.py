@@ -105,6 +105,49 @@ async def test_an_idempotency_key_gives_the_same_job_and_no_other_request(
     assert (wrong.status_code, wrong.json()["code"]) == (400, "field_invalid")
 
 
+async def test_pictures_at_once_are_made_once_under_an_idempotency_key(
+    served: Open, pictures: dict[str, bytes], settings: ServeSettings
+) -> None:
+    gates: list[Gate] = []
+
+    def gated(model: LocalModel) -> Gate:
+        gates.append(Gate(model))
+        gates[0].open.set()
+        return gates[0]
+
+    async def post(key: str, seed: int, person: str = "person", **headers: str) -> httpx.Response:
+        data, files = {"seed": str(seed)}, pictures | {"person": pictures[person]}
+        return await client.post("/v1/try-on", files=files, data=data, headers={"Idempotency-Key": key} | headers)
+
+    async with served(wrap=gated) as client:
+        bare = await client.post("/v1/try-on", files=pictures, data={"seed": "7"})
+        first, again = await post("a", 7), await post("a", 7)
+        picture = await post("a", 7, Accept="image/jpeg")
+        job = await add(client, pictures, idempotency_key="a")
+        other = await post("a", 8)
+        refused = [await post("b", 7, "garment"), await post("b", 7, "garment")]
+        gates[0].open.clear()
+        late = await post("c", 7, **{"X-Atelier-Timeout": "0.5"})
+        gates[0].open.set()
+        in_time = await post("c", 7)
+        gates[0].open.clear()
+        going_on = await post("d", 7, Prefer="respond-async")
+        await client.delete(going_on.headers["location"])
+        cancelled = await post("d", 7)
+
+    assert bare.status_code == first.status_code == again.status_code == in_time.status_code == 200
+    assert first.json() == again.json() and set(first.json()) == set(bare.json())
+    assert first.json()["samples"] == bare.json()["samples"] == in_time.json()["samples"]
+    assert picture.content == base64.b64decode(first.json()["samples"][0]["picture"])
+    assert job.status_code == 200 and job.json()["result"]["samples"][0]["seed"] == "7"
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
+    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(422, "no_person")] * 2
+    assert refused[0].json() == refused[1].json() and refused[0].json()["stage"] == "parse"
+    assert (late.status_code, late.json()["code"]) == (504, "deadline_exceeded")
+    assert (cancelled.status_code, cancelled.json()["code"]) == (409, "job_ended")
+    assert gates[0].asked <= 5, "the bare one, and one a key"
+
+
 async def test_a_caller_waits_as_long_as_it_says(served: Open, pictures: dict[str, bytes]) -> None:
     gates: list[Gate] = []
 

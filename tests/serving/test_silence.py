@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import logging
+import traceback
+from typing import Any
 
 import pytest
 
+from serving.api.problems import Broken, Unexpected
 from serving.keys import KeyRing
 from serving.models.asked import Answer, Ask, ModelCard
 from serving.models.client import LocalModel
@@ -47,6 +50,8 @@ async def test_no_log_quotes_a_request(
             await client.post("/v1/jobs", files=pictures, data={"task": "try_on"}, headers=headers),
         ]
     async with served(anonymous=False, wrap=Talkative) as client:
+        # Whoever runs the application, as Serve's replica, logs whole what is raised to it.
+        client._transport.raise_app_exceptions = True  # pyright: ignore[reportAttributeAccessIssue]
         answers.append(await client.post("/v1/try-on", files=pictures, headers=headers))
 
     assert [answer.status_code for answer in answers] == [200, 422, 400, 401, 202, 500]
@@ -56,3 +61,21 @@ async def test_no_log_quotes_a_request(
     person = pictures["person"]
     secrets = [SECRET, key, key.rpartition("_")[2], repr(person[:20])[2:-1], base64.b64encode(person[:30]).decode()]
     assert [secret for secret in secrets if secret in text] == []
+
+
+async def test_an_answer_that_breaks_off_says_nothing_of_why(caplog: pytest.LogCaptureFixture) -> None:
+    async def talkative(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError(SECRET)
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(_message: Any) -> None:
+        pass
+
+    with pytest.raises(Broken) as broken:
+        await Unexpected(talkative)({"type": "http"}, receive, send)
+
+    told = "".join(traceback.format_exception(broken.value))
+    assert SECRET not in told + caplog.text and "a request ended in RuntimeError" in caplog.text

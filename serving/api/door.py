@@ -1,0 +1,64 @@
+"""How much an ingress takes in: no more than it can have in hand, and nothing new once it is to stop."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.api.problems import Problem
+from serving.pace import Pace
+
+_STOPPED_RETRY_S = 10.0
+"""Another ingress answers at once; a service that starts anew takes so long."""
+
+
+class Door:
+    """Counts the requests inside.
+
+    Args:
+        most: requests that may be inside at once.
+    """
+
+    def __init__(self, *, most: int) -> None:
+        self._most = most
+        self.inside = 0
+        self.is_closed = False
+        self.pace = Pace()
+
+    def close(self) -> None:
+        """Lets no new work in; what is inside goes on."""
+        self.is_closed = True
+
+    def refusal(self, method: str) -> Problem | None:
+        """Why a request is not let in. Looking at what there is goes on to the last."""
+        if self.is_closed and method == "POST":
+            return stopping("this service is stopping; ask again, here or elsewhere")
+        if self.inside >= self._most:
+            detail = f"{self.inside} requests are in hand, at most {self._most} may be; try again later"
+            return Problem("overloaded", detail, retry_after_s=self.pace.expected_s)
+        return None
+
+
+class AtTheDoor:
+    """Turns away what a `Door` does not let in."""
+
+    def __init__(self, app: ASGIApp, *, door: Door) -> None:
+        self._app, self._door = app, door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if (refusal := self._door.refusal(scope["method"])) is not None:
+            await refusal.response()(scope, receive, send)
+            return
+        self._door.inside += 1
+        try:
+            with self._door.pace.one():
+                await self._app(scope, receive, send)
+        finally:
+            self._door.inside -= 1
+
+
+def stopping(detail: str) -> Problem:
+    """What is told while a service stops."""
+    return Problem("stopping", detail, retry_after_s=_STOPPED_RETRY_S)

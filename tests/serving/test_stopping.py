@@ -1,0 +1,105 @@
+"""Stopping and crowds: what has begun ends, what is new is told to come again, and when."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from serving.api.api import close, create_api
+from serving.jobs.sqlite import SqliteJobs
+from serving.models.client import LocalModel
+from serving.models.family import ModelFamily
+from serving.pace import Pace
+from serving.settings import JobSettings, Limits, ServeSettings
+from tests.serving.conftest import Open, until
+from tests.serving.test_jobs import Gate, add
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_what_has_begun_ends_and_nothing_new_begins(
+    settings: ServeSettings, pictures: dict[str, bytes], family: ModelFamily
+) -> None:
+    told = settings.model_copy(update={"jobs": JobSettings(at_once=1)})
+    gate = Gate(LocalModel(family))
+    app = create_api(told, {"viton_hd_closet": gate}, SqliteJobs(told.database))
+    transport = httpx.ASGITransport(app, client=("127.0.0.1", 4242))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+    ):
+        running = (await add(client, pictures)).json()
+
+        async def asked() -> bool:
+            return gate.asked == 1
+
+        await until(asked)
+        queued = (await add(client, pictures, idempotency_key="queued")).json()
+        begun = [
+            asyncio.create_task(client.post("/v1/try-on", files=pictures, data={"seed": "7"})),
+            asyncio.create_task(client.get(f"/v1/jobs/{running['id']}/events")),
+            asyncio.create_task(client.get(f"/v1/jobs/{queued['id']}/events")),
+            asyncio.create_task(
+                client.post("/v1/try-on", files=pictures, data={"seed": "7"}, headers={"Idempotency-Key": "queued"})
+            ),
+        ]
+
+        async def all_inside() -> bool:
+            return gate.asked == 2 and app.state.door.inside == 4
+
+        await until(all_inside)
+        in_hand = close(app)
+        refused = [await add(client, pictures), await client.post("/v1/try-on", files=pictures)]
+        looked = await client.get(f"/v1/jobs/{running['id']}")
+        gate.open.set()
+        made, followed, left, kept = await asyncio.gather(*begun)
+
+        async def nothing_in_hand() -> bool:
+            return close(app) == 0
+
+        await until(nothing_in_hand)
+        last = (await client.get(f"/v1/jobs/{queued['id']}")).json()
+
+    assert in_hand == 5, "four requests, and a job"
+    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(503, "stopping")] * 2
+    assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused) and looked.status_code == 200
+    assert made.status_code == 200 and '"state": "succeeded"' in followed.text
+    assert "event: problem" in left.text and '"code":"stopping"' in left.text
+    assert (kept.status_code, kept.json()["code"]) == (503, "stopping") and last["state"] == "queued"
+
+
+async def test_a_crowd_at_the_door_is_told_when_to_come_again(served: Open, pictures: dict[str, bytes]) -> None:
+    gates: list[Gate] = []
+
+    def gated(model: LocalModel) -> Gate:
+        gates.append(Gate(model))
+        return gates[0]
+
+    async with served(wrap=gated, limits=Limits(max_requests=1)) as client:
+        inside = asyncio.create_task(client.post("/v1/try-on", files=pictures))
+
+        async def asked() -> bool:
+            return gates[0].asked == 1
+
+        await until(asked)
+        crowd = await client.post("/v1/try-on", files=pictures)
+        gates[0].open.set()
+        first, later = await inside, await client.post("/v1/try-on", files=pictures)
+
+    assert (crowd.status_code, crowd.json()["code"]) == (429, "overloaded") and int(crowd.headers["retry-after"]) >= 1
+    assert first.status_code == later.status_code == 200
+
+
+async def test_a_pace_is_the_median_of_what_has_ended() -> None:
+    times = iter([0.0, 3.0, 0.0, 9.0, 0.0, 4.0, 0.0])
+    pace = Pace(lambda: next(times))
+    assert pace.expected_s == 1.0
+    for _ in range(3):
+        with pace.one():
+            pass
+    with pytest.raises(RuntimeError), pace.one():
+        raise RuntimeError("refused at once: it says nothing of who waits")
+
+    assert pace.expected_s == 4.0
