@@ -15,10 +15,6 @@ from serving.deployments import SPARE_REQUESTS, Ingress, ModelReplica
 from serving.scaling import QueuedSeconds
 from serving.settings import ModelSettings, ServeSettings
 
-_INGRESS_REQUESTS = 1000
-"""Requests that one ingress has in hand: most of them wait for a model or follow a job."""
-_DRAIN_S = 120.0
-"""How long a replica that is to go may finish what it has begun."""
 _HEALTH_EVERY_S = 3.0
 """Serve's own 10 is what a killed replica goes unnoticed."""
 _HEALTH_TIMEOUT_S = 30.0
@@ -44,14 +40,16 @@ def build_app(args: ServeSettings | Mapping[str, Any]) -> Application:
             "keys": str(Path(settings.keys).resolve()),
         }
     )
-    models = [_model(model) for model in settings.models]
+    models = [_model(model, settings.drain_s) for model in settings.models]
+    most = settings.limits.max_requests + SPARE_REQUESTS
     ingress = cast(Any, Ingress).options(
         num_replicas=settings.ingress_replicas,
-        max_ongoing_requests=_INGRESS_REQUESTS,
-        # Serve's own 429 has nothing to compute the time from.
+        max_ongoing_requests=most,
+        # Serve's own 429 has nothing to compute the time from: it is for those alone whom the ingress, which refuses
+        # with one, has not heard of yet.
         backpressure_config={"status_code": 429, "retry_after_s": 5},
-        max_queued_requests=_INGRESS_REQUESTS,
-        graceful_shutdown_timeout_s=_DRAIN_S,
+        max_queued_requests=most,
+        graceful_shutdown_timeout_s=settings.drain_s,
         health_check_period_s=_HEALTH_EVERY_S,
         health_check_timeout_s=_HEALTH_TIMEOUT_S,
         ray_actor_options={"num_cpus": 0},
@@ -59,7 +57,7 @@ def build_app(args: ServeSettings | Mapping[str, Any]) -> Application:
     return ingress.bind(settings.model_dump(mode="json"), *models)
 
 
-def _model(settings: ModelSettings) -> Application:
+def _model(settings: ModelSettings, drain_s: float) -> Application:
     deployment: Any = serve.deployment(
         ModelReplica,
         name=settings.recipe,
@@ -67,7 +65,7 @@ def _model(settings: ModelSettings) -> Application:
         max_ongoing_requests=settings.max_waiting + SPARE_REQUESTS,
         max_queued_requests=settings.max_waiting + SPARE_REQUESTS,
         user_config={"weights": settings.weights},
-        graceful_shutdown_timeout_s=_DRAIN_S,
+        graceful_shutdown_timeout_s=drain_s,
         health_check_period_s=_HEALTH_EVERY_S,
         health_check_timeout_s=_HEALTH_TIMEOUT_S,
         ray_actor_options={"num_cpus": settings.num_cpus, "num_gpus": settings.num_gpus},

@@ -16,21 +16,21 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, 
 from ray.serve.handle import DeploymentHandle
 
 from atelier.errors import AtelierError
-from serving.api.api import create_api
+from serving.api.api import close, create_api
 from serving.jobs.sqlite import SqliteJobs
 from serving.models.asked import Answer, Ask, ModelCard, Progress, Refusal
 from serving.models.client import ModelDied, ModelUnavailable
 from serving.models.family import ModelFamily, card_of
 from serving.models.following import followed
 from serving.models.watching import Told
+from serving.pace import Pace
 from serving.scaling import QUEUED_S
 from serving.settings import ModelSettings, ServeSettings
 
 _LOG = logging.getLogger(__name__)
 
 SPARE_REQUESTS = 32
-"""What a replica takes in beyond its queue, so that a full queue is refused by what can say when to come again."""
-_BUSY_RETRY_S = 5.0
+"""What is let through to a full queue, so that it is refused by what can say when to come again."""
 
 
 class ModelReplica:
@@ -92,7 +92,12 @@ class Ingress:
         }
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return create_api(self._settings, self._models, SqliteJobs(self._settings.database))
+        self._api = create_api(self._settings, self._models, SqliteJobs(self._settings.database))
+        return self._api
+
+    async def close(self) -> int:
+        """Takes no new work from now on; gives how much is in hand still: requests, and jobs with the models."""
+        return close(self._api)
 
 
 class ServedModel:
@@ -101,13 +106,16 @@ class ServedModel:
     def __init__(self, settings: ModelSettings, handle: DeploymentHandle) -> None:
         self._settings, self._name, self._handle = settings, settings.recipe, handle
         self._card: ModelCard | None = None
+        self._pace = Pace()
 
     async def make(self, ask: Ask, told: Told | None = None) -> Answer:
         try:
-            return await (self._call("make", ask) if told is None else self._follow(ask, told))
+            with self._pace.one():
+                return await (self._call("make", ask) if told is None else self._follow(ask, told))
         except BackPressureError:
             detail = f"the queue before every replica of {self._name} is full; try again later"
-            refusal = Refusal(fault="overloaded", code="overloaded", detail=detail, retry_after_s=_BUSY_RETRY_S)
+            wait_s = self._pace.expected_s
+            refusal = Refusal(fault="overloaded", code="overloaded", detail=detail, retry_after_s=wait_s)
             return Answer(recipe=self._name, refusal=refusal)
 
     async def card(self) -> ModelCard:

@@ -8,10 +8,12 @@ import os
 import signal
 import sys
 import threading
+import time
 
 from atelier.errors import ConfigError
 from serving.settings import ServeSettings
 
+_LOG = logging.getLogger(__name__)
 _ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -25,6 +27,7 @@ _ENVIRONMENT = {
     "RAY_worker_niceness": "0",
 }
 """Of Ray, where the caller has not said otherwise."""
+_LOOK_EVERY_S = 0.2
 _SPARE_CPUS = 2
 """Logical CPUs for Serve's own actors, beside the models'."""
 
@@ -37,13 +40,20 @@ def run(settings: ServeSettings, *, host: str, port: int) -> None:
     """
     check_address(settings, host)
     start(settings, host=host, port=port)
-    stopped = threading.Event()
+    stopped, hurried = threading.Event(), threading.Event()
+
+    def told(_number: int, _frame: object) -> None:
+        (hurried if stopped.is_set() else stopped).set()
+
     for number in (signal.SIGINT, signal.SIGTERM):  # after Ray has set its own
-        signal.signal(number, lambda _number, _frame: stopped.set())
+        signal.signal(number, told)
     try:
         sys.stdout.write(f"Atelier serves at http://{host}:{port}/ (Ctrl-C ends it)\n")
         sys.stdout.flush()
         stopped.wait()
+        sys.stdout.write(f"Lets what has begun end, for {settings.drain_s:g} s at most (Ctrl-C again ends it now)\n")
+        sys.stdout.flush()
+        drain(settings.drain_s, hurried)
     finally:
         stop()
 
@@ -90,8 +100,29 @@ def start_empty(settings: ServeSettings, *, host: str, port: int) -> None:
     serve.start(http_options={"host": host, "port": port})
 
 
+def drain(most_s: float, hurried: threading.Event) -> None:
+    """Lets no new work in, and returns when what has begun has ended, `most_s` have passed or somebody is in a hurry.
+
+    Serve would end its proxy first, and with it whoever waits for an answer.
+    """
+    from ray import serve
+    from ray.exceptions import RayError
+    from ray.serve.exceptions import RayServeException
+
+    until_s = time.monotonic() + most_s
+    handle = serve.get_app_handle("default")
+    while not hurried.is_set() and (left_s := until_s - time.monotonic()) > 0:
+        try:
+            if not any(handle.broadcast("close").results(timeout_s=left_s)):
+                return
+        except (RayError, RayServeException, TimeoutError) as error:
+            # An ingress that is being replaced has nothing in hand, and its successor is asked next.
+            _LOG.warning("an ingress could not be asked whether it is done: %s", type(error).__name__)
+        hurried.wait(_LOOK_EVERY_S)
+
+
 def stop() -> None:
-    """Lets what has begun finish, and ends Serve and Ray."""
+    """Ends Serve and Ray."""
     import ray
     from ray import serve
 

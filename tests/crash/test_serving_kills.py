@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from atelier import poses
 from serving.models.asked import Ask
 from serving.models.family import ModelFamily
 from tests.crash.serving_runs import MODEL, PERSON, POSE, Service
+from tests.crash.training_runs import PATIENCE_S
 
 pytestmark = pytest.mark.crash
 
@@ -79,3 +82,39 @@ def test_every_accepted_job_ends_once_whatever_is_killed(service: Service) -> No
     cut_off = [jobs[0], running]
     made = undisturbed(service, *(jobs.index(job_id) + 1 for job_id in cut_off))
     assert [service.picture(job_id) for job_id in cut_off] == made
+
+
+def test_what_has_begun_is_finished_when_the_service_is_told_to_stop(service: Service) -> None:
+    jobs = [service.add(seed) for seed in (1, 2, 3)]
+    service.running(jobs)
+    said: dict[str, httpx.Response] = {}
+
+    def wait(name: str, ask: Callable[[], httpx.Response]) -> threading.Thread:
+        thread = threading.Thread(target=lambda: said.update({name: ask()}))
+        thread.start()
+        return thread
+
+    data = {"pose": POSE, "seed": "9"}
+    waiting = [
+        wait("made", lambda: service.client.post("/v1/pose-transfer", files={"person": PERSON}, data=data)),
+        wait("followed", lambda: service.client.get(f"/v1/jobs/{jobs[1]}/events")),
+        wait("left", lambda: service.client.get(f"/v1/jobs/{jobs[2]}/events")),
+    ]
+    # Behind the job that runs: the other that was taken up, and who waits at the end of a line.
+    service.until(lambda: service.client.get("/v1/models").json()["models"][0]["waiting"] > 1)
+    assert service.process is not None
+    service.process.send_signal(signal.SIGTERM)
+
+    def refused() -> httpx.Response | None:
+        answer = service.client.post("/v1/jobs", files={"person": PERSON}, data=data | {"task": "pose_transfer"})
+        return answer if answer.status_code == 503 else None
+
+    answer = service.until(refused)
+    assert answer is not None and answer.json()["code"] == "stopping" and int(answer.headers["retry-after"]) >= 1
+    for thread in waiting:
+        thread.join()
+    assert service.process.wait(PATIENCE_S) == 0
+    assert said["made"].status_code == 200, said["made"].text
+    assert '"state": "succeeded"' in said["followed"].text and '"code":"stopping"' in said["left"].text
+    # What was accepted while it had not heard yet stays in the queue, as the third does.
+    assert [service.job(one).state for one in jobs] == ["succeeded", "succeeded", "queued"]
