@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from atelier.models import registry
+from atelier.models.human_diffusion import HumanDiffusionConfig
 from atelier.recipe import Recipe
 from atelier.recipes.tasks import TEXT_TO_PERSON
 from atelier.stages.decode_regions import DecodeRegions
@@ -32,17 +34,18 @@ def human_diffusion_closet(
 def human_diffusion(
     *, weights: str, memory: str | None, clip: str | None = None, vae: str | None = None, mode: str = "quality"
 ) -> Recipe:
-    """People out of sentences at 512x256, on an autoencoder's latents; for weights of your own training.
+    """People out of sentences on an autoencoder's latents, at the size that the weights are trained for: 512x256 by the
+    run `human_diffusion_512`. For weights of your own training.
 
     Args:
-        weights: what `HumanDiffusion.save_pretrained` wrote.
+        weights: what `python -m training export` or `HumanDiffusion.save_pretrained` wrote.
         memory: what `python -m atelier memory build` made with these weights; None tells of words alone.
         clip, vae: folders of the CLIP and the autoencoder, where they do not lie in the weights' own.
         mode: of sampling.
     """
     return text_to_person(
         name="human_diffusion",
-        size=(512, 256),
+        size=HumanDiffusionConfig.from_folder(registry.folder(weights)).working_size,
         weights=weights,
         memory=memory,
         clip=clip,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from atelier.models import registry
 from atelier.models.pidm.config import PidmConfig
+from atelier.models.truepose.config import TruePoseConfig
 from atelier.recipe import Recipe
 from atelier.recipes.tasks import POSE_TRANSFER
 from atelier.stages.decode_source import DecodeSource
@@ -17,6 +18,9 @@ from atelier.stages.truepose import SynthesizeTruePose
 
 CLOSET_SIZE = (128, 96)
 """Working size of the small recipes, whatever their weights see."""
+
+_UNSQUEEZED = {(256, 256): (256, 176)}
+"""The size of pictures that PIDM's released weights see squeezed to a square."""
 
 
 def pidm_closet(
@@ -51,23 +55,24 @@ def pidm(
     weights: str,
     parser: str | None,
     pose: str | None,
-    size: tuple[int, int] = (256, 176),
     mode: str = "quality",
 ) -> Recipe:
     """People in another pose as published, with a folder of converted weights.
 
+    The size is what the weights were trained for: 256x176 by the released ones, whose pictures are squeezed to a square
+    and back; by others, as of 512x352, their own, at which they see pictures as they are.
+
     Args:
-        weights: what `python -m atelier convert pidm` wrote.
+        weights: what `python -m atelier convert pidm` or `python -m training export` wrote.
         parser: refuses pictures without a person; None takes every picture.
         pose: for rows that give their pose as a picture; None where all give keypoints or names.
-        size: (256, 176) for the released weights, whose pictures are squeezed to a square and back; (512, 352) for
-            weights of that size, which see them as they are.
         mode: of sampling; `quality` is the released fifty steps of DDIM.
     """
+    trained_for = PidmConfig.from_folder(registry.folder(weights)).working_size
     return pose_transfer_by_pidm(
         name="pidm",
-        size=size,
-        network_size=(256, 256) if size == (256, 176) else None,
+        size=_UNSQUEEZED.get(trained_for, trained_for),
+        network_size=trained_for,
         weights=weights,
         parser=parser,
         pose=pose,
@@ -143,18 +148,20 @@ def truepose(
     clip: str | None = None,
     parser: str | None,
     pose: str | None,
-    size: tuple[int, int] = (512, 352),
     mode: str = "quality",
 ) -> Recipe:
-    """People in another pose on Stable Diffusion's latents; for weights of your own training.
+    """People in another pose on Stable Diffusion's latents, at the size that the weights were trained for: 512x352 by
+    the run `truepose_512`. For weights of your own training.
 
     Args:
         weights: what `python -m training export` or `TruePose.save_pretrained` wrote.
         clip: folder of the CLIP that they were trained on, where it does not lie in the weights' own.
-        parser: of sources that do not bring their parse; None where every row does.
+        parser: of sources that do not bring their parse, and refuses those without a person; None where every row
+            brings its parse.
         pose: for rows that give their pose as a picture; None where all give keypoints or names.
         mode: of sampling.
     """
+    size = TruePoseConfig.from_folder(registry.folder(weights)).working_size
     return pose_transfer_by_truepose(
         name="truepose", size=size, weights=weights, clip=clip, parser=parser, pose=pose, mode=mode, batch_size=4
     )

@@ -21,9 +21,9 @@ RIGHT = {"pidm": pidm_closet(), "truepose": truepose_closet(), "human_diffusion"
 
 def recipe_of(model: str, weights: str) -> Recipe:
     if model == "pidm":
-        return recipes.pidm(weights=weights, parser=None, pose=None, size=(128, 96))
+        return recipes.pidm(weights=weights, parser=None, pose=None)
     if model == "truepose":
-        return recipes.truepose(weights=weights, parser=None, pose=None, size=(128, 96))
+        return recipes.truepose(weights=weights, parser=None, pose=None)
     return recipes.text_to_person(name="told", size=(128, 96), weights=weights, memory=None, mode="fast", batch_size=1)
 
 

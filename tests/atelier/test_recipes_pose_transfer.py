@@ -12,11 +12,16 @@ from PIL import Image
 
 from atelier import recipes
 from atelier.closet import draw_look, outfit_for
-from atelier.models.pidm import Pidm, pidm_closet
+from atelier.models.human_diffusion import human_diffusion
+from atelier.models.pidm import Pidm, pidm_256, pidm_512, pidm_closet
+from atelier.models.truepose import truepose
 from atelier.recipe import Recipe
 from atelier.skeletons import write_openpose
 from atelier.stages.chain import new_batch
 from atelier.stages.pidm import SynthesizePidm
+from atelier.weights import write_folder
+from pipelines import jobs
+from serving.offered import offered
 from tests.parity.fill import fill, keys_of
 
 SIZE = (128, 96)
@@ -76,11 +81,36 @@ def test_coarse_weights_see_pictures_at_their_own_size(weights: str, tmp_path: P
     ] == [[64, 48]] * 2
 
 
-def test_the_released_weights_see_squares(weights: str) -> None:
-    released = recipes.pidm(weights=weights, parser=None, pose=None)
+def test_the_released_weights_see_squares(tmp_path: Path) -> None:
+    write_folder(tmp_path, pidm_256().to_json(), {})
+    released = recipes.pidm(weights=str(tmp_path), parser=None, pose=None)
     synthesize = next(stage for stage in released.stages if isinstance(stage, SynthesizePidm))
     assert (released.size, synthesize.network_size, synthesize.mode) == ((256, 176), (256, 256), "quality")
     assert "parse" not in released.stage_names and released.task == "pose_transfer" and released.model == "pidm"
-    large = recipes.pidm(weights=weights, parser="parser_closet", pose=None, size=(512, 352))
-    synthesize = next(stage for stage in large.stages if isinstance(stage, SynthesizePidm))
-    assert synthesize.network_size is None and "parse" in large.stage_names
+
+
+def test_weights_of_the_large_size_make_the_large_size(weights: str, tmp_path: Path) -> None:
+    """By the job and by the recipe that the service is told of, as `convert pidm --size 512x352` writes them."""
+    model = Pidm.from_pretrained(weights)
+    model.config = replace(model.config, working_size=pidm_512().working_size)
+    model.save_pretrained(tmp_path)
+    job = jobs.named("published", pidm=str(tmp_path), parser="parser_closet", pose="pose_closet")
+    served = offered("pidm", {"weights": str(tmp_path), "parser": "parser_closet", "pose": "pose_closet"})
+    for large in (job.recipes[0], served):
+        assert large.size == (512, 352) and large.batch_size == 4
+        sizes = [size for stage in large.stages if isinstance(size := getattr(stage, "size", None), tuple)]
+        assert len(sizes) >= 4 and set(sizes) == {(512, 352)}
+        synthesize = next(stage for stage in large.stages if isinstance(stage, SynthesizePidm))
+        assert synthesize.network_size is None and synthesize.size == (512, 352)
+    look = draw_look(person=1, outfit=outfit_for(2), pose=3, size=(512, 352))
+    batch = _run(job.recipes[0].in_mode("fast"), look.image, write_openpose(look.keypoints))
+    assert batch["error_code"][0] == "" and batch["image"].shape[1:] == (512, 352, 3)
+
+
+def test_other_systems_make_the_size_of_their_weights(tmp_path: Path) -> None:
+    wide = replace(truepose(), working_size=(512, 512))
+    write_folder(tmp_path / "truepose", wide.to_json(), {})
+    assert recipes.truepose(weights=str(tmp_path / "truepose"), parser=None, pose=None).size == (512, 512)
+    tall = replace(human_diffusion(), working_size=(768, 384))
+    write_folder(tmp_path / "words", tall.to_json(), {})
+    assert recipes.human_diffusion(weights=str(tmp_path / "words"), memory=None).size == (768, 384)
