@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from atelier import storage
 from atelier.errors import AtelierError, ConfigError
 from training import evaluate
 from training.data.command import add_prepare, prepare_command
+from training.disk import telling_of_the_disk
+from training.earlier import send
 from training.export import export
 from training.launch.in_process import train_in_process
+from training.launch.refusal import would_come_again
 from training.launch.request import TrainRequest
-from training.launch.torchrun import is_torchrun_worker, start_torchrun, train_under_torchrun
+from training.launch.torchrun import end_torchrun, is_torchrun_worker, start_torchrun, train_under_torchrun
 from training.runs import RUNS
 from training.watch.settings import WatchSettings
 
 INTERRUPTED = 130
 """Exit status of a run that was asked to stop: its checkpoint is whole, and `--resume` goes on."""
-_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
-"""What no code of ours is to blame for."""
 
 
 def main() -> int:
@@ -39,6 +42,11 @@ def main() -> int:
     run.add_argument("--output", required=True, help="folder of runs, local or s3://: this one's goes to OUTPUT/NAME")
     run.add_argument("--cache", type=Path, default=TrainRequest.cache, help="where drawn and fetched data is kept")
     run.add_argument("--steps", type=int, help="how long the run is, in place of its own number of steps")
+    run.add_argument("--keep-last", type=int, metavar="N", help="how many of the newest checkpoints stay")
+    run.add_argument(
+        "--keep-best", type=_best, metavar="METRIC[:N]",
+        help="besides them the N (else 1) whose validation is the best by one of its metrics",
+    )  # fmt: skip
     run.add_argument("--vgg", help="an ImageNet VGG's weights, for the perceptual loss of a run that can have one")
     run.add_argument("--resume", action="store_true", help="go on from OUTPUT/NAME's checkpoint")
     run.add_argument("--launcher", choices=("in-process", "torchrun", "ray"), default="in-process")
@@ -57,7 +65,8 @@ def main() -> int:
     exporting = commands.add_parser("export", help="a checkpoint as the weight folder that batch and serving load")
     exporting.add_argument("name", metavar="NAME", help=", ".join(RUNS))
     exporting.add_argument("--output", required=True, help="folder of runs, local or s3://")
-    exporting.add_argument("--to", type=Path, required=True, help="the weight folder to write")
+    exporting.add_argument("--to", required=True, help="the weight folder to write, local or s3://")
+    exporting.add_argument("--cache", type=Path, default=TrainRequest.cache, help="where fetched weights are kept")
     exporting.add_argument("--step", type=int, help="which checkpoint; default: the newest")
     exporting.add_argument(
         "--not-averaged", action="store_true", help="the last weights in place of their moving average"
@@ -65,7 +74,12 @@ def main() -> int:
     exporting.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="of the stored weights")
     exporting.add_argument("--licence", default="not stated", help="for the model card")
     evaluate.add_arguments(commands.add_parser("evaluate", help="made pictures against true ones: SSIM, LPIPS, FID, …"))
-    arguments = parser.parse_args()
+    try:
+        arguments = parser.parse_args()
+    except SystemExit as ended:
+        if ended.code and is_torchrun_worker():
+            end_torchrun()
+        raise
     chosen = {
         "run": _run,
         "list": _list,
@@ -74,15 +88,12 @@ def main() -> int:
         "evaluate": evaluate.run,
     }
     try:
-        with _speaking(quiet=getattr(arguments, "quiet", False)):
+        with _speaking(quiet=getattr(arguments, "quiet", False)), telling_of_the_disk():
             return chosen[arguments.command](arguments)
     except AtelierError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        if error.errno not in _OF_THE_DISK:
-            raise
-        print(f"{error.filename or 'disk'}: {error.strerror}; the last whole checkpoint stays", file=sys.stderr)
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        if is_torchrun_worker() and would_come_again(error):
+            end_torchrun()
         return 1
     except KeyboardInterrupt:
         print("interrupted at once; whatever checkpoint is whole stays, and --resume goes on from it", file=sys.stderr)
@@ -116,11 +127,7 @@ def _run(arguments: argparse.Namespace) -> int:
         data=arguments.data,
         output=arguments.output,
         cache=arguments.cache,
-        overrides={
-            name: value
-            for name, value in (("num_steps", arguments.steps), ("step.vgg", arguments.vgg))
-            if value is not None
-        },
+        overrides={name: value for name, value in _overrides(arguments) if value is not None},
         resume=arguments.resume,
         watch=WatchSettings(
             quiet=arguments.quiet,
@@ -151,6 +158,22 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0 if outcome.is_done or is_torchrun_worker() else INTERRUPTED
 
 
+def _overrides(arguments: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    metric, num_best = arguments.keep_best or (None, None)
+    yield "num_steps", arguments.steps
+    yield "step.vgg", arguments.vgg
+    yield "keep.num_last", arguments.keep_last
+    yield "keep.metric", metric
+    yield "keep.num_best", num_best
+
+
+def _best(text: str) -> tuple[str, int]:
+    metric, _, number = text.partition(":")
+    if not metric or not (number or "1").isdecimal() or int(number or 1) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a metric, or METRIC:N such as garment_iou:3")
+    return metric, int(number or 1)
+
+
 def _workers(text: str) -> tuple[int, int]:
     fewest, _, most = text.partition(":")
     most = most or fewest
@@ -166,19 +189,25 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    request = TrainRequest(run=arguments.name, output=arguments.output)
-    made = RUNS.get(arguments.name)
-    exported = export(
-        request.resolved(),
-        request.address("checkpoints"),
-        arguments.to,
-        runs=request.runs_folder,
-        step=arguments.step,
-        averaged=not arguments.not_averaged,
-        dtype=torch.float16 if arguments.dtype == "float16" else None,
-        licence=arguments.licence,
-        about=((made.__doc__ if made else None) or "").partition("\n")[0],
-    )
+    request = TrainRequest(run=arguments.name, output=arguments.output, cache=arguments.cache)
+    run, made = request.resolved(), RUNS.get(arguments.name)
+    to = storage.resolve(arguments.to)
+    request.fetch_earlier(run)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / storage.name(to) if storage.is_s3(to) else Path(to)
+        exported = export(
+            run,
+            request.address("checkpoints"),
+            folder,
+            runs=request.runs_folder,
+            step=arguments.step,
+            averaged=not arguments.not_averaged,
+            dtype=torch.float16 if arguments.dtype == "float16" else None,
+            licence=arguments.licence,
+            about=((made.__doc__ if made else None) or "").partition("\n")[0],
+        )
+        if storage.is_s3(to):
+            send(folder, to)
     print(f"{arguments.to}: {exported.info.run} after {exported.info.num_steps_done} steps, sha256 {exported.digest}")
     return 0
 

@@ -86,6 +86,6 @@ def _data(info: CheckpointInfo) -> str:
 
 def _metrics(metrics: Mapping[str, float]) -> str:
     if not metrics:
-        return "None were taken while it trained; `python -m training evaluate` takes them."
+        return "None were taken of these very weights while they trained; `python -m training evaluate` takes them."
     figures = ", ".join(f"{name} {value:.4g}" for name, value in sorted(metrics.items()))
     return f"{figures}: of the newest validation, on held-out rows, by the stages of inference."

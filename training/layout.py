@@ -10,6 +10,7 @@ from torch import nn
 from training.averages import WeightAverage
 from training.blocks import compile_blocks, compute_blocks_twice
 from training.checkpoints import TrainState
+from training.dropout import by_batch
 from training.moves import PlayerMoves
 from training.parallel import shard, whole_state
 from training.run import TrainRun
@@ -28,6 +29,7 @@ class Layout:
         self.step, self._world = step, world
         self._sharded = run.sharding == "sharded" and world.num_workers > 1
         step.networks.train()
+        by_batch(step.networks)
         if not self._sharded:
             step.to(world.device, torch.channels_last if run.channels_last else torch.preserve_format)
         averaged = [name for player in step.players if player.average for name in player.networks]

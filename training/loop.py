@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import time
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from training.checkpoints import CheckpointInfo, CheckpointStore, Saved, settings_of
 from training.data.loader import LoadedBatch, Loader
+from training.disk import is_of_the_disk
 from training.layout import Layout
 from training.moves import Moved, Part
+from training.pace import Pace
 from training.parallel import average_buffers
 from training.randomness import row_seeds
 from training.run import TrainRun
 from training.schedule import learning_rate_factor
 from training.steps.base import Moment
 from training.supervisor import Supervisor
-from training.watch.divergence import DivergedError, DivergenceGuard, record_divergence
+from training.watch.divergence import DivergedError, DivergenceGuard, cause_of, record_divergence
 from training.watch.flops import StepFlops
 from training.watch.memory import Memory
 from training.watch.observer import Observer, RunFacts, StepReport, ValidationReport
 from training.wishes import Agreement, Wish
 from training.world import World, is_lost_touch
+
+log = logging.getLogger(__name__)
 
 DONE = "done"
 
@@ -32,13 +35,7 @@ Validate = Callable[[int, nn.ModuleDict], ValidationReport]
 """Steps done and the whole averaged networks to a report; called on the first worker only."""
 
 
-@dataclass(kw_only=True)
-class _Since:
-    """What has passed since the last report."""
-
-    step: int
-    time: float = field(default_factory=time.monotonic)
-    waited_s: float = 0.0
+VALIDATION, CHECKPOINT = "validation", "checkpoint"
 
 
 class TrainLoop:
@@ -118,21 +115,24 @@ class TrainLoop:
 
     def _step_until(self, end: int) -> str:
         batches = self._loader.iterate(self.num_steps_done)
+        turns = {VALIDATION: self.run.validate_every_steps, CHECKPOINT: self.run.checkpoint_every_steps}
+        pace = Pace(self.num_steps_done, self.run.num_steps, turns)
         if self.run.validate_every_steps and self.num_steps_done == 0:
-            self._draw_validation()
-        since = _Since(step=self.num_steps_done)
+            with pace.pausing(VALIDATION):
+                self._draw_validation()
         while self.num_steps_done < end:
             self._agreement.cast(self._supervisor.wish())
-            asked = time.monotonic()
-            batch = next(batches)
-            since.waited_s += time.monotonic() - asked
+            with pace.waiting():
+                batch = next(batches)
             moved = self._make_step(batch)
             self.num_steps_done += 1
             self._note(batch, moved)
             if self._is_turn(self.run.log_every_steps, end):
-                since = self._report(moved, batch, since)
-            if self.run.validate_every_steps and self._is_turn(self.run.validate_every_steps, end):
-                self._draw_validation()
+                self._report(moved, batch, pace)
+            is_judged = bool(self.run.validate_every_steps) and self._is_turn(self.run.validate_every_steps, end)
+            if is_judged:
+                with pace.pausing(VALIDATION):
+                    self._draw_validation()
             wish = self._agreement.read()
             if wish is Wish.LOOK:
                 wish = self._supervisor.look()
@@ -140,8 +140,11 @@ class TrainLoop:
                     self._observers.noticed(self.num_steps_done, self._supervisor.notice)
             if wish is Wish.STOP:
                 return next(filter(None, self.world.gather(self._supervisor.reason)), "stopped")
-            if wish is Wish.KEEP or self._is_turn(self.run.checkpoint_every_steps, end):
-                self._keep(whole_now=wish is Wish.KEEP)
+            # The best can only be kept of what was judged.
+            is_wanted = is_judged and self.run.keep.num_best > 0
+            if wish is Wish.KEEP or is_wanted or self._is_turn(self.run.checkpoint_every_steps, end):
+                with pace.pausing(CHECKPOINT):
+                    self._keep(whole_now=wish is Wish.KEEP)
         return DONE
 
     def _is_turn(self, every: int, end: int) -> bool:
@@ -167,13 +170,16 @@ class TrainLoop:
         # As many on every worker, though one may have a row more: each part's backward pass takes all of them.
         num_parts = min(self.run.num_accumulated, self.run.batch_size // num_workers)
         seeds = row_seeds(self.run.seed, batch.global_indexes)
+        places = tuple(self.world.rows(self.run.batch_size))
         for number in range(num_parts):
             rows = slice(number * num_rows // num_parts, (number + 1) * num_rows // num_parts)
             yield Part(
                 batch={name: column[rows] for name, column in columns.items()},
-                moment=Moment(progress=self.num_steps_done / self.run.num_steps, seeds=seeds[rows]),
+                moment=Moment(
+                    progress=self.num_steps_done / self.run.num_steps, seeds=seeds[rows], places=places[rows]
+                ),
                 weight=(rows.stop - rows.start) * num_workers / self.run.batch_size,
-                dropout_row=batch.global_indexes[rows.start],
+                first_row=batch.global_indexes[0] - places[0],
             )
 
     def _note(self, batch: LoadedBatch, moved: Mapping[str, Moved]) -> None:
@@ -181,19 +187,18 @@ class TrainLoop:
         norms: dict[str, Tensor] = {player: move.gradient_norm for player, move in moved.items()}
         self._guard.note(self.num_steps_done, batch.ids, losses, norms)
 
-    def _report(self, moved: Mapping[str, Moved], batch: LoadedBatch, since: _Since) -> _Since:
+    def _report(self, moved: Mapping[str, Moved], batch: LoadedBatch, pace: Pace) -> None:
         self._judge()
         self._hear_of(self.store.poll())
-        now = time.monotonic()
-        num_steps = self.num_steps_done - since.step
-        seconds = (now - since.time) / num_steps
+        paced = pace.at(self.num_steps_done)
         self._observers.stepped(
             StepReport(
                 step=self.num_steps_done,
                 losses=self._losses,
-                samples_per_s=self.run.batch_size / seconds,
-                step_s=seconds,
-                waited_s=since.waited_s / num_steps,
+                samples_per_s=self.run.batch_size / paced.step_s,
+                step_s=paced.step_s,
+                waited_s=paced.waited_s,
+                pauses_left_s=paced.pauses_left_s,
                 left_out={player: move.loss.left_out for player, move in moved.items() if move.loss.left_out},
                 learning_rates={
                     moves.player.name: float(moves.optimizer.param_groups[0]["lr"]) for moves in self.layout.moves
@@ -204,7 +209,6 @@ class TrainLoop:
                 ids=batch.ids,
             )
         )
-        return _Since(step=self.num_steps_done, time=now)
 
     def _judge(self) -> None:
         """Reads all numbers since the last time, and ends the run on every worker where one worker's are bad."""
@@ -213,9 +217,12 @@ class TrainLoop:
         self._judged_at = self.num_steps_done
         judged = self._guard.judge()
         gathered = self.world.gather((judged.divergence, judged.losses))
-        for divergence in [divergence for divergence, _ in gathered if divergence is not None][:1]:
+        if (divergence := cause_of([divergence for divergence, _ in gathered])) is not None:
             if self._log_folder is not None and self.world.is_first:
-                record_divergence(self._log_folder, divergence)
+                try:
+                    record_divergence(self._log_folder, divergence)
+                except OSError as error:  # the run ends by what it has to say of
+                    log.warning("%s: the divergence could not be written down: %s", self._log_folder, error.strerror)
             raise DivergedError(self.run.name, divergence)
         self._losses, self._gradient_norms = _mean([losses for _, losses in gathered]), judged.gradient_norms
 
@@ -223,7 +230,10 @@ class TrainLoop:
         """Begins a checkpoint of this step; `whole_now` waits for it."""
         # Spoilt weights must never replace good ones.
         self._judge()
-        self._hear_of(self.store.save(self.layout.state, self._info.at(self.num_steps_done)))
+        # A validation's metrics are of its own step's weights and of no other's.
+        judged = self._info.num_steps_done == self.num_steps_done
+        info = self._info if judged else self._info.at(self.num_steps_done)
+        self._hear_of(self.store.save(self.layout.state, info))
         if whole_now:
             self._hear_of(self.store.wait())
         # A save ends on each worker in its own time; the launcher is told when all know.
@@ -241,11 +251,19 @@ class TrainLoop:
         networks = self.layout.averaged_networks()
         metrics: Mapping[str, float] | None = None
         if networks is not None and self._validate is not None:
-            report = self._validate(self.num_steps_done, networks)
-            self._observers.validated(report)
-            metrics = report.metrics
+            try:
+                report = self._validate(self.num_steps_done, networks)
+            except OSError as error:
+                # As a save may fail there: what the run learns does not hang on it.
+                if not is_of_the_disk(error):
+                    raise
+                log.warning("step %d: held-out rows could not be drawn: %s", self.num_steps_done, error)
+            else:
+                self._observers.validated(report)
+                metrics = report.metrics
         # The others have nothing to draw with; they come here all the same, and wait.
         if (shared := self.world.share(metrics)) is not None:
+            self.run.keep.refuse_unknown(shared)
             self._info = self._info.at(self.num_steps_done, shared)
 
     def _flops_per_step(self) -> float | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from training.dropout import BatchDropout
 from training.parallel import Turn, clip_gradients, reducing, replicate
 from training.randomness import draw_dropout_from
 from training.run import TrainRun
@@ -25,13 +26,13 @@ class Part:
     Args:
         weight: of its mean loss among all workers' parts: the mean over workers of the sums over their parts is the
             mean over the batch's rows.
-        dropout_row: global index of its first row.
+        first_row: global index of the first row of the whole batch, of which this is a part.
     """
 
     batch: Batch
     moment: Moment
     weight: float
-    dropout_row: int
+    first_row: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,7 @@ class PlayerMoves:
             eps=_EPSILON,
         )
         replicated = world.num_workers > 1 and run.sharding == "replicated"
+        self._dropouts = [module for module in step.networks.modules() if isinstance(module, BatchDropout)]
         self._turn: nn.Module = replicate(turn, player) if replicated else turn
 
     def make(self, parts: Sequence[Part], learning_rate_factor: float) -> Moved:
@@ -71,7 +73,9 @@ class PlayerMoves:
         losses = []
         with self._others_frozen():
             for index, part in enumerate(parts):
-                draw_dropout_from(self._run.seed, part.dropout_row)
+                draw_dropout_from(self._run.seed, part.first_row)
+                for dropout in self._dropouts:
+                    dropout.take(part.moment.places, self._run.batch_size)
                 with reducing(self._turn, last=index == len(parts) - 1):
                     with torch.autocast(
                         self._world.device.type, torch.bfloat16, enabled=self._run.precision == "bfloat16"

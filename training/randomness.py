@@ -17,7 +17,8 @@ def draw_dropout_from(seed: int, first_row: int) -> None:
     """Sets torch's global generators for a part of a batch, of which layers like dropout draw.
 
     Args:
-        first_row: global index of the part's first row. The same part draws the same, whichever worker computes it.
+        first_row: global index of the first row of the whole batch: all of its parts begin alike, and each layer takes
+            its rows' share (`training.dropout`).
     """
     torch.manual_seed(_hash(seed, "dropout", first_row))
 

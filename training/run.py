@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,6 +17,7 @@ from training.watch.validation.base import Validation
 
 NO_IDENTITY: Mapping[str, Any] = {"identity": False}
 """Marks a field that says how a run is computed, not which: a run goes on with another value of it."""
+_NAME = re.compile(r"\w[\w.-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +31,16 @@ class TrainRun:
         decay: of the learning rate after the warm-up, down to `decay_floor` of it.
         average_decay: of the exported weight average.
         max_gradient_norm: over all of a player's weights, wherever they lie.
-        precision: `bfloat16` computes the networks in it by autocast; weights, losses and averages stay float32.
+        precision: `bfloat16` computes the networks in it by autocast; weights, losses and averages stay float32. What
+            is rounded otherwise learns otherwise: a run of another precision is another run.
         sharding: `replicated` keeps all weights on every worker (DDP); `sharded` keeps a part of weights, averages
             and optimizer states on each (FSDP2) and gathers them block by block.
         activation_checkpointing: computes the step's blocks again in the backward pass: less memory, a third more time.
         compile: by torch.compile, block by block where the step names blocks.
-        channels_last: pictures as [B, H, W, C] in memory, which convolutions on accelerators prefer.
+        channels_last: pictures as [B, H, W, C] in memory, which convolutions on accelerators prefer; replicated only.
         checkpoint_every_steps: a run that goes on after a loss has lost these steps at most, and those made while the
             last checkpoint was on its way.
-        keep: which checkpoints stay.
+        keep: which checkpoints stay. Where the best do, each validated step has one.
         validate_every_steps: 0 never validates. validation: which held-out rows are drawn then, and by which stages.
         loader_workers: processes a worker that make rows ahead of the step; 0 makes them in the step's own process.
     """
@@ -65,7 +69,28 @@ class TrainRun:
     validation: Validation | None = field(default=None, metadata=NO_IDENTITY)
     loader_workers: int = field(default=0, metadata=NO_IDENTITY)
 
+    @property
+    def read_names(self) -> tuple[str, ...]:
+        """What step and validation may read by name: earlier runs, shipped weights; addresses and paths left out."""
+        texts = (getattr(config, field.name) for config in (self.step, self.validation) for field in _fields(config))
+        return tuple(sorted({text for text in texts if isinstance(text, str) and _NAME.fullmatch(text)}))
+
     def __post_init__(self) -> None:
         for name in ("batch_size", "num_steps", "num_accumulated", "log_every_steps", "checkpoint_every_steps"):
             if (value := getattr(self, name)) < 1:
                 raise ConfigError(f"run {self.name}: {name}: is {value}, must be at least 1")
+        if self.keep.num_best and not (self.validate_every_steps and self.validation):
+            raise ConfigError(
+                f"run {self.name}: keep: num_best is {self.keep.num_best}, but no checkpoint is judged; "
+                "it must have a validation, and validate_every_steps above 0"
+            )
+        if self.channels_last and self.sharding == "sharded":
+            # FSDP2 takes contiguous weights alone, and gathers them so.
+            raise ConfigError(
+                f"run {self.name}: channels_last: is True, must be False where sharding is 'sharded', whose weights "
+                "lie in one piece"
+            )
+
+
+def _fields(config: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(config) if dataclasses.is_dataclass(config) else ()

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from atelier import storage
 from atelier.rows import Outcome
 from pipelines.exits import Exit
 from pipelines.ledger import Ledger
 from pipelines.outcomes import from_table
 from pipelines.summary import Summary, summarize
+from tests.crash.disks import small_disk
 from tests.pipelines.toys import draw_toy
 
 pytestmark = pytest.mark.crash
@@ -29,11 +32,20 @@ PATIENCE_S = 240
 
 
 class World:
-    """A catalog, an output, and drivers that work on them in processes of their own."""
+    """A catalog, an output, and drivers that work on them in processes of their own.
 
-    def __init__(self, root: Path, item_ids: list[str]) -> None:
-        self.item_ids, self.output = item_ids, root / "output"
-        self.catalog = draw_toy(root / "catalog", item_ids)
+    Args:
+        root: for what stays on this disk.
+        store: a folder `s3://…` to keep catalog and output in; else both are below `root`.
+    """
+
+    def __init__(self, root: Path, item_ids: list[str], store: str = "") -> None:
+        self.item_ids, self.root = item_ids, root
+        drawn = draw_toy(root / "catalog", item_ids)
+        self.output = f"{store or root}/output"
+        self.catalog = f"{store}/catalog/catalog.csv" if store else str(drawn)
+        for path in drawn.parent.iterdir() if store else ():
+            storage.put(f"{store}/catalog/{path.name}", path.read_bytes())
         self.said = root / "said.txt"
 
     def start(self, **settings: Any) -> subprocess.Popen[bytes]:
@@ -50,19 +62,22 @@ class World:
             driver.kill()
 
     def outcomes(self) -> dict[str, Outcome]:
-        found = [outcome for batch in Ledger(str(self.output)).latest() for outcome in from_table(batch)]
+        found = [outcome for batch in Ledger(self.output).latest() for outcome in from_table(batch)]
         ended = {outcome.item_id: outcome for outcome in found}
         assert len(ended) == len(found)
         return ended
 
+    def num_pictures(self) -> int:
+        return sum(1 for _ in storage.list(f"{self.output}/pictures"))
+
     def counted(self) -> Summary:
         """The summary, after a look at whether it is true."""
-        summary, ended = summarize(str(self.output)), self.outcomes()
+        summary, ended = summarize(self.output), self.outcomes()
         assert summary.units == len(self.item_ids) == summary.ok + summary.rejected + summary.failed
         assert set(ended) == set(self.item_ids)
-        pictures = [self.output / outcome.picture for outcome in ended.values() if outcome.status == "ok"]
+        pictures = [f"{self.output}/{outcome.picture}" for outcome in ended.values() if outcome.status == "ok"]
         assert len(pictures) == summary.ok
-        assert all(picture.stat().st_size > 0 for picture in pictures)
+        assert all(storage.head(picture).size > 0 for picture in pictures)
         return summary
 
 
@@ -78,11 +93,11 @@ def items(number: int) -> list[str]:
     return [f"item-{n:03d}" for n in range(number)]
 
 
-def test_a_killed_driver_goes_on_where_its_ledger_ends(tmp_path: Path) -> None:
-    world = World(tmp_path, items(96))
+def test_a_killed_driver_goes_on_where_its_ledger_ends(tmp_path: Path, s3: str) -> None:
+    world = World(tmp_path, items(96), s3)
     # Long batches: a segment is written ten seconds after its first outcome, well before the last one on any machine.
     driver = world.start(seconds=4.0)
-    wait_for(Ledger(str(world.output)).segments, driver)
+    wait_for(Ledger(world.output).segments, driver)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     held = world.outcomes()
@@ -100,8 +115,11 @@ def test_a_killed_driver_goes_on_where_its_ledger_ends(tmp_path: Path) -> None:
 
 def test_a_terminated_driver_writes_down_what_has_ended(tmp_path: Path) -> None:
     world = World(tmp_path, items(40))
-    driver = world.start(seconds=3.0)
-    wait_for(lambda: len(list(world.output.glob("pictures/*/*"))) >= 20, driver)
+    driver = world.start(seconds=3.0, dashboard=True)
+    wait_for(lambda: world.num_pictures() >= 20, driver)
+    (dashboard,) = re.findall(r"Ray's dashboard: (http://127\.0\.0\.1:\d+/)", world.said.read_text())
+    actors = httpx.get(f"{dashboard}api/v0/actors").json()["data"]["result"]["result"]
+    assert any("parse+synthesize" in actor["class_name"] for actor in actors), "stages are seen by their names"
     driver.send_signal(signal.SIGTERM)
     assert driver.wait(PATIENCE_S) == Exit.INTERRUPTED
     held = world.outcomes()
@@ -124,22 +142,9 @@ def test_rows_that_kill_or_hang_their_worker_end_alone(tmp_path: Path) -> None:
     assert "parse" in ended["segfault-0"].stage
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Callable[[str], None]]:
-    """A disk of a few hundred kilobytes at `folder`; what is yielded makes it larger."""
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", folder], check=False)
-    if mounted.returncode:
-        pytest.skip("needs the right to mount a tmpfs")
-    try:
-        yield lambda size: subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True) and None
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
 def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path: Path) -> None:
     world = World(tmp_path, items(48))
-    with small_disk(world.output) as enlarge:
+    with small_disk(Path(world.output)) as enlarge:
         assert world.run() == Exit.STOPPED
         assert "No space left on device" in world.said.read_text()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import pickle
 
 import pytest
 
 from atelier.errors import ConfigError
+from training.checkpoints import Retention, settings_of
 from training.launch.request import TrainRequest
 from training.runs import RUNS, named
 from training.steps.alias import AliasStepConfig
@@ -50,3 +52,23 @@ def test_the_demo_shows_from_nothing_what_a_few_minutes_teach() -> None:
     run = named("parser_demo")
     assert isinstance(run.step, ParserStepConfig) and run.step.initial is None and run.batch_size % 2 == 0
     assert run.num_steps % run.validate_every_steps == 0 and run.validation is not None
+
+
+def test_settings_that_exclude_each_other_are_refused() -> None:
+    run = named("parser_demo")
+    with pytest.raises(ConfigError, match="channels_last: is True, must be False where sharding is 'sharded'"):
+        dataclasses.replace(run, channels_last=True, sharding="sharded")
+    keep = Retention(num_best=1, metric="parse_miou")
+    assert dataclasses.replace(run, keep=keep).keep == keep
+    with pytest.raises(ConfigError, match="num_best is 1, but no checkpoint is judged"):
+        dataclasses.replace(run, keep=keep, validate_every_steps=0)
+
+
+def test_what_a_run_is_and_how_it_is_computed() -> None:
+    run = named("viton_hd_segmentation_closet")
+    settings = settings_of(run)
+    how = {"num_accumulated": 2, "sharding": "sharded", "activation_checkpointing": True, "compile": True}
+    for name, value in {**how, "keep": Retention(num_last=1)}.items():
+        assert settings_of(dataclasses.replace(run, **{name: value})) == settings, name
+    assert settings_of(dataclasses.replace(run, channels_last=True)) == settings
+    assert settings_of(dataclasses.replace(run, precision="float32")) != settings

@@ -38,6 +38,29 @@ def test_workers(
     assert (ended, expected in text) == (status, True), text
 
 
+@pytest.mark.parametrize(
+    ("words", "status", "expected"),
+    [
+        (["--keep-best", "parse_miou:none"], 2, "'parse_miou:none' must be a metric, or METRIC:N"),
+        (["--keep-best", ":2"], 2, "':2' must be"),
+        (["--keep-last", "0"], 1, "num_last must be at least 1"),
+        (["--keep-best", "beauty:2"], 1, "metric: is 'beauty', must be one of the validation's: ['failed'"),
+    ],
+)
+def test_which_checkpoints_stay(
+    words: list[str],
+    status: int,
+    expected: str,
+    tmp_path: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = ["run", "tests.training.loop.tiny_runs:watched_pose", "--output", str(tmp_path), "--cache", str(cache)]
+    ended, text = said(monkeypatch, capsys, *run, "--quiet", *words)
+    assert (ended, expected in text) == (status, True), text
+
+
 def test_runs_are_listed_with_what_they_are(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,7 +30,7 @@ class CheckpointInfo:
         num_steps_done: optimizer steps behind.
         settings: what decides the weights, flat, from `settings_of`.
         data: digest of the data set.
-        metrics: of the newest validation, by name; may be empty.
+        metrics: of the validation of this very step, by name; empty where none was made.
         num_workers: how many wrote it. Any other number can load it.
         versions: of what trained.
         command: that started the run, for the model card; may be empty.
@@ -58,8 +58,12 @@ class CheckpointInfo:
         )
 
     def at(self, num_steps_done: int, metrics: Mapping[str, float] | None = None) -> Self:
-        """The same run's facts after so many steps; `metrics` None keeps those known. What is no number is left out."""
-        known = self.metrics if metrics is None else {k: v for k, v in metrics.items() if math.isfinite(v)}
+        """The same run's facts after so many steps.
+
+        Args:
+            metrics: of a validation of this very step; what is no number is left out.
+        """
+        known = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
         return dataclasses.replace(self, num_steps_done=num_steps_done, metrics=known)
 
     @property

@@ -53,7 +53,7 @@ class CheckpointStore:
         self._max_failed_saves = max_failed_saves
         self._stager: Stager | None = None
         self._save: Save | None = None
-        self._num_failed = 0
+        self._num_failed, self._last_failure = 0, ""
         found = self._ranks.agreed(lambda: folders.find(self.address))
         self._kept, self._torn = list(found.whole), found.torn
 
@@ -157,9 +157,9 @@ class CheckpointStore:
         started = time.monotonic()
         before = self._settled(num_told_by_error=self._max_failed_saves)
         if self._num_failed >= self._max_failed_saves:
-            why = f": {before.error}" if before is not None else ""
             raise StorageError(
-                self.address, f"{self._num_failed} saves in a row have failed{why}; {self._last_whole()}"
+                self.address,
+                f"{self._num_failed} saves in a row have failed: {self._last_failure}; {self._last_whole()}",
             )
         if all(info.num_steps_done != kept.num_steps_done for kept in self._kept):
             kept = self.kept
@@ -208,7 +208,7 @@ class CheckpointStore:
             return None
         saved = save.result()
         if saved.error:
-            self._num_failed += 1
+            self._num_failed, self._last_failure = self._num_failed + 1, saved.error
             if self._ranks.world.is_first:
                 if num_told_by_error is None or self._num_failed < num_told_by_error:
                     log.warning("%s: could not be saved: %s; %s", saved.address, saved.error, self._last_whole())

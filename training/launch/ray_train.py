@@ -20,8 +20,9 @@ from ray.train.v2.api.exceptions import TrainingFailedError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
-from atelier.errors import AtelierError, StorageError
+from atelier.errors import AtelierError
 from training.launch.bell import Bell, Terminal
+from training.launch.refusal import would_come_again
 from training.launch.request import TrainRequest
 from training.launch.torchrun import COLLECTIVE_TIMEOUT, backend_for
 from training.launch.train import TrainOutcome, train
@@ -216,9 +217,8 @@ def _work(config: Mapping[str, Any]) -> TrainOutcome | AtelierError:
     try:
         console = Console(file=cast(TextIO, Terminal(bell)), width=config["width"])
         return train(request, world, RaySupervisor(bell, world.rank), console)
-    except StorageError:
-        raise
     except AtelierError as error:
         # Raised all the same: the others may wait for this worker, and end only with it.
-        ray.get(bell.refuse.remote(error))
+        if would_come_again(error):
+            ray.get(bell.refuse.remote(error))
         raise

@@ -14,6 +14,7 @@ from atelier import storage
 from atelier.errors import ConfigError
 from training.checkpoints import CheckpointStore
 from training.data.sources import finding
+from training.earlier import fetch
 from training.run import TrainRun
 from training.watch.settings import WatchSettings
 
@@ -27,7 +28,8 @@ class TrainRequest:
         output: folder of runs, local or `s3://`; this one's lies in `output/name`.
         data: address of its data; None draws what the run names.
         cache: folder of each machine for drawn and fetched data.
-        overrides: fields of the run with other values than its own; `step.NAME` is a field of its step.
+        overrides: fields of the run with other values than its own; `step.NAME` is a field of its step, `keep.NAME` of
+            which checkpoints stay.
         resume: may go on from checkpoints that are there, with the overrides; else they refuse the run.
         command: that was typed, for the model card.
     """
@@ -56,17 +58,31 @@ class TrainRequest:
             ConfigError: no such run, or no such field.
         """
         run = _named(self.run)
-        prefix = "step."
-        steps = {name.removeprefix(prefix): value for name, value in self.overrides.items() if name.startswith(prefix)}
-        if steps:
-            run = dataclasses.replace(run, step=_replaced(run.step, steps, f"run {run.name}: its step"))
-        others = {name: value for name, value in self.overrides.items() if not name.startswith(prefix)}
-        return _replaced(run, others, f"run {run.name}")
+        changes: dict[str, Any] = {}
+        inside: dict[str, dict[str, Any]] = {"step": {}, "keep": {}}
+        for name, value in self.overrides.items():
+            part, _, field_name = name.partition(".")
+            (inside[part] if part in inside and field_name else changes)[field_name or name] = value
+        for part, values in inside.items():
+            if values:
+                changes[part] = _replaced(getattr(run, part), values, f"run {run.name}: its {part}")
+        return _replaced(run, changes, f"run {run.name}")
 
     @property
     def runs_folder(self) -> Path:
         """Where earlier runs' exported weights lie on this machine."""
-        return self.cache_folder / "runs" if storage.is_s3(self.output) else Path(self.output)
+        if not storage.is_s3(self.output):
+            return Path(self.output)
+        return self.cache_folder / "runs" / self.output.removeprefix("s3://")
+
+    def fetch_earlier(self, run: TrainRun) -> None:
+        """Brings the earlier runs that a run reads to `runs_folder`, where they lie in an object store.
+
+        Raises:
+            StorageError: the store does not answer, or the cache cannot be written.
+        """
+        if storage.is_s3(self.output):
+            fetch(run.read_names, self.output, self.runs_folder)
 
     @property
     def cache_folder(self) -> Path:

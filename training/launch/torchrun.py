@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from types import FrameType
 
 import psutil
@@ -23,7 +25,7 @@ from training.world import World
 COLLECTIVE_TIMEOUT = timedelta(hours=1)
 """The first worker validates while the others wait for it in a collective; torch's 10 minutes can be too few."""
 
-
+_RUN_ID = "TORCHELASTIC_RUN_ID"
 _FRESH_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
 """Set to 1, workers that are started anew meet in a new store. Without it torch 2.13 lets them find the addresses of
 those before them, and they fail to connect at every restart."""
@@ -31,7 +33,7 @@ those before them, and they fail to connect at every restart."""
 
 def is_torchrun_worker() -> bool:
     """Whether torchrun started this process."""
-    return "TORCHELASTIC_RUN_ID" in os.environ
+    return _RUN_ID in os.environ
 
 
 def backend_for(device: torch.device) -> str:
@@ -65,12 +67,30 @@ def train_under_torchrun(request: TrainRequest) -> TrainOutcome:
     return outcome
 
 
+def end_torchrun() -> None:
+    """Ends the torchrun that started this worker, where it would start workers anew: it does so whatever ended them.
+
+    On many nodes each worker ends its own node's. Call it when all is said: its workers are then asked to end, this one
+    too.
+    """
+    if os.environ["TORCHELASTIC_RESTART_COUNT"] == os.environ["TORCHELASTIC_MAX_RESTARTS"]:
+        return
+    # Not simply the parent: a person's torchrun may start a script that starts this.
+    agent = next(process for process in psutil.Process().parents() if _RUN_ID not in process.environ())
+    with suppress(FileExistsError):
+        # Other workers of its may come here too, and a second signal would have it leave some behind. The folder is
+        # this attempt's, and goes with it.
+        if report := os.environ["TORCHELASTIC_ERROR_FILE"]:
+            (Path(report).parents[1] / "ended").touch(exist_ok=False)
+        agent.terminate()
+
+
 def start_torchrun(arguments: Sequence[str], *, num_workers: int, max_restarts: int) -> int:
     """Starts `python -m training` with these arguments on so many workers of this machine; gives its exit status.
 
     SIGTERM and SIGINT reach each worker once: sent to torchrun, it would kill those that take long to write.
     """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_workers)]
+    command = [sys.executable, "-m", "training.launch.agent", "--standalone", "--nproc-per-node", str(num_workers)]
     command += ["--max-restarts", str(max_restarts), "-m", "training", *arguments]
     # A session of its own: a Ctrl-C would otherwise reach torchrun and the workers besides.
     agent = subprocess.Popen(command, start_new_session=True, env=os.environ | {_FRESH_STORE: "1"})

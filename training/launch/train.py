@@ -14,6 +14,7 @@ from training.checkpoints import CheckpointInfo, CheckpointStore
 from training.data.dataset import Dataset
 from training.data.loader import Loader
 from training.data.order import SampleOrder
+from training.disk import telling_of_the_disk
 from training.launch.request import TrainRequest
 from training.layout import Layout
 from training.loop import DONE, TrainLoop, Validate
@@ -57,11 +58,12 @@ def train(request: TrainRequest, world: World, supervisor: Supervisor, console: 
     Raises:
         ConfigError: settings, data or weights that do not fit, or another run's checkpoint.
         DivergedError: a loss ran away; the last checkpoint is from before it.
-        StorageError: data that cannot be read, or checkpoints that cannot be written.
+        StorageError: data that cannot be read, checkpoints that cannot be written, or a disk that is full.
     """
-    loop = open_loop(request, world, supervisor, console)
-    reason = loop.fit()
-    loop.close()
+    with telling_of_the_disk():
+        loop = open_loop(request, world, supervisor, console)
+        reason = loop.fit()
+        loop.close()
     latest = loop.store.latest()
     return TrainOutcome(
         run=loop.run.name,
@@ -87,6 +89,7 @@ def open_loop(
     if world.is_first:
         logs.make()
     draw_weights_from(run.seed)
+    request.fetch_earlier(run)
     step = run.step.build(request.runs_folder)
     dataset = run.data.open(request.data, request.cache_folder)
     loader = Loader(

@@ -124,10 +124,11 @@ class AliasStep(TrainStep):
         """Layout ids of the true classes, or of the segmentation generator's in every other row late in the run."""
         groups = torch.tensor(LAYOUT_OF_AGNOSTIC, dtype=torch.uint8, device=batch["classes"].device)
         ids = groups[batch["classes"].long()]
-        if moment.progress < self.config.predicted_from:
+        # By the place in the whole batch, so that the same rows are, however it is cut.
+        rows = slice(moment.places[0] % 2, None, 2)
+        if moment.progress < self.config.predicted_from or not moment.places[rows]:
             return ids
         with torch.no_grad():
-            rows = slice(0, None, 2)
             some = {name: column[rows] for name, column in batch.items()}
             inputs = segmentation_inputs(some, self.config.model.segmentation_size, moment.rows(rows))
             predicted = layout_ids(

@@ -48,10 +48,17 @@ class Moment:
     Args:
         progress: share of the run that is behind, [0, 1).
         seeds: one a row, functions of the run's seed and the row's place in the order of the whole run.
+        places: of the rows in the step's batch, over all workers and parts, one after the other; none given: they are
+            the whole batch.
     """
 
     progress: float
     seeds: tuple[int, ...]
+    places: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.places:
+            object.__setattr__(self, "places", tuple(range(len(self.seeds))))
 
     def generators(self, name: str) -> list[torch.Generator]:
         """One generator a row, on the CPU, for the use that `name` says."""
@@ -71,7 +78,7 @@ class Moment:
 
     def rows(self, rows: slice) -> Moment:
         """The moment of some of the rows."""
-        return Moment(progress=self.progress, seeds=self.seeds[rows])
+        return Moment(progress=self.progress, seeds=self.seeds[rows], places=self.places[rows])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,7 +59,8 @@ class ConsoleProgress(Observer):
         self._step_s = (
             report.step_s if self._step_s is None else self._step_s + _SMOOTHING * (report.step_s - self._step_s)
         )
-        left = f"{duration((self._facts.num_steps - report.step) * self._step_s)} left"
+        left_s = (self._facts.num_steps - report.step) * self._step_s + report.pauses_left_s
+        left = f"{duration(left_s)} left"
         self._say_left_out(report)
         pace, losses = self._pace(report), _losses(report.losses)
         if self._live is not None:

@@ -42,10 +42,11 @@ class DivergenceRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Divergence:
-    """Where it happened: the step (counted from 1), whose loss, which term, and the rows of that worker's batch.
+    """Where it happened: the step (counted from 1), whose loss, which term, and the rows it may come from.
 
     Args:
         limit: what the value should have stayed below; None where it is no finite number.
+        ids: the rows of one worker's batch, or of all workers whose numbers are bad alike.
         totals: the player's totals of the steps before, oldest first.
     """
 
@@ -75,6 +76,24 @@ class DivergedError(AtelierError):
 
     def __reduce__(self) -> tuple[type[DivergedError], tuple[str, Divergence]]:
         return type(self), (self.run, self.divergence)  # it crosses from a worker to the driver
+
+
+def cause_of(met: Sequence[Divergence | None]) -> Divergence | None:
+    """What ends a run, of what each worker met: the earliest step, with the rows of the workers at fault.
+
+    Gradients are reduced before their norm is taken, so one worker's bad row makes it no number on all of them: a loss
+    goes before it. Where the norm alone is bad, the row may be any worker's, and all are named.
+    """
+    divergences = [divergence for divergence in met if divergence is not None]
+    if not divergences:
+        return None
+    first = min(divergences, key=_blame)
+    alike = [divergence for divergence in divergences if _blame(divergence) == _blame(first)]
+    return dataclasses.replace(first, ids=tuple(name for divergence in alike for name in divergence.ids))
+
+
+def _blame(divergence: Divergence) -> tuple[int, bool, bool]:
+    return divergence.step, divergence.term == GRADIENT_NORM, divergence.limit is not None
 
 
 def record_divergence(folder: Path, divergence: Divergence) -> Path:

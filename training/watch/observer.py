@@ -54,6 +54,7 @@ class StepReport:
         samples_per_s: over all workers, since the report before.
         step_s: mean seconds a step since the report before.
         waited_s: of them, the mean seconds that the loop waited for data.
+        pauses_left_s: what validations and checkpoints will take until the run's end; they are no part of `step_s`.
         learning_rates, gradient_norms: by player; norms are those before clipping.
         flops_per_step: where a step does not always do the same work, e.g. at half the size at first.
         ids: the step's row ids of this worker.
@@ -64,6 +65,7 @@ class StepReport:
     samples_per_s: float
     step_s: float
     waited_s: float = 0.0
+    pauses_left_s: float = 0.0
     left_out: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     gradient_norms: Mapping[str, float] = field(default_factory=dict)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import logging
 import math
+import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from training.disk import is_of_the_disk
 from training.watch.observer import Observer, RunFacts, StepReport, ValidationReport
 from training.watch.shares import achieved_share, peak_for
+
+log = logging.getLogger(__name__)
 
 FILE_NAME = "steps.jsonl"
 
@@ -22,11 +28,15 @@ class StepLog(Observer):
     Where a run goes on from a checkpoint, the lines of steps after it are cut when it starts: those steps are made
     again. Numbers have all their digits, so that two runs can be compared bit for bit; what is no finite number is a
     string, as JSON has none.
+
+    Lines that a full disk refuses are kept and written before the next one that it takes: the log has each step then
+    too, and the run goes on for as long as its checkpoints may fail.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE_NAME
         self._facts: RunFacts | None = None
+        self._unwritten = b""
 
     def started(self, facts: RunFacts) -> None:
         self._facts = facts
@@ -57,14 +67,31 @@ class StepLog(Observer):
 
     def _write(self, event: str, step: int, fields: Mapping[str, Any]) -> None:
         line = {"event": event, "step": step, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **fields}
-        with self._path.open("a", encoding="utf-8") as log:
-            log.write(json.dumps(_plain(line), ensure_ascii=False, default=str) + "\n")
+        is_first_refused = not self._unwritten
+        self._unwritten += (json.dumps(_plain(line), ensure_ascii=False, default=str) + "\n").encode()
+        try:
+            _append(self._path, self._unwritten)
+            self._unwritten = b""
+        except OSError as error:
+            if not is_of_the_disk(error):
+                raise
+            if is_first_refused:
+                log.warning("%s: %s; its lines wait for room", self._path, error.strerror)
 
 
 def read_steps(folder: Path) -> list[dict[str, Any]]:
     """The `step` lines of a log folder, in their order."""
     lines = (folder / FILE_NAME).read_text(encoding="utf-8").splitlines()
     return [record for record in _whole(lines) if record["event"] == "step"]
+
+
+def _append(path: Path, lines: bytes) -> None:
+    """Writes lines whole or not at all."""
+    with path.open("ab", buffering=0) as file:
+        end = file.tell()
+        if file.write(lines) != len(lines):
+            file.truncate(end)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def _cut_after(step: int, path: Path) -> int:
@@ -74,8 +101,11 @@ def _cut_after(step: int, path: Path) -> int:
     lines = path.read_text(encoding="utf-8").splitlines()
     kept = [record for record in _whole(lines) if record["step"] <= step]
     partial = path.with_name(f"{path.name}.partial")
-    partial.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept), encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept), encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     return len(lines) - len(kept)
 
 

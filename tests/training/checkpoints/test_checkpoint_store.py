@@ -66,10 +66,24 @@ def test_a_smaller_value_may_be_the_better_and_the_later_of_equals_is() -> None:
     infos = [tiny_info().at(step, {"fid": fid}) for step, fid in enumerate((9.0, 4.0, 4.0, 8.0, 7.0))]
     keep = Retention(num_last=1, num_best=1, metric="fid", higher_is_better=False)
     assert [info.num_steps_done for info in keep.kept(infos)] == [2, 4]
+    by_name = Retention(num_last=1, num_best=1, metric="fid")
+    assert by_name.kept(infos) == keep.kept(infos), "a distance is better where it is smaller"
+    by_name.refuse_unknown(["fid", "ssim"])
+    with pytest.raises(ConfigError, match=r"metric: is 'fid', must be one of the validation's: \['ssim'\]"):
+        by_name.refuse_unknown(["ssim"])
     with pytest.raises(ConfigError, match="metric must name"):
         Retention(num_best=1)
     with pytest.raises(ConfigError, match="at least 1"):
         Retention(num_last=0)
+
+
+def test_a_step_that_was_not_judged_is_none_of_the_best() -> None:
+    """Though the one before it was, and by the best there ever were."""
+    judged = tiny_info().at(2, {"ssim": 0.9})
+    infos = [judged, judged.at(3), judged.at(4, {"ssim": 0.5}), judged.at(5)]
+    assert [dict(info.metrics) for info in infos] == [{"ssim": 0.9}, {}, {"ssim": 0.5}, {}]
+    keep = Retention(num_last=1, num_best=1, metric="ssim")
+    assert [info.num_steps_done for info in keep.kept(infos)] == [2, 5]
 
 
 def test_a_kept_step_is_not_written_again(tmp_path: Path) -> None:

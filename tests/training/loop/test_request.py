@@ -15,6 +15,8 @@ def test_a_run_goes_by_its_name_or_by_where_it_is_defined() -> None:
     assert TrainRequest(run="pose_closet", output="out").resolved().name == "pose_closet"
     tiny = TrainRequest(run="tests.training.loop.tiny_runs:pose", output="out", overrides={"num_steps": 3})
     assert (tiny.resolved().name, tiny.resolved().num_steps) == ("pose", 3)
+    kept = TrainRequest(run="parser_demo", output="out", overrides={"keep.num_best": 2, "keep.metric": "parse_miou"})
+    assert (kept.resolved().keep.num_best, kept.resolved().keep.num_last) == (2, 3)
     assert pickle.loads(pickle.dumps(tiny)) == tiny  # noqa: S301  ours, as Ray sends it
 
 
@@ -35,7 +37,7 @@ def test_a_run_that_is_none_is_refused(name: str, said: str) -> None:
 def test_everything_of_a_run_lies_in_its_own_folder() -> None:
     remote = TrainRequest(run="pose_closet", output="s3://bucket/runs", cache=Path("/cache"))
     assert remote.address("checkpoints") == "s3://bucket/runs/pose_closet/checkpoints"
-    assert remote.runs_folder == Path("/cache/runs")
+    assert remote.runs_folder == Path("/cache/runs/bucket/runs")
     local = TrainRequest(run="pose_closet", output="runs")
     assert local.address("log").endswith("runs/pose_closet/log")
     assert local.runs_folder == Path("runs").absolute()

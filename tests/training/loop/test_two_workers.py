@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from torch.distributed.tensor import DTensor
 from tests.training.loop.pair import Pair, two_workers
 from tests.training.loop.tiny_runs import SIZE, losses_of, request_for, weights_of
 from training.checkpoints import CheckpointStore
+from training.data.order import SampleOrder
 from training.launch.in_process import train_in_process
 from training.launch.request import TrainRequest
 from training.launch.train import TrainOutcome, open_loop, train
+from training.steps.base import Batch, Moment, StepLoss
 from training.supervisor import Supervisor
+from training.watch.divergence import DivergedError
 from training.watch.validation.looks import PoseValidation
 from training.wishes import Wish
 from training.world import World
@@ -147,12 +151,49 @@ def test_each_worker_holds_a_part(pair: Pair, tmp_path: Path, cache: Path) -> No
 
 def test_uneven_shares_weigh_as_their_rows_do(pair: Pair, tmp_path: Path, cache: Path) -> None:
     settings = {"batch_size": 5, "num_steps": 3, "max_gradient_norm": 1e9}
-    one = request_for("duel_without_chance", tmp_path / "one", cache, **settings)
+    one = request_for("duel", tmp_path / "one", cache, **settings)
     train_in_process(one, "cpu")
     # Their rows made ahead by processes of their own, forked from workers that talk to each other.
-    both = request_for("duel_without_chance", tmp_path / "both", cache, loader_workers=1, **settings)
+    both = request_for("duel", tmp_path / "both", cache, loader_workers=1, **settings)
     pair(fit, both)
     for mine, theirs in zip(losses_of(both), losses_of(one), strict=True):
         for player, terms in theirs.items():
             for term, value in terms.items():
                 assert mine[player][term] == pytest.approx(value, rel=2e-3, abs=1e-4), (player, term)
+
+
+def diverge(world: World, request: TrainRequest, poisoned: str) -> tuple[str, tuple[str, ...]]:
+    """The second worker meets what is no number: in its loss, or in its gradients alone."""
+    loop = open_loop(request, world)
+    step = loop.layout.step
+    loss_of = step.loss
+
+    def loss(player: str, batch: Batch, moment: Moment) -> StepLoss:
+        loss = loss_of(player, batch, moment)
+        if world.is_first:
+            return loss
+        if poisoned == "gradient":
+            loss.total.register_hook(lambda gradient: gradient * torch.nan)
+            return loss
+        return dataclasses.replace(loss, total=loss.total * torch.nan)
+
+    step.loss = loss  # type: ignore[method-assign]
+    try:
+        loop.fit()
+    except DivergedError as error:
+        return error.divergence.term, error.divergence.ids
+    finally:
+        loop.close()
+    return "", ()
+
+
+def test_the_rows_of_the_worker_whose_loss_is_no_number_are_named(pair: Pair, tmp_path: Path, cache: Path) -> None:
+    request = request_for("pose", tmp_path / "loss", cache)
+    run = request.resolved()
+    dataset = run.data.open(None, cache)
+    order = SampleOrder(run.seed, dataset.num_samples)
+    first_batch = tuple(dataset.ids([order.turn(index).sample for index in range(run.batch_size)]))
+    for said in pair(diverge, request, "loss"):
+        assert said == ("total", first_batch[2:])
+    for said in pair(diverge, request_for("pose", tmp_path / "gradient", cache), "gradient"):
+        assert said == ("gradient_norm", first_batch)

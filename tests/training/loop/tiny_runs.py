@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import time
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from training.steps.pose import PoseStepConfig
 from training.steps.segmentation import SegmentationStepConfig
 from training.watch.settings import WatchSettings
 from training.watch.step_log import read_steps
+from training.watch.validation.looks import PoseValidation
 
 
 def pose() -> TrainRun:
@@ -45,6 +47,12 @@ def pose() -> TrainRun:
         precision="float32",
         keep=Retention(num_last=2),
     )
+
+
+def watched_pose() -> TrainRun:
+    """The same, with one held-out look before and after."""
+    validation = PoseValidation(size=SIZE, num_rows=1)
+    return dataclasses.replace(pose(), name="watched_pose", validate_every_steps=6, validation=validation)
 
 
 def duel(*, dropout: float = 0.3) -> TrainRun:
@@ -69,6 +77,14 @@ def duel_without_chance() -> TrainRun:
     return duel(dropout=0.0)
 
 
+def diverging() -> TrainRun:
+    """A first step that takes the weights where no second one gives a number."""
+    run = pose()
+    assert isinstance(run.step, PoseStepConfig)
+    step = dataclasses.replace(run.step, learning_rate=math.inf)
+    return dataclasses.replace(run, name="diverging", step=step)
+
+
 def long_pose() -> TrainRun:
     """Long enough to be killed in the middle; steps lie in the log as they are made."""
     return dataclasses.replace(pose(), name="long_pose", num_steps=60, checkpoint_every_steps=5)
@@ -89,6 +105,14 @@ def slow_layout() -> TrainRun:
     )
 
 
+def slow_pose() -> TrainRun:
+    """The same of the pose network, in few steps with a checkpoint each."""
+    run = pose()
+    slow = SlowLooks(flag=os.environ.get("TINY_SLOW", ""))
+    data = dataclasses.replace(run.data, columns=slow)
+    return dataclasses.replace(run, name="slow_pose", data=data, num_steps=12, checkpoint_every_steps=1)
+
+
 def soaked_layout() -> TrainRun:
     """The same for four workers, without an end in sight."""
     run = slow_layout()
@@ -98,6 +122,18 @@ def soaked_layout() -> TrainRun:
 @dataclass(frozen=True, kw_only=True)
 class SlowColumns(TryOnColumns):
     """Rows that take their time while a file exists; a process beside the run decides when it has."""
+
+    flag: str = field(default="", metadata={"identity": False})
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        if self.flag and Path(self.flag).exists():
+            time.sleep(0.3)
+        return super().__call__(sample, rng)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlowLooks(LookColumns):
+    """Looks that do so."""
 
     flag: str = field(default="", metadata={"identity": False})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from tests.training.tiny_models import PARSER, POSE, SIZE, VITON_HD
 from training.data.closet_source import ClosetConfig, draw_sample
 from training.data.look import LookColumns
 from training.data.try_on import TryOnColumns
-from training.steps.alias import AliasStepConfig
+from training.steps.alias import AliasStep, AliasStepConfig
 from training.steps.base import Moment, StepConfig, TrainStep
 from training.steps.matching import MatchingStepConfig
 from training.steps.parser import ParserStepConfig
@@ -116,6 +117,29 @@ def test_every_player_learns_and_moves_its_own_networks_alone(
         assert losses[-1] < losses[0], player.name
         moved = {key.split(".")[0] for key, value in step.networks.named_parameters() if (value != before[key]).any()}
         assert moved == set(player.networks)
+
+
+def test_a_painter_sees_the_same_layouts_however_its_batch_is_cut(
+    runs: Path, batches: Mapping[str, Mapping[str, Tensor]]
+) -> None:
+    config = AliasStepConfig(
+        model=VITON_HD, segmentation="viton", matching="viton", half_size_until=0.0, hidden_weight=0.0
+    )
+    step = build(config, runs)
+    assert isinstance(step, AliasStep)
+    step.networks.eval()  # without the power iterations, which move on with every pass
+    batch = {name: column.repeat(2, *[1] * (column.dim() - 1)) for name, column in batches["try_on"].items()}
+    whole = Moment(progress=0.9, seeds=(1, 2, 3, 4))
+    with torch.no_grad():
+        together = step.loss("alias", batch, whole).total
+        for cuts in ((0, 1, 2, 3, 4), (0, 3, 4), (0, 1, 4)):
+            parts = [slice(first, end) for first, end in itertools.pairwise(cuts)]
+            losses = [
+                (rows.stop - rows.start)
+                * step.loss("alias", {name: column[rows] for name, column in batch.items()}, whole.rows(rows)).total
+                for rows in parts
+            ]
+            torch.testing.assert_close(sum(losses) / 4, together, rtol=1e-4, atol=0.0)
 
 
 def test_a_critic_replaces_the_reason_why_it_was_left_out(

@@ -10,7 +10,14 @@ import pytest
 import torch
 
 from training.steps.base import StepLoss
-from training.watch.divergence import DivergedError, Divergence, DivergenceGuard, DivergenceRule, record_divergence
+from training.watch.divergence import (
+    DivergedError,
+    Divergence,
+    DivergenceGuard,
+    DivergenceRule,
+    cause_of,
+    record_divergence,
+)
 
 RULE = DivergenceRule(window=10, times=10.0, patience=3)
 
@@ -70,6 +77,21 @@ def test_judgement_gives_the_newest_steps_numbers_and_reads_each_step_once() -> 
     assert newest.gradient_norms == {"painter": 0.25}
     with pytest.raises(ValueError, match="no step was noted"):
         guard.judge()
+
+
+def met(step: int, term: str, *ids: str, limit: float | None = None) -> Divergence:
+    value = float("inf") if limit is None else 2 * limit
+    return Divergence(step=step, player="painter", term=term, value=value, limit=limit, ids=ids, totals=())
+
+
+def test_of_several_workers_those_whose_own_loss_is_bad_are_at_fault() -> None:
+    norm, loss = met(3, "gradient_norm", "a", "b"), met(3, "pixels", "c", "d")
+    assert cause_of([norm, loss]) == loss
+    assert cause_of([norm, None, met(3, "gradient_norm", "c")]) == met(3, "gradient_norm", "a", "b", "c")
+    assert cause_of([loss, norm, met(3, "pixels", "e")]) == met(3, "pixels", "c", "d", "e")
+    assert cause_of([met(2, "gradient_norm", "a"), loss]) == met(2, "gradient_norm", "a"), "what came first"
+    assert cause_of([met(3, "total", "a", limit=1.0), loss]) == loss
+    assert cause_of([None, None]) is None
 
 
 def test_record_and_error_tell_the_same(tmp_path: Path) -> None:

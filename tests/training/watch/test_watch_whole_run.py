@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 import torch
 
+from atelier.errors import ConfigError
 from tests.training.loop.tiny_runs import SIZE, losses_of, request_for, weights_of
+from training.checkpoints import CheckpointStore
 from training.launch.in_process import train_in_process
 from training.launch.request import TrainRequest
 from training.watch.settings import WatchSettings
@@ -57,3 +60,34 @@ def test_every_observer_at_once_moves_no_bit_either(unwatched: TrainRequest, tmp
     assert losses_of(request) == losses_of(unwatched)
     mine, theirs = weights_of(request), weights_of(unwatched)
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in mine.items())
+
+
+def test_the_best_judged_checkpoints_stay(unwatched: TrainRequest, tmp_path: Path) -> None:
+    """At the steps that were validated, which are none of those at which checkpoints are due."""
+    settings = {"validation": HELD_OUT, "validate_every_steps": 1, "checkpoint_every_steps": 100}
+    kept = {"keep.num_last": 1, "keep.num_best": 1, "keep.metric": "layout_miou"}
+    request = trained(tmp_path, unwatched.cache, num_steps=4, **settings, **kept)
+    lines = [json.loads(line) for line in (tmp_path / "duel" / "log" / FILE_NAME).read_text().splitlines()]
+    judged = {line["step"]: line["metrics"]["layout_miou"] for line in lines if line["event"] == "validated"}
+    best = max(range(1, 5), key=lambda step: (judged[step], step))
+    infos = CheckpointStore(request.address("checkpoints")).kept
+    assert {info.num_steps_done: info.metrics["layout_miou"] for info in infos} == {
+        step: judged[step] for step in {best, 4}
+    }
+    with pytest.raises(ConfigError, match=r"keep: metric: is 'beauty', must be one of .*'layout_miou'"):
+        trained(tmp_path / "unknown", unwatched.cache, **settings, **kept | {"keep.metric": "beauty"})
+
+
+def test_the_pace_leaves_validations_and_checkpoints_out(unwatched: TrainRequest, tmp_path: Path) -> None:
+    """Steps, pauses and time that passed, all by the log: counted twice, the pauses would make more than there was."""
+    trained(
+        tmp_path, unwatched.cache, validation=HELD_OUT, validate_every_steps=2, checkpoint_every_steps=100, num_steps=7
+    )
+    lines = [json.loads(line) for line in (tmp_path / "duel" / "log" / FILE_NAME).read_text().splitlines()]
+    steps = [line for line in lines if line["event"] == "step"]
+    judged = [line for line in lines if line["event"] == "validated"]
+    begun, ended = (datetime.fromisoformat(line["time"]) for line in (judged[0], steps[-1]))
+    pauses_s = sum(line["seconds"] for line in judged if 0 < line["step"] < 7)
+    in_steps_s = sum(line["step_s"] for line in steps)
+    assert in_steps_s + pauses_s <= (ended - begun).total_seconds() + 0.002  # times are cut to milliseconds
+    assert steps[-1]["pauses_left_s"] >= judged[-2]["seconds"], "the last one is still to come"
