@@ -158,7 +158,7 @@ class FormReader:
         if not isinstance(value, str):
             kind = type(value).__name__
             raise Problem("field_invalid", f"{name}: is a {kind}; must be a file, base64, a data URL or an address")
-        if field.has_names and (poses.is_named(value) or value in poses.names()):
+        if field.has_names and (poses.is_named(value) or value in poses.names(name)):
             try:
                 return poses.read(value, name)
             except NotFound as error:
@@ -175,7 +175,7 @@ class FormReader:
             data = base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError) as error:
             # The value itself is not repeated: it may be half a picture.
-            named = f", or a name: {', '.join(poses.names())}" if field.has_names else ""
+            named = f", or a name: {poses.listed(name)}" if field.has_names else ""
             detail = f"{name}: is no base64 ({error}); must be base64, a data URL, https:// or s3://{named}"
             raise Problem("field_invalid", detail) from None
         return data
