@@ -77,7 +77,8 @@ class RequestMetrics:
     """Of an ingress.
 
     `atelier_requests_total{route,status}`, `atelier_request_seconds{route}`, `atelier_jobs_total{state}`,
-    `atelier_webhooks_total{result}`.
+    `atelier_webhooks_total{result}`, `atelier_cache_lookups_total{cache,result}`: the cache `jobs` is looked into by
+    idempotency key; a `hit` is a job that is there, and nothing is made again, anything else a `miss`.
     """
 
     def __init__(self) -> None:
@@ -86,6 +87,8 @@ class RequestMetrics:
             "atelier_request_seconds", description="Seconds of a request", boundaries=_SECONDS, tag_keys=("route",)
         )
         self._jobs = Counter("atelier_jobs_total", description="Jobs that ended", tag_keys=("state",))
+        lookups = "Looks for what is there already"
+        self._lookups = Counter("atelier_cache_lookups_total", description=lookups, tag_keys=("cache", "result"))
         self._webhooks = Counter("atelier_webhooks_total", description="Calls of webhooks", tag_keys=("result",))
 
     def answered(self, route: str, status: int, seconds: float) -> None:
@@ -96,6 +99,10 @@ class RequestMetrics:
     def job_ended(self, state: str) -> None:
         """Takes in a job."""
         self._jobs.inc(tags={"state": state})
+
+    def looked_up(self, cache: str, *, is_hit: bool) -> None:
+        """Takes in a look for something that may be there already."""
+        self._lookups.inc(tags={"cache": cache, "result": "hit" if is_hit else "miss"})
 
     def webhook_called(self, result: str) -> None:
         """Takes in a call of a webhook: `delivered`, `not answered` (and told again), or `failed`."""

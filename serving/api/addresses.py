@@ -49,10 +49,11 @@ class Addresses:
         Raises:
             Problem: `address_refused`, `address_unreachable`, `object_missing`, `object_too_large`.
         """
-        if storage.is_s3(address):
-            return await asyncio.to_thread(self._get_s3, name, address)
         try:
             async with asyncio.timeout(self._fetching.timeout_s):
+                if storage.is_s3(address):
+                    # A thread cannot be ended: it goes on until the store's own timeouts, and nobody hears of it.
+                    return await asyncio.to_thread(self._get_s3, name, address)
                 return await self._get_web(name, address)
         except TimeoutError:
             detail = f"{name}: its address did not answer within {self._fetching.timeout_s:g} s"

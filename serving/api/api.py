@@ -68,7 +68,7 @@ def create_api(
     runner = JobRunner(store, progress, files, by_recipe, settings.jobs, metrics, _as_problem)
     meter = Meter(uses or SqliteUses(settings.database), access)
     door = Door(most=limits.max_requests)
-    receiver = Receiver(store, progress, files, runner, settings.jobs, meter, door)
+    receiver = Receiver(store, progress, files, runner, settings.jobs, meter, door, metrics)
     told = partial(_told, keep_s=settings.jobs.keep_s, links_from=settings.webhooks.links_from)
     sender = WebhookSender(
         store, settings.webhooks, metrics, post=partial(_post, addresses), secrets=partial(_secrets, ring), view=told
@@ -107,9 +107,9 @@ def create_api(
     app.add_middleware(BodyLimit, max_bytes=limits.max_body_bytes)
     if settings.anonymous:
         app.add_middleware(LoopbackOnly)
+    app.add_middleware(AtTheDoor, door=door)
     app.add_middleware(OpenAIErrors)
     app.add_middleware(RateLimitHeaders)
-    app.add_middleware(AtTheDoor, door=door)
     app.add_middleware(Unexpected)
     app.add_middleware(Measured, metrics=metrics)
     app.state.door, app.state.runner = door, runner

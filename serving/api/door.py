@@ -7,6 +7,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving.api.problems import Problem
 from serving.pace import Pace
 
+HEALTH = "/healthz"
+"""Where whoever spreads requests looks whether to send any."""
 _STOPPED_RETRY_S = 10.0
 """Another ingress answers at once; a service that starts anew takes so long."""
 
@@ -28,9 +30,9 @@ class Door:
         """Lets no new work in; what is inside goes on."""
         self.is_closed = True
 
-    def refusal(self, method: str) -> Problem | None:
-        """Why a request is not let in. Looking at what there is goes on to the last."""
-        if self.is_closed and method == "POST":
+    def refusal(self, method: str, path: str) -> Problem | None:
+        """Why a request is not let in. Looking at what there is goes on to the last, but nobody is to be sent here."""
+        if self.is_closed and (method == "POST" or path == HEALTH):
             return stopping("this service is stopping; ask again, here or elsewhere")
         if self.inside >= self._most:
             detail = f"{self.inside} requests are in hand, at most {self._most} may be; try again later"
@@ -48,7 +50,7 @@ class AtTheDoor:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if (refusal := self._door.refusal(scope["method"])) is not None:
+        if (refusal := self._door.refusal(scope["method"], scope["path"])) is not None:
             await refusal.response()(scope, receive, send)
             return
         self._door.inside += 1

@@ -35,7 +35,7 @@ _IGNORED: Mapping[str, Sequence[str]] = {
     "quality": ("auto", "standard"),
     "background": ("auto", "opaque"),
     "moderation": ("auto",),
-    "input_fidelity": ("low", "high"),
+    "input_fidelity": ("low",),
     "stream": ("false", "False"),
     "response_format": ("b64_json",),
 }
@@ -162,6 +162,9 @@ def translated(fields: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
     compression = given.pop("output_compression", None)
     if compression is not None and told["output_format"] != "png":
         told["quality"] = compression
+    elif compression is not None and str(compression) != "100":
+        detail = f"output_compression: is {str(compression)[:40]!r}; of png it must be 100 or left out, png is lossless"
+        raise Problem("field_invalid", detail)
     quality = given.get("quality")
     if recipe.modes and isinstance(quality, str) and quality in QUALITIES:
         if given.get("mode", QUALITIES[quality]) != QUALITIES[quality]:

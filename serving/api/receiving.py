@@ -27,6 +27,7 @@ from serving.jobs.job import Job, JobStore, TooManyOpen
 from serving.jobs.progress import Partial, ProgressStore
 from serving.jobs.runner import JobRunner, answer_of
 from serving.keys import Caller
+from serving.metrics import RequestMetrics
 from serving.models.asked import Answer
 from serving.settings import JobSettings
 
@@ -48,9 +49,10 @@ class Receiver:
         settings: JobSettings,
         meter: Meter,
         door: Door,
+        metrics: RequestMetrics,
     ) -> None:
         self._store, self._progress, self._files, self._runner = store, progress, files, runner
-        self._settings, self._meter, self._door = settings, meter, door
+        self._settings, self._meter, self._door, self._metrics = settings, meter, door, metrics
 
     async def receive(
         self, request: Request, caller: Caller, form: Form, *, wait_s: float = 0.0, with_partials: bool = False
@@ -140,6 +142,8 @@ class Receiver:
     async def forget(self, job: Job) -> None:
         """Cancels a job that hasn't ended; then deletes its inputs, and of one that had ended everything."""
         cancelled = await asyncio.to_thread(self._store.cancel, job.id, now_s=time.time())
+        if cancelled:
+            self._metrics.job_ended("cancelled")
         self._runner.look_at(job.id)
         await asyncio.to_thread(self._files.forget, job.id)
         if not cancelled:
@@ -158,8 +162,11 @@ class Receiver:
         return picture, samples[number]["media_type"]
 
     def _add(self, request: Request, caller: Caller, form: Form, key: str, with_partials: bool) -> Job:
-        if key and (known := self._store.find(caller.owner, key)) is not None:
-            return known
+        if key:
+            known = self._store.find(caller.owner, key)
+            self._metrics.looked_up("jobs", is_hit=known is not None)
+            if known is not None:
+                return known
         recipe = form.recipe.name
         waiting = self._store.num_queued(recipe)
         if waiting >= self._settings.max_queued:

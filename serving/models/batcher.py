@@ -63,6 +63,7 @@ class Batcher(Generic[Item, Made]):
         max_waiting: items that may wait; more are refused.
         clock: seconds that only go forward.
         launched: told of each batch before it runs: key, and the seconds that its items waited.
+        queued: told how many items wait, whenever that changes.
     """
 
     def __init__(
@@ -73,9 +74,11 @@ class Batcher(Generic[Item, Made]):
         max_waiting: int,
         clock: Callable[[], float] = time.monotonic,
         launched: Callable[[Any, Sequence[float]], None] | None = None,
+        queued: Callable[[int], None] | None = None,
     ) -> None:
         self._run, self._largest, self._max_waiting, self._clock = run, largest, max_waiting, clock
         self._launched = launched or (lambda _key, _waited: None)
+        self._queued = queued or (lambda _waiting: None)
         self._waiting: list[_Waiting[Item, Made]] = []
         self._seconds: dict[Hashable, float] = {}
         self._launched_at_s: float | None = None
@@ -139,6 +142,7 @@ class Batcher(Generic[Item, Made]):
             for item in items
         ]
         self._waiting += entered
+        self._queued(self.waiting)
         if self._draining is None or self._draining.done():
             self._draining = asyncio.create_task(self._drain())
         try:
@@ -148,6 +152,7 @@ class Batcher(Generic[Item, Made]):
                 # Asked for, so that asyncio does not report as forgotten what the first error stands for.
                 if not one.future.cancel() and not one.future.cancelled():
                     one.future.exception()
+            self._queued(self.waiting)
 
     async def _drain(self) -> None:
         while batch := self._next():
@@ -208,6 +213,7 @@ class Batcher(Generic[Item, Made]):
         key = self._waiting[0].key
         batch = [one for one in self._waiting if one.key == key][: self._largest(key)]
         self._waiting = [one for one in self._waiting if one not in batch]
+        self._queued(self.waiting)
         return batch
 
     def _guess_s(self, key: Hashable) -> float:

@@ -69,6 +69,7 @@ class ModelFamily:
             largest=lambda engine: engine.sizes.largest,
             max_waiting=settings.max_waiting,
             launched=lambda _engine, waited: self._metrics.launched(waited),
+            queued=self._metrics.waiting,
         )
 
     async def make(self, ask: Ask, told: Told | None = None) -> Answer:
@@ -88,9 +89,7 @@ class ModelFamily:
                 detail = f"mode: is {ask.mode!r}; {engine.recipe.name} {taken}"
                 return self._refused(engine, Refusal(fault="rejected", code="field_invalid", detail=detail))
             engine = self._engines[ask.mode]
-        answer = await self._answer(engine, ask, started, told)
-        self._metrics.waiting(self._batcher.waiting)
-        return answer
+        return await self._answer(engine, ask, started, told)
 
     async def swap(self, weights: Mapping[str, str | None]) -> None:
         """Puts other weights in place of the present ones, without a pause: these answer until those are warm.

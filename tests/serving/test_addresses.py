@@ -208,3 +208,31 @@ async def test_s3_is_read_below_the_prefixes_alone() -> None:
     for address in ("s3://shop/other/a.jpg", "s3://shop/pictures/../keys", "s3://else/pictures/a.jpg", "s3://shop"):
         problem = await refusal(told, address)
         assert problem.code == "address_refused", address
+
+
+async def test_a_store_that_dawdles_is_waited_for_no_longer_than_the_web(monkeypatch: pytest.MonkeyPatch) -> None:
+    let = threading.Event()
+
+    class Dawdling(BaseHTTPRequestHandler):
+        """An S3 server that answers when it is let."""
+
+        def do_GET(self) -> None:
+            let.wait(60)
+            self.send_error(404)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Dawdling)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    named = {"ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}", "DEFAULT_REGION": "us-east-1"}
+    for name, value in (named | {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}).items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    told = addresses(s3_prefixes=("s3://shop/pictures",), timeout_s=0.3)
+    problem = await refusal(told, "s3://shop/pictures/a.jpg")
+    let.set()
+    patient = await refusal(addresses(s3_prefixes=("s3://shop/pictures",), timeout_s=60), "s3://shop/pictures/a.jpg")
+    server.shutdown()
+
+    assert problem.code == "address_unreachable" and "did not answer within 0.3 s" in problem.detail
+    assert patient.code == "object_missing"

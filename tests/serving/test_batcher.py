@@ -206,3 +206,20 @@ async def test_what_cannot_be_made_in_time_is_refused_at_once() -> None:
     device.go.set()
     assert await running == [10]
     assert device.batches == [("a", [0]), ("a", [1])]
+
+
+async def test_the_length_of_the_queue_is_told_while_it_changes() -> None:
+    device, told = Device(), []
+    queue: Batcher[int, int] = Batcher(device.run, largest=lambda _key: 8, max_waiting=9, queued=told.append)
+    first = asyncio.create_task(queue.submit("a", [0], timeout_s=100))
+    await settle()
+    others = [asyncio.create_task(queue.submit("a", [item, item + 1], timeout_s=100)) for item in (1, 3)]
+    await settle()
+    assert told == [1, 0, 2, 4], "the first was launched at once, the others wait behind it"
+    others[1].cancel()
+    await settle()
+    assert told[-1] == 2
+    device.go.set()
+    await asyncio.gather(first, others[0])
+
+    assert told[-1] == queue.waiting == 0

@@ -47,6 +47,8 @@ async def test_an_edit_is_a_try_on(served: Open, pictures: dict[str, bytes]) -> 
 @pytest.mark.parametrize(
     ("fields", "status", "code", "param"),
     [
+        ({"output_compression": "50"}, 400, "field_invalid", "output_compression"),
+        ({"input_fidelity": "high"}, 400, "field_invalid", "input_fidelity"),
         ({"model": "gpt-image-1"}, 404, "model_unknown", "model"),
         ({"size": "1024x1024"}, 400, "field_invalid", "size"),
         ({"response_format": "url"}, 400, "field_invalid", "response_format"),

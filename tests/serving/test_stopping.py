@@ -52,6 +52,8 @@ async def test_what_has_begun_ends_and_nothing_new_begins(
         await until(all_inside)
         in_hand = close(app)
         refused = [await add(client, pictures), await client.post("/v1/try-on", files=pictures)]
+        images = [("image[]", picture) for picture in pictures.values()]
+        in_their_words = await client.post("/v1/images/edits", files=images, data={"prompt": "-"})
         looked = await client.get(f"/v1/jobs/{running['id']}")
         gate.open.set()
         made, followed, left, kept = await asyncio.gather(*begun)
@@ -65,6 +67,7 @@ async def test_what_has_begun_ends_and_nothing_new_begins(
     assert in_hand == 5, "four requests, and a job"
     assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(503, "stopping")] * 2
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused) and looked.status_code == 200
+    assert (in_their_words.status_code, in_their_words.json()["error"]["code"]) == (503, "stopping")
     assert made.status_code == 200 and '"state": "succeeded"' in followed.text
     assert "event: problem" in left.text and '"code":"stopping"' in left.text
     assert (kept.status_code, kept.json()["code"]) == (503, "stopping") and last["state"] == "queued"
