@@ -20,6 +20,8 @@ from atelier.errors import CatalogError, NotFound
 
 Split = Literal["train", "test"]
 MISSING = -1
+PAIRS = "fasion-resize-pairs-{split}.csv"
+"""The list of a split's pairs, in the folder's root."""
 
 
 def read(root: str, split: Split) -> Iterator[PoseTransferSample]:

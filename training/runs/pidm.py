@@ -89,7 +89,7 @@ def _coarse(
         log_every_steps=100,
         checkpoint_every_steps=500,
         validate_every_steps=1000,
-        validation=PidmValidation(size=(64, 48)),
+        validation=PidmValidation(),
         channels_last=True,
     )
 
@@ -125,5 +125,9 @@ def pidm_256() -> TrainRun:
         decay="constant",  # (C)
         average_decay=0.9999,  # (C)
         max_gradient_norm=1.0,  # (C)
+        validate_every_steps=10_000,
+        validation=PidmValidation(
+            size=(256, 176), mode="quality", parser=None, published=True, annotation_size=(256, 176)
+        ),
         channels_last=True,
     )

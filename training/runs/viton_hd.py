@@ -87,7 +87,7 @@ def viton_hd_alias() -> TrainRun:
         half_size_until=0.0,
         predicted_from=1.0,  # (ours): the true layout throughout; the three networks are trained apart
     )
-    held_out = TryOnValidation(size=SIZE, parser=None, pose=None, repaint=False)
+    held_out = TryOnValidation(size=SIZE, parser=None, pose=None, repaint=False, check_parse=False)
     return _published("viton_hd_alias", step, held_out, batch_size=4, num_steps=200_000)  # (S)
 
 

@@ -135,7 +135,7 @@ def test_a_validation_draws_people_by_the_stage(step: DenoiserStep, memory_folde
     draw = validating(among, step, run="run", folder=tmp_path / "log", device=torch.device("cpu"))
     report = draw(3, step.networks)
     assert report.metrics["failed"] == 0 and np.isfinite(list(report.metrics.values())).all()
-    with Image.open(tmp_path / "log" / "validation" / "newest" / "look-00001.png") as picture:
+    with Image.open(tmp_path / "log" / "validation" / "newest" / "item-00001.png") as picture:
         assert picture.size == (SIZE[1], SIZE[0])
     without = dataclasses.replace(validation, memory="")
     assert without.among(tmp_path / "nowhere") == without

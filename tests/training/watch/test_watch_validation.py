@@ -13,17 +13,23 @@ import pytest
 import torch
 from PIL import Image
 
+from atelier import recipes
 from atelier.closet.casting import HELD_OUT, cast
 from atelier.closet.catalog import write_catalog
 from atelier.closet.layouts import write_dataset
 from atelier.errors import ConfigError
 from atelier.seeds import unit_seed
 from atelier.stages.chain import new_batch
+from training.runs.closet import viton_hd_alias_closet
+from training.runs.human_diffusion import human_diffusion_closet
+from training.runs.truepose import truepose_closet
 from training.steps.base import Moment, TrainStep
 from training.watch.validation import rows
 from training.watch.validation.base import Validation, validating
 from training.watch.validation.looks import ParseValidation, PoseValidation
 from training.watch.validation.parts import LayoutValidation, WarpValidation
+from training.watch.validation.pose_transfer import TruePoseValidation
+from training.watch.validation.text_to_person import TextToPersonValidation
 from training.watch.validation.try_on import TryOnValidation
 
 SIZE = (64, 64)
@@ -109,6 +115,17 @@ def test_pictures_are_those_that_the_recipe_makes_of_the_closets_catalog(built: 
     assert batch["error_code"].tolist() == [""]
     with Image.open(tmp_path / "log" / "validation" / "newest" / f"{item_id}.png") as picture:
         assert np.array_equal(np.asarray(picture), batch["image"][0])
+
+
+def test_closet_runs_validate_by_the_very_recipes_of_the_job(tmp_path: Path) -> None:
+    tried, told, posed = (run().validation for run in (viton_hd_alias_closet, human_diffusion_closet, truepose_closet))
+    assert isinstance(tried, TryOnValidation) and tried.recipe(tmp_path) == recipes.viton_hd_closet(
+        weights=str(tmp_path)
+    )
+    assert isinstance(told, TextToPersonValidation)
+    assert told.recipe(tmp_path) == recipes.human_diffusion_closet(weights=str(tmp_path))
+    assert isinstance(posed, TruePoseValidation)
+    assert posed.recipe(tmp_path) == recipes.truepose_closet(weights=str(tmp_path))
 
 
 def test_rows_are_the_same_every_time_and_nobodys_training_rows() -> None:

@@ -1,129 +1,150 @@
-"""People in another pose, beside their true pictures in it."""
+"""People in another pose by a recipe's own stages, beside their true pictures in it."""
 
 from __future__ import annotations
 
-import functools
+import dataclasses
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 
-from atelier.evaluation.people.held_out import HeldOutTransfer, held_out_transfers
+from atelier import recipes, storage
+from atelier.datasets import deepfashion
 from atelier.evaluation.pictures import compare
-from atelier.models.pidm.config import Guidance
-from atelier.models.truepose.sampling import SOURCE_SCALE
-from atelier.stages.base import Batch
-from atelier.stages.chain import StageChain
+from atelier.recipe import Recipe
+from atelier.recipes.tasks import POSE_TRANSFER
+from atelier.stages.base import Batch, StageConfig
 from atelier.stages.pidm import SynthesizePidm
-from atelier.stages.pose_map import PoseMap
 from atelier.stages.truepose import SynthesizeTruePose
 from training.watch.validation.base import Drawn, DrawnRow, Validation
+from training.watch.validation.catalog import catalog_rows, made_rows
 from training.watch.validation.colours import GROUND, with_skeleton
-from training.watch.validation.rows import failure, num_failed, run_rows
-
-
-@functools.lru_cache(maxsize=2)
-def transfer_rows(num_rows: int, seed: int, size: tuple[int, int]) -> tuple[HeldOutTransfer, ...]:
-    """The first held-out transfers of a seed, drawn once a process."""
-    return tuple(held_out_transfers(num_rows, seed=seed, size=size))
+from training.watch.validation.held_out_pairs import TransferRow, held_out_pairs
+from training.watch.validation.rows import Size, failure, num_failed
 
 
 @dataclass(frozen=True, kw_only=True)
-class PidmValidation(Validation):
-    """PIDM's `pose_map` and `synthesize` stages on held-out people, once alone and once guided.
+class TransferValidation(Validation):
+    """Rows of a closet catalog through a pose-transfer recipe, as `pipelines` runs it: equal weights, threads and batch
+    shape make equal pictures there. Each is made once more unguided, to be looked at.
 
     Args:
-        size: working size (H, W).
-        batch_size: rows the stage sees at once.
-        mode: of sampling.
-        guidance: of the guided picture, which is also the one that is scored.
-        pose_scale, style_scale: of that guidance.
+        size: (H, W) of the catalog's pictures, and of the true ones.
+        mode: of sampling; the recipe's own is what a job uses.
+        parser, pose: weights for rows without a parse, or with a picture of a pose.
+        test_set: a DeepFashion folder, from whose test split the rows come; None draws them.
+        annotation_size: of that folder's joints, see `DeepFashionSource`.
     """
 
-    size: tuple[int, int] = (128, 96)
-    batch_size: int = 4
+    size: Size = recipes.CLOSET_SIZE
     mode: str = "balanced"
-    guidance: Guidance = "released"
-    pose_scale: float = 2.0
-    style_scale: float = 2.0
+    parser: str | None = "parser_closet"
+    pose: str | None = "pose_closet"
+    test_set: str | None = None
+    annotation_size: Size | None = None
+
+    @abstractmethod
+    def recipe(self, weights: Path) -> Recipe:
+        """The recipe that these weights are used in."""
+
+    @abstractmethod
+    def unguided(self, stage: StageConfig) -> StageConfig:
+        """The recipe's `synthesize` without guidance."""
+
+    @property
+    def source(self) -> str:
+        if self.test_set is None:
+            height, width = self.size
+            return f"{self.num_rows} drawn {POSE_TRANSFER} rows, seed {self.seed}, {height}x{width}"
+        return f"the first {self.num_rows} pairs of {self.test_set}, test split"
+
+    def beside(self, data: str | None) -> Self:
+        """With the test split that lies beside a run's training data, where there is one."""
+        if self.test_set is not None or data is None:
+            return self
+        root = data.removeprefix("deepfashion:")
+        found = storage.exists(storage.join(root, deepfashion.PAIRS.format(split="test")))
+        return dataclasses.replace(self, test_set=root) if found else self
 
     def draw(self, weights: Path, device: torch.device) -> Drawn:
-        rows = transfer_rows(self.num_rows, self.seed, self.size)
-        ids = [row.item_id for row in rows]
-        columns = {
-            "person": [row.source for row in rows],
-            "target_keypoints": [row.true_keypoints for row in rows],
-        }
-        pose_map = PoseMap(size=self.size)
-        alone = SynthesizePidm(size=self.size, weights=str(weights), mode=self.mode, guidance="none")
-        guided = SynthesizePidm(
+        recipe, rows = self.recipe(weights), self._rows()
+        guided = made_rows(recipe, [row.row for row in rows], device)
+        stages = tuple(self.unguided(stage) if stage.name == "synthesize" else stage for stage in recipe.stages)
+        unguided = made_rows(dataclasses.replace(recipe, stages=stages), [row.row for row in rows], device)
+        return _beside_truth(rows, unguided, guided)
+
+    def _rows(self) -> Sequence[TransferRow]:
+        if self.test_set is not None:
+            return held_out_pairs(self.test_set, self.num_rows, self.size, self.annotation_size)
+        rows = catalog_rows(POSE_TRANSFER, self.num_rows, self.seed, self.size)
+        return [
+            TransferRow(row=row, truth=row.truth.image, person=row.truth.parse_cihp > 0)
+            for row in rows
+            if row.truth is not None
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PidmValidation(TransferValidation):
+    """PIDM's recipe, the small one or the published.
+
+    Args:
+        published: the recipe `pidm` in place of `pidm_closet`.
+    """
+
+    published: bool = False
+
+    def recipe(self, weights: Path) -> Recipe:
+        if self.published:
+            return recipes.pidm(weights=str(weights), parser=self.parser, pose=self.pose, mode=self.mode)
+        assert self.parser is not None and self.pose is not None
+        return recipes.pidm_closet(weights=str(weights), parser=self.parser, pose=self.pose, mode=self.mode)
+
+    def unguided(self, stage: StageConfig) -> StageConfig:
+        assert isinstance(stage, SynthesizePidm)
+        return dataclasses.replace(stage, guidance="none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruePoseValidation(TransferValidation):
+    """TruePose's recipe: the small one at 128x96, or alike at the size that a coarse run's weights see."""
+
+    def recipe(self, weights: Path) -> Recipe:
+        return recipes.pose_transfer_by_truepose(
+            name="truepose_closet",
             size=self.size,
             weights=str(weights),
+            parser=self.parser,
+            pose=self.pose,
             mode=self.mode,
-            guidance=self.guidance,
-            pose_scale=self.pose_scale,
-            style_scale=self.style_scale,
+            batch_size=4,
         )
-        made = [
-            run_rows(
-                StageChain([pose_map.build(device), stage.build(device)], batch_size=self.batch_size), ids, columns
-            )
-            for stage in (alone, guided)
-        ]
-        return _beside_truth(rows, made)
+
+    def unguided(self, stage: StageConfig) -> StageConfig:
+        assert isinstance(stage, SynthesizeTruePose)
+        return dataclasses.replace(stage, source_scale=1.0)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TruePoseValidation(Validation):
-    """TruePose's `synthesize` stage on held-out people, with the true parses of their sources.
-
-    Args:
-        size: working size (H, W).
-        batch_size: rows the stage sees at once.
-        mode: of sampling.
-        source_scale: of guidance, for the guided picture, which is also the one that is scored.
-    """
-
-    size: tuple[int, int] = (128, 96)
-    batch_size: int = 4
-    mode: str = "fast"
-    source_scale: float = SOURCE_SCALE
-
-    def draw(self, weights: Path, device: torch.device) -> Drawn:
-        rows = transfer_rows(self.num_rows, self.seed, self.size)
-        ids = [row.item_id for row in rows]
-        columns = {
-            "person": [row.source for row in rows],
-            "parse": [row.source_parse for row in rows],
-            "target_keypoints": [row.true_keypoints for row in rows],
-        }
-        made = [
-            run_rows(StageChain([stage.build(device)], batch_size=self.batch_size), ids, columns)
-            for stage in (
-                SynthesizeTruePose(size=self.size, weights=str(weights), mode=self.mode, source_scale=scale)
-                for scale in (1.0, self.source_scale)
-            )
-        ]
-        return _beside_truth(rows, made)
-
-
-def _beside_truth(rows: Sequence[HeldOutTransfer], made: Sequence[Batch]) -> Drawn:
-    """Rows and scores of what was made unguided and guided, in this order."""
-    blank = np.full_like(rows[0].source, GROUND)
+def _beside_truth(rows: Sequence[TransferRow], unguided: Batch, guided: Batch) -> Drawn:
+    """Rows and scores of what was made unguided and guided."""
     drawn, inside = [], []
     for index, row in enumerate(rows):
-        unguided, picture = (batch["image"][index] for batch in made)
+        alone, picture = unguided["image"][index], guided["image"][index]
         scores = compare(picture, row.truth).scores(row.person)
-        inside.append((scores, compare(unguided, row.truth).scores(row.person)))
-        note = failure(made[1], index) or f"SSIM {scores.ssim:.3f}  CIEDE2000 {scores.ciede2000:.1f}"
-        cells = (row.source, with_skeleton(blank, row.true_keypoints), unguided, picture, row.truth)
-        drawn.append(DrawnRow(item_id=row.item_id, cells=cells, note=note, picture=picture))
+        inside.append((scores, compare(alone, row.truth).scores(row.person)))
+        note = failure(guided, index) or f"SSIM {scores.ssim:.3f}  CIEDE2000 {scores.ciede2000:.1f}"
+        blank = np.full_like(picture, GROUND)
+        pose = with_skeleton(blank, guided["target_keypoints"][index])
+        cells = (guided["person"][index], pose, alone, picture, row.truth)
+        drawn.append(DrawnRow(item_id=row.row.item_id, cells=cells, note=note, picture=picture))
     metrics = {
         f"{who}_{name}": float(np.mean([getattr(scores[place], name) for scores in inside]))
         for place, who in enumerate(("person", "unguided_person"))
         for name in ("ssim", "psnr", "ciede2000")
     }
     headings = ("source", "pose", "unguided", "guided", "true answer")
-    return Drawn(headings=headings, rows=tuple(drawn), metrics=metrics | {"failed": num_failed(made[1])})
+    return Drawn(headings=headings, rows=tuple(drawn), metrics=metrics | {"failed": num_failed(guided)})

@@ -129,7 +129,9 @@ class TryOnRowsValidation(Validation):
         return try_on_rows(self.num_rows, self.seed, self.size, all_described)
 
 
-def run_rows(chain: StageChain, ids: Sequence[str], columns: Mapping[str, Sequence[Any]]) -> Batch:
+def run_rows(
+    chain: StageChain, ids: Sequence[str], columns: Mapping[str, Sequence[Any]], *, task: str = "try_on"
+) -> Batch:
     """All rows through a chain, in batches of its size, each with the seed that a catalog's row of that id has."""
     batches = []
     for start in range(0, len(ids), chain.batch_size):
@@ -137,7 +139,7 @@ def run_rows(chain: StageChain, ids: Sequence[str], columns: Mapping[str, Sequen
         rows = {
             "item_id": list(ids[part]),
             "variant": [np.int32(0) for _ in ids[part]],
-            "task": ["try_on" for _ in ids[part]],
+            "task": [task for _ in ids[part]],
             "seed": [np.int64(unit_seed(item_id, 0, job_seed=0)) for item_id in ids[part]],
         }
         batches.append(chain.run(new_batch(rows | {name: list(values[part]) for name, values in columns.items()})))

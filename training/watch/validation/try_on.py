@@ -29,21 +29,24 @@ class TryOnValidation(TryOnRowsValidation):
     Args:
         parser, pose: weights for rows without maps, which is every second one; None for both gives maps to all rows.
         repaint: as the recipe's `synthesize` stage does.
+        check_parse: as the recipe's `parse` stage does.
     """
 
     parser: str | None = "parser_closet"
     pose: str | None = "pose_closet"
     repaint: bool = True
+    check_parse: bool = True
 
     def recipe(self, weights: Path) -> Recipe:
-        """The recipe that these weights would be used in."""
+        """The recipe that these weights are used in; as it is set here, `viton_hd_closet`."""
         return try_on(
-            name="validation",
+            name="viton_hd_closet",
             size=self.size,
             weights=str(weights),
             parser=self.parser,
             pose=self.pose,
             repaint=self.repaint,
+            check_parse=self.check_parse,
             batch_size=self.batch_size,
         )
 
