@@ -41,7 +41,7 @@ def routes(
         summary="Ask for pictures, and come back for them",
         status_code=202,
         response_model=JobView,
-        responses=problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 502),
+        responses=problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 502, 503),
         openapi_extra=body_of(list(tasks.values()), is_job=True),
         operation_id="create_job",
     )
@@ -57,7 +57,7 @@ def routes(
         "/v1/jobs/{job_id}",
         summary="How a job stands",
         response_model=JobView,
-        responses=problems(401, 403, 404),
+        responses=problems(401, 403, 404, 429, 502),
         operation_id="get_job",
     )
     async def get(job_id: str, caller: Caller = owner) -> Response:
@@ -70,7 +70,7 @@ def routes(
         "/v1/jobs/{job_id}",
         summary="Cancel a job, and delete what it was made from and what was made",
         status_code=204,
-        responses=problems(401, 403, 404),
+        responses=problems(401, 403, 404, 429, 502),
         operation_id="delete_job",
     )
     async def delete(job_id: str, caller: Caller = owner) -> Response:
@@ -84,7 +84,7 @@ def routes(
         "/v1/jobs/{job_id}/events",
         summary="A job's changes as they come, as server-sent events",
         response_class=StreamingResponse,
-        responses={200: {"content": {"text/event-stream": {}}}, **problems(400, 401, 403, 404)},
+        responses={200: {"content": {"text/event-stream": {}}}, **problems(400, 401, 403, 404, 429, 502)},
         operation_id="follow_job",
     )
     async def events(job_id: str, pictures: bool = False, caller: Caller = owner) -> StreamingResponse:
@@ -102,7 +102,7 @@ def routes(
         "/v1/jobs/{job_id}/pictures/{number}",
         summary="A picture that a job made",
         response_class=Response,
-        responses={200: {"content": {"image/*": {}}}, **problems(400, 401, 403, 404)},
+        responses={200: {"content": {"image/*": {}}}, **problems(400, 401, 403, 404, 429, 502)},
         operation_id="get_picture",
     )
     async def picture(job_id: str, number: int, caller: Caller = owner) -> Response:

@@ -126,7 +126,7 @@ def routes(access: Access, meter: Meter, store: JobStore) -> APIRouter:
         "/v1/usage",
         summary="What the key's owner may use, and has used",
         response_model=UsageView,
-        responses=problems(401, 403),
+        responses=problems(401, 403, 429, 502),
         operation_id="get_usage",
     )
     async def usage(caller: Caller = looker) -> UsageView:
