@@ -48,6 +48,10 @@ def main() -> int:
         help="besides them the N (else 1) whose validation is the best by one of its metrics",
     )  # fmt: skip
     run.add_argument("--vgg", help="an ImageNet VGG's weights, for the perceptual loss of a run that can have one")
+    run.add_argument(
+        "--loader-workers", type=int, metavar="N",
+        help="processes a worker that make rows ahead of the step; 0 makes them in its own; default: the run's",
+    )  # fmt: skip
     run.add_argument("--resume", action="store_true", help="go on from OUTPUT/NAME's checkpoint")
     run.add_argument("--launcher", choices=("in-process", "torchrun", "ray"), default="in-process")
     run.add_argument(
@@ -162,6 +166,7 @@ def _overrides(arguments: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     metric, num_best = arguments.keep_best or (None, None)
     yield "num_steps", arguments.steps
     yield "step.vgg", arguments.vgg
+    yield "loader_workers", arguments.loader_workers
     yield "keep.num_last", arguments.keep_last
     yield "keep.metric", metric
     yield "keep.num_best", num_best

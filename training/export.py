@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from training.run import TrainRun
 from training.steps.base import StepConfig
 
 CARD_NAME = "README.md"
+_NO_LICENCE = "not stated"
 _ONLY_TO_TRAIN = frozenset({"initial", "vgg"})
 """Settings of steps that name weights which a loss or the start reads: an export needs no such file."""
 
@@ -42,7 +44,7 @@ def export(
     step: int | None = None,
     averaged: bool = True,
     dtype: torch.dtype | None = torch.float16,
-    licence: str = "not stated",
+    licence: str = _NO_LICENCE,
     about: str = "",
 ) -> Exported:
     """Writes a checkpoint's networks as a weight folder with its card; the checkpoint stays as it is.
@@ -84,7 +86,7 @@ def export(
             licence=licence,
             digest=digest,
             files={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(made.iterdir())},
-            command=_command(run, to, step=step, averaged=averaged),
+            command=_command(run, to, step=step, averaged=averaged, dtype=dtype, licence=licence),
         )
         (made / CARD_NAME).write_text(card.to_markdown(), encoding="utf-8")
         _replace(made, to)
@@ -125,8 +127,12 @@ def _replace(made: Path, to: Path) -> None:
         path.replace(to / path.name)
 
 
-def _command(run: TrainRun, to: Path, *, step: int | None, averaged: bool) -> str:
+def _command(
+    run: TrainRun, to: Path, *, step: int | None, averaged: bool, dtype: torch.dtype | None, licence: str
+) -> str:
     words = ["python -m training export", run.name, "--output RUNS", f"--to {to.name}"]
     words += [f"--step {step}"] if step is not None else []
     words += [] if averaged else ["--not-averaged"]
+    words += [f"--dtype {str(dtype or torch.float32).removeprefix('torch.')}"] if dtype is not torch.float16 else []
+    words += [f"--licence {shlex.quote(licence)}"] if licence != _NO_LICENCE else []
     return " ".join(words)

@@ -79,6 +79,8 @@ class TrainRun:
         for name in ("batch_size", "num_steps", "num_accumulated", "log_every_steps", "checkpoint_every_steps"):
             if (value := getattr(self, name)) < 1:
                 raise ConfigError(f"run {self.name}: {name}: is {value}, must be at least 1")
+        if self.loader_workers < 0:
+            raise ConfigError(f"run {self.name}: loader_workers: is {self.loader_workers}, must be at least 0")
         if self.keep.num_best and not (self.validate_every_steps and self.validation):
             raise ConfigError(
                 f"run {self.name}: keep: num_best is {self.keep.num_best}, but no checkpoint is judged; "

@@ -15,6 +15,8 @@ from atelier.datasets.samples import TryOnSample
 from atelier.errors import CatalogError, NotFound
 
 Split = Literal["train", "test"]
+PAIRS = "{split}_pairs.txt"
+"""The list of a split's pairs, in the folder's root."""
 
 _PARSE = ("image-parse-v3", "image-parse")
 _KEYPOINTS = ("openpose_json", "openpose-json")

@@ -29,6 +29,7 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *w
         (["--workers", "0"], 2, "'0' must be"),
         (["--workers", "2"], 1, "--workers: is 2; in one process one worker trains"),
         (["--workers", "1:2", "--launcher", "torchrun"], 1, "torchrun takes one number"),
+        (["--loader-workers", "-1"], 1, "run parser_closet: loader_workers: is -1, must be at least 0"),
     ],
 )
 def test_workers(

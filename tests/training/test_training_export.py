@@ -64,6 +64,15 @@ def test_the_stage_takes_the_folder_and_the_digest_is_the_registrys(tmp_path: Pa
     stage.build(torch.device("cpu"))
 
 
+def test_the_cards_command_makes_these_very_weights_again(tmp_path: Path) -> None:
+    kept(pose(), tmp_path)
+    to = tmp_path / "mine"
+    settings = {"dtype": None, "licence": "our own", "averaged": False, "step": 3}
+    export(pose(), str(tmp_path / "checkpoints"), to, runs=tmp_path, **settings)
+    flags = "--output RUNS --to mine --step 3 --not-averaged --dtype float32 --licence 'our own'"
+    assert f"  python -m training export pose {flags}\n" in (to / "README.md").read_text()
+
+
 def test_the_card_says_where_the_weights_come_from(tmp_path: Path) -> None:
     kept(pose(), tmp_path)
     to = tmp_path / "mine"

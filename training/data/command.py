@@ -11,18 +11,20 @@ from pathlib import Path
 from atelier import storage
 from atelier.errors import ConfigError
 from training.data.config import DataConfig
+from training.data.held_out import carry_held_out
 from training.data.preparing.here import prepare_here
 from training.data.preparing.plan import MAX_LEFT_OUT, Preparation, plan
 from training.data.shards.index import LEFT_OUT_NAME, ShardIndex
 from training.data.sources.finding import CLOSET, LayoutSettings
 from training.data.sources.source import LeftOut, Source
-from training.runs import RUNS, named
+from training.launch.request import TrainRequest
+from training.runs import RUNS
 
 
 def add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command's arguments."""
     prepare = commands.add_parser("prepare", help="make a run's data into shards that any number of workers read")
-    prepare.add_argument("name", metavar="NAME", help=", ".join(RUNS))
+    prepare.add_argument("name", metavar="NAME", help=f"{', '.join(RUNS)}, or module:function of one's own")
     prepare.add_argument(
         "--data",
         default=CLOSET,
@@ -44,11 +46,14 @@ def add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def prepare_command(arguments: argparse.Namespace) -> int:
     """Prepares, and says what became of the rows."""
-    data = _with(named(arguments.name).data, arguments)
+    run = TrainRequest(run=arguments.name, output=arguments.output).resolved()
+    data = _with(run.data, arguments)
     source = data.source(arguments.data)
     _refuse_unread(source, data, arguments)
     index = _prepared(plan(source, arguments.output, max_left_out=arguments.max_left_out), arguments)
     sys.stdout.write(summary(index, arguments.output) + "\n")
+    if num_held_out := carry_held_out(source, arguments.output):
+        sys.stdout.write(f"held out beside them, for validations: {num_held_out} rows of the test split\n")
     device = "cuda" if arguments.gpus else "cpu"
     folder = storage.resolve(arguments.output)
     for preparation in data.feature_preparations(folder, arguments.cache.expanduser(), device=device):

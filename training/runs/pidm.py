@@ -130,4 +130,5 @@ def pidm_256() -> TrainRun:
             size=(256, 176), mode="quality", parser=None, published=True, annotation_size=(256, 176)
         ),
         channels_last=True,
+        loader_workers=4,
     )

@@ -12,14 +12,14 @@ from typing import Self
 import numpy as np
 import torch
 
-from atelier import recipes, storage
-from atelier.datasets import deepfashion
+from atelier import recipes
 from atelier.evaluation.pictures import compare
 from atelier.recipe import Recipe
 from atelier.recipes.tasks import POSE_TRANSFER
 from atelier.stages.base import Batch, StageConfig
 from atelier.stages.pidm import SynthesizePidm
 from atelier.stages.truepose import SynthesizeTruePose
+from training.data.held_out import held_out_root
 from training.watch.validation.base import Drawn, DrawnRow, Validation
 from training.watch.validation.catalog import catalog_rows, made_rows
 from training.watch.validation.colours import GROUND, with_skeleton
@@ -64,11 +64,9 @@ class TransferValidation(Validation):
 
     def beside(self, data: str | None) -> Self:
         """With the test split that lies beside a run's training data, where there is one."""
-        if self.test_set is not None or data is None:
+        if self.test_set is not None or (root := held_out_root(data, "deepfashion")) is None:
             return self
-        root = data.removeprefix("deepfashion:")
-        found = storage.exists(storage.join(root, deepfashion.PAIRS.format(split="test")))
-        return dataclasses.replace(self, test_set=root) if found else self
+        return dataclasses.replace(self, test_set=root)
 
     def draw(self, weights: Path, device: torch.device) -> Drawn:
         recipe, rows = self.recipe(weights), self._rows()

@@ -22,6 +22,7 @@ from atelier.seeds import unit_seed
 from atelier.stages.base import Batch, alive
 from atelier.stages.chain import StageChain, new_batch
 from atelier.stages.decode import Decode
+from training.data.held_out import held_out_root
 from training.watch.validation.base import Validation
 
 Size = tuple[int, int]
@@ -116,11 +117,9 @@ class TryOnRowsValidation(Validation):
 
     def beside(self, data: str | None) -> Self:
         """With the test split that lies beside a run's training data, where there is one."""
-        if self.test_set is not None or data is None:
+        if self.test_set is not None or (root := held_out_root(data, "viton_hd")) is None:
             return self
-        root = data.removeprefix("viton_hd:")
-        found = storage.exists(storage.join(root, "test_pairs.txt"))
-        return dataclasses.replace(self, test_set=root) if found else self
+        return dataclasses.replace(self, test_set=root)
 
     def rows(self, *, all_described: bool = True) -> tuple[TryOnRow, ...]:
         """Those to draw; `all_described` says whether every drawn row brings its maps."""
