@@ -1,8 +1,9 @@
-"""`python -m serving run|keys`: a service on this computer, and its keys."""
+"""`python -m serving run|apply|config|keys`: a service on this computer, other weights for it, and its keys."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from atelier.errors import AtelierError, ConfigError
+from serving.declared import DASHBOARD, config_of
 from serving.keys import SCOPES, KeyRing
 from serving.quotas.quota import Quota
 from serving.settings import ServeSettings
@@ -37,7 +39,23 @@ def _run(arguments: argparse.Namespace) -> int:
         settings = settings.model_copy(update={"anonymous": True})
     if not settings.anonymous and not KeyRing(settings.keys).owners():
         raise ConfigError(f"{settings.keys}: holds no key; `python -m serving keys add NAME` makes one, or --anonymous")
-    launch.run(settings, host=arguments.host, port=arguments.port)
+    launch.run(settings, host=arguments.host, port=arguments.port, with_dashboard=not arguments.no_dashboard)
+    return 0
+
+
+def _apply(arguments: argparse.Namespace) -> int:
+    from serving.declared import Declared
+
+    settings = _settings(arguments.settings)
+    changed = Declared(arguments.dashboard).apply(settings)
+    print(
+        f"other weights, without a restart: {', '.join(changed) or 'none'}" if changed is not None else "deployed anew"
+    )
+    return 0
+
+
+def _config(arguments: argparse.Namespace) -> int:
+    print(json.dumps(config_of(_settings(arguments.settings)), indent=2))
     return 0
 
 
@@ -91,7 +109,16 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--host", default="127.0.0.1")
     run.add_argument("--port", type=int, default=8000)
     run.add_argument("--anonymous", action="store_true", help="take requests without a key, on loopback alone")
+    run.add_argument("--no-dashboard", action="store_true", help="start quicker; nothing can then be applied")
     run.set_defaults(command=_run)
+
+    apply = commands.add_parser("apply", help="give a running service other settings; other weights without a restart")
+    apply.add_argument("settings", type=Path, metavar="FILE", help="ServeSettings as JSON, the whole of them")
+    apply.add_argument("--dashboard", default=DASHBOARD, help="address of Ray's dashboard")
+    apply.set_defaults(command=_apply)
+
+    config = commands.add_parser("config", help="show settings as a config that `serve deploy` takes")
+    config.set_defaults(command=_config)
 
     keys = commands.add_parser("keys", help="make, list, rotate and remove API keys")
     verbs = keys.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -111,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("list", help="who has keys")
     keys.set_defaults(command=_keys)
 
-    for one in (run, keys):
+    for one in (run, config, keys):
         one.add_argument("--settings", type=Path, metavar="FILE", help="ServeSettings as JSON")
     return parser
 

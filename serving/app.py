@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, cast
 
+import ray
 from ray import serve
 from ray.serve import Application
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 
-from atelier import storage
+from serving import environment
+from serving.declared import resolved
 from serving.deployments import SPARE_REQUESTS, Ingress, ModelReplica
 from serving.scaling import QueuedSeconds
 from serving.settings import ModelSettings, ServeSettings
@@ -31,15 +32,9 @@ def build_app(args: ServeSettings | Mapping[str, Any]) -> Application:
     Raises:
         ValidationError: a value that no setting takes.
     """
-    settings = ServeSettings.model_validate(args)
-    settings = settings.model_copy(
-        update={
-            # A replica's own folder is not this one's.
-            "store": storage.resolve(settings.store),
-            "database": str(Path(settings.database).resolve()),
-            "keys": str(Path(settings.keys).resolve()),
-        }
-    )
+    if not ray.is_initialized():
+        environment.set_defaults()  # `serve run` starts Ray after this, which itself starts a new one with a token
+    settings = resolved(ServeSettings.model_validate(args))
     models = [_model(model, settings.drain_s) for model in settings.models]
     most = settings.limits.max_requests + SPARE_REQUESTS
     ingress = cast(Any, Ingress).options(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,9 @@ from ray.exceptions import RayActorError, RayError, TaskCancelledError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
-from atelier.errors import AtelierError
+from atelier.errors import AtelierError, ConfigError
+from serving import environment
+from serving.api.access import is_loopback
 from serving.api.api import close, create_api
 from serving.jobs.sqlite import SqliteJobs
 from serving.models.asked import Answer, Ask, ModelCard, Progress, Refusal
@@ -23,6 +26,7 @@ from serving.models.client import ModelDied, ModelUnavailable
 from serving.models.family import ModelFamily, card_of
 from serving.models.following import followed
 from serving.models.watching import Told
+from serving.offered import told
 from serving.pace import Pace
 from serving.scaling import QUEUED_S
 from serving.settings import ModelSettings, ServeSettings
@@ -82,10 +86,15 @@ class ModelReplica:
 @serve.deployment
 @serve.ingress()
 class Ingress:
-    """The application of `serving.api`, over handles."""
+    """The application of `serving.api`, over handles.
+
+    Raises:
+        ConfigError: a Serve that would not keep what a service promises.
+    """
 
     def __init__(self, settings: dict[str, Any], *handles: DeploymentHandle) -> None:
         self._settings = ServeSettings.model_validate(settings)
+        check_serve(self._settings, host=_client().http_config.host)
         self._models = {
             model.recipe: ServedModel(model, handle)
             for model, handle in zip(self._settings.models, handles, strict=True)
@@ -98,6 +107,25 @@ class Ingress:
     async def close(self) -> int:
         """Takes no new work from now on; gives how much is in hand still: requests, and jobs with the models."""
         return close(self._api)
+
+
+def check_serve(settings: ServeSettings, *, host: str | None) -> None:
+    """Refuses what would stand open to strangers.
+
+    Args:
+        host: where Serve listens; None where it does not listen itself.
+
+    Raises:
+        ConfigError: Serve listens for others without keys, or takes anybody's word for its timeouts.
+    """
+    if settings.anonymous and host is not None and not is_loopback(host):
+        raise ConfigError(f"http_options.host is {host!r}; without keys it must be this machine's own, e.g. 127.0.0.1")
+    wanted = environment.ENVIRONMENT[environment.PROXY_CALLBACK]
+    if (callback := os.environ.get(environment.PROXY_CALLBACK)) != wanted:
+        raise ConfigError(
+            f"{environment.PROXY_CALLBACK} is {callback!r} where Ray was started; must be {wanted!r}, or any caller's "
+            "headers could end the requests of this service, or keep dead ones going"
+        )
 
 
 class ServedModel:
@@ -121,17 +149,29 @@ class ServedModel:
     async def card(self) -> ModelCard:
         """What the model is; one that is asleep is not woken for it."""
         scaling = self._settings.scaling
-        if scaling is not None and scaling.min_replicas == 0 and not await asyncio.to_thread(self._is_awake):
-            if self._card is None:
-                self._card = await asyncio.to_thread(card_of, self._settings)
-            return dataclasses.replace(self._card, waiting=0, is_asleep=True)
+        if scaling is not None and scaling.min_replicas == 0:
+            weights = await asyncio.to_thread(self._asleep_with)
+            if weights is not None:
+                return await asyncio.to_thread(self._asleep_card, weights)
         card: ModelCard = await self._call("card")
         self._card = card
         return card
 
-    def _is_awake(self) -> bool:
-        status = serve.status().applications[self._handle.app_name].deployments[self._name]
-        return any(count for state, count in status.replica_states.items() if state == "RUNNING")
+    def _asleep_with(self) -> Mapping[str, str | None] | None:
+        """The weights that it would wake up with, which may have been changed in its sleep; None where it is awake."""
+        deployed = _client().get_serve_details()["applications"][self._handle.app_name]["deployments"][self._name]
+        if any(replica["state"] == "RUNNING" for replica in deployed["replicas"]):
+            return None
+        return deployed["deployment_config"]["user_config"]["weights"]
+
+    def _asleep_card(self, weights: Mapping[str, str | None]) -> ModelCard:
+        if self._card is None or dict(self._card.weights) != told(self._name, weights):
+            try:
+                self._card = card_of(self._settings.model_copy(update={"weights": dict(weights)}))
+            except AtelierError as error:
+                detail = f"model {self._name}: is asleep, and the weights that it would wake up with cannot be used"
+                raise ModelUnavailable(detail) from error
+        return dataclasses.replace(self._card, waiting=0, running=0, is_asleep=True)
 
     async def _call(self, method: str, *arguments: Any) -> Any:
         response = getattr(self._handle, method).remote(*arguments)
@@ -164,3 +204,10 @@ class ServedModel:
         except (DeploymentUnavailableError, RayServeException, RayError) as error:
             # The replica's own errors are answers; what is raised is that it is not there.
             raise ModelUnavailable(f"model {self._name}: no replica answers now; try again") from error
+
+
+def _client() -> Any:
+    """Serve's client of this process. `serve.status()` is made of the same, and leaves configs out."""
+    from ray.serve.context import _get_global_client
+
+    return _get_global_client()

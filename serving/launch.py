@@ -1,4 +1,4 @@
-"""A service on this computer: Ray with token auth, no dashboard, and Serve on the address that was asked."""
+"""A service on this computer: Ray with token auth, its dashboard on loopback, Serve on the address that was asked."""
 
 from __future__ import annotations
 
@@ -11,35 +11,29 @@ import threading
 import time
 
 from atelier.errors import ConfigError
+from serving import environment
+from serving.declared import Declared
 from serving.settings import ServeSettings
 
 _LOG = logging.getLogger(__name__)
-_ENVIRONMENT = {
-    "RAY_AUTH_MODE": "token",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serving.proxy:middlewares",
-    # A busy machine takes longer than Serve's 5 s to start a process: it would kill its proxy for that.
-    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "40",
-    # How old what the autoscaler goes by may be, and part of what a first request waits for; 10 is Serve's own.
-    "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
-    "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
-    # Ray's own 15 puts a request behind everything else that the computer does: 26 s instead of 2 beside a training.
-    "RAY_worker_niceness": "0",
-}
-"""Of Ray, where the caller has not said otherwise."""
-_LOOK_EVERY_S = 0.2
 _SPARE_CPUS = 2
 """Logical CPUs for Serve's own actors, beside the models'."""
 
 
-def run(settings: ServeSettings, *, host: str, port: int) -> None:
+def run(settings: ServeSettings, *, host: str, port: int, with_dashboard: bool = True) -> None:
     """Serves until SIGINT or SIGTERM, then lets what has begun finish.
+
+    Args:
+        with_dashboard: start Ray's dashboard, on loopback and behind Ray's token, through which `python -m serving
+            apply` and `serve deploy` give other weights.
 
     Raises:
         ConfigError: without keys, on an address that others reach.
+        NotDeployed: Serve could not bring it about.
     """
     check_address(settings, host)
-    start(settings, host=host, port=port)
+    dashboard = start_empty(settings, host=host, port=port, with_dashboard=with_dashboard)
+    _deploy(settings, dashboard)
     stopped, hurried = threading.Event(), threading.Event()
 
     def told(_number: int, _frame: object) -> None:
@@ -49,6 +43,8 @@ def run(settings: ServeSettings, *, host: str, port: int) -> None:
         signal.signal(number, told)
     try:
         sys.stdout.write(f"Atelier serves at http://{host}:{port}/ (Ctrl-C ends it)\n")
+        if dashboard:
+            sys.stdout.write(f"Other weights: python -m serving apply FILE --dashboard {dashboard}\n")
         sys.stdout.flush()
         stopped.wait()
         sys.stdout.write(f"Lets what has begun end, for {settings.drain_s:g} s at most (Ctrl-C again ends it now)\n")
@@ -65,39 +61,48 @@ def start(settings: ServeSettings, *, host: str, port: int) -> None:
         ConfigError: without keys, on an address that others reach.
     """
     start_empty(settings, host=host, port=port)
-    from ray import serve
-
-    from serving.app import build_app
-
-    serve.run(build_app(settings))
+    _deploy(settings, "")
 
 
-def start_empty(settings: ServeSettings, *, host: str, port: int) -> None:
-    """Starts Ray with room for a service, and Serve without it.
+def start_empty(settings: ServeSettings, *, host: str, port: int, with_dashboard: bool = False) -> str:
+    """Starts Ray with room for a service, and Serve without it; gives the dashboard's address, or `""`.
 
     Raises:
         ConfigError: without keys, on an address that others reach; or Ray was imported too early to be told of tokens.
     """
     check_address(settings, host)
-    if "ray" in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+    if "ray" in sys.modules and environment.AUTH_MODE not in os.environ:
         raise ConfigError(
             "Ray was imported before RAY_AUTH_MODE was set, and reads it only then; set it to `token` first"
         )
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    environment.set_defaults()
+    os.environ.setdefault(environment.AUTH_MODE, "token")
     # Only now: Ray reads its authentication mode once, when it is imported.
     import ray
     from ray import serve
 
     cpus = sum(model.num_cpus * model.most_replicas for model in settings.models) + _SPARE_CPUS
-    ray.init(
+    context = ray.init(
         address="local",
         num_cpus=int(cpus + 0.999),
-        include_dashboard=False,
+        include_dashboard=with_dashboard,
+        dashboard_host="127.0.0.1",
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
     serve.start(http_options={"host": host, "port": port})
+    return f"http://{context.dashboard_url}" if with_dashboard else ""
+
+
+def _deploy(settings: ServeSettings, dashboard: str) -> None:
+    if dashboard:
+        Declared(dashboard).deploy(settings)
+        return
+    from ray import serve
+
+    from serving.app import build_app
+
+    serve.run(build_app(settings))
 
 
 def drain(most_s: float, hurried: threading.Event) -> None:

@@ -50,7 +50,8 @@ class ModelSettings(_Settings):
             more than the size up to which a start-up measurement gained pictures a second.
         most_batch_size: the largest that "measured" tries.
         replicas: how many, where `scaling` is absent. num_cpus, num_gpus: Ray's share for each; part of a GPU, or whole
-            ones.
+            ones. A quarter of a CPU lets all that comes with Atelier start on two cores; where replicas should not
+            share a core, it is `num_threads`.
         num_threads: torch's in each; the batch plane's workers have 1.
         compile: run its networks through `torch.compile`, before the model is ready and anew for other weights; needs a
             C++ compiler on a CPU. Pictures are then not the batch plane's bit for bit: their fingerprint says so.
@@ -65,7 +66,7 @@ class ModelSettings(_Settings):
     most_batch_size: Annotated[int, Field(ge=1, le=256)] = 32
     replicas: Annotated[int, Field(ge=1)] = 1
     scaling: ScalingSettings | None = None
-    num_cpus: Annotated[float, Field(ge=0)] = 1.0
+    num_cpus: Annotated[float, Field(ge=0)] = 0.25
     num_gpus: Annotated[float, Field(ge=0)] = 0.0
     num_threads: Annotated[int, Field(ge=1)] = 1
     compile: bool = False

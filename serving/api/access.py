@@ -80,11 +80,11 @@ class LoopbackOnly:
 def _foreign(scope: Scope) -> str:
     headers = Headers(scope=scope)
     peer = (scope.get("client") or ("", 0))[0]
-    if not _is_loopback(str(peer)):
+    if not is_loopback(str(peer)):
         return "a service without keys answers its own machine alone; start it with keys to let others in"
     if any(name in headers for name in _FORWARDED):
         return "a service without keys answers no proxy; start it with keys to stand behind one"
-    if not _is_loopback(_host(headers.get("host", ""))):
+    if not is_loopback(_host(headers.get("host", ""))):
         return "the Host header must name this machine: localhost, 127.0.0.1 or [::1]"
     if headers.get("sec-fetch-site") == "cross-site":
         return "another site's page may not use a service without keys"
@@ -97,7 +97,8 @@ def _host(value: str) -> str:
     return value.rpartition(":")[0] if ":" in value else value
 
 
-def _is_loopback(name: str) -> bool:
+def is_loopback(name: str) -> bool:
+    """Whether a host's name or number is this machine's own."""
     if name == "localhost":
         return True
     try:

@@ -1,13 +1,16 @@
-"""A real service on loopback, deployed as `serve deploy` does it, asked, given other weights, and asked again.
+"""A real service on loopback, asked by one and by a crowd, given other weights by two commands, and asked again.
 
 `python drive_service.py SETTINGS PORT WEIGHTS` prints one JSON object: what a test may want to know.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+import re
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,12 +19,16 @@ from typing import Any
 import httpx
 
 from serving import launch
+from serving.declared import Declared
 from serving.keys import KeyRing
 from serving.models.samples import drawn_garment, drawn_person
 from serving.settings import ServeSettings
 
 NAME = "viton_hd_closet"
+CALLERS = 50
 STOPPED = "atelier_loops_stopped_total"
+SHARED = (f'ray_atelier_batch_rows_count{{.*"{NAME}"', "ray_atelier_requests_total")
+"""Metrics of the first model's replicas, and of the ingresses."""
 POSED = {"person": drawn_person(1, (128, 96))}
 FILES = {"person": drawn_person(1, (256, 192)), "garment": drawn_garment(1, (256, 192))}
 
@@ -30,10 +37,13 @@ def main() -> None:
     told, port, weights = json.loads(Path(sys.argv[1]).read_text()), int(sys.argv[2]), sys.argv[3]
     settings = ServeSettings.model_validate(told)
     key = KeyRing(settings.keys).add("shop", ["make", "jobs", "models"])
-    launch.start_empty(settings, host="127.0.0.1", port=port)
+    folder = Path(sys.argv[1]).parent
+    dashboard = launch.start_empty(settings, host="127.0.0.1", port=port, with_dashboard=True)
     try:
-        found: dict[str, Any] = {"first_pid": deploy(told, told["models"][0]["weights"])}
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
+        Declared(dashboard).deploy(settings)
+        found: dict[str, Any] = {"first_pids": pids()}
+        found["stranger"] = httpx.get(f"{dashboard}/api/serve/applications/", timeout=60).status_code
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600) as client:
             found["no_key"] = client.get("/v1/models").json()["code"]
             client.headers["Authorization"] = f"Bearer {key}"
             found["first"] = make(client, {})
@@ -46,53 +56,65 @@ def main() -> None:
             found["cancelled"] = cancel(client)
             leave_running(client, port)
             found["waiting"] = client.get("/v1/models").json()["models"][0]["waiting"]
-            found["third_pid"] = deploy(told, {"weights": "/nowhere"})
-            found["third"] = make(client, {})
+            found["crowd"] = asyncio.run(crowd(port, key))
+            deployed(told, {"weights": "/nowhere"}, dashboard, folder)
             found["refused"] = until_refused(client)
-            found["second_pid"] = deploy(told, {"weights": weights})
-            found["second"] = until_other(client, found["first"])
+            found["third"], found["third_pids"] = make(client, {}), pids()
+            told["models"][0]["weights"] = {"weights": weights}
+            found["said"] = applied(told, dashboard, folder)
+            found["second"], found["second_pids"] = [make(client, {}) for _ in range(4)], pids()
             found["metrics"] = metrics()
     finally:
         launch.stop()
     sys.stdout.write(json.dumps(found))
 
 
-def deploy(told: dict[str, Any], weights: dict[str, str]) -> int:
-    """Deploys declaratively, waits, and gives the process of the model's replica."""
-    from ray.serve.context import _get_global_client
-    from ray.serve.schema import ServeDeploySchema
+def applied(told: dict[str, Any], dashboard: str, folder: Path) -> str:
+    """What `python -m serving apply` says."""
+    file = folder / "other.json"
+    file.write_text(json.dumps(told))
+    return run(sys.executable, "-m", "serving", "apply", str(file), "--dashboard", dashboard)
 
-    client = _get_global_client()
-    app = {
-        "name": "default",
-        "route_prefix": "/",
-        "import_path": "serving.app:build_app",
-        "args": told,
-        "deployments": [{"name": NAME, "user_config": {"weights": weights}}],
-    }
-    client.deploy_apps(ServeDeploySchema.model_validate({"applications": [app]}))
-    while True:
-        time.sleep(0.5)
-        details = client.get_serve_details()["applications"]["default"]
-        if details["status"] in ("DEPLOY_FAILED", "UNHEALTHY"):
-            raise SystemExit(f"not deployed: {details['message']}")
-        if details["status"] == "RUNNING":
-            (replica,) = details["deployments"][NAME]["replicas"]
-            return replica["pid"]
+
+def deployed(told: dict[str, Any], weights: dict[str, str], dashboard: str, folder: Path) -> None:
+    """Has `serve deploy` give a model other weights, by the config that `python -m serving config` shows."""
+    file = folder / "told.json"
+    file.write_text(json.dumps(told))
+    config = json.loads(run(sys.executable, "-m", "serving", "config", "--settings", str(file)))
+    config["applications"][0]["deployments"][0]["user_config"] = {"weights": weights}
+    file.write_text(json.dumps(config))
+    run(str(Path(sys.executable).with_name("serve")), "deploy", str(file), "--address", dashboard)
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def pids() -> list[int]:
+    """The processes of the first model's replicas."""
+    from ray.serve.context import _get_global_client
+
+    deployment = _get_global_client().get_serve_details()["applications"]["default"]["deployments"][NAME]
+    return sorted(replica["pid"] for replica in deployment["replicas"])
+
+
+async def crowd(port: int, key: str) -> list[tuple[int, str | None]]:
+    """Fifty callers at once: the status of each, and when it is told to come again."""
+    headers, limits = {"Authorization": f"Bearer {key}"}, httpx.Limits(max_connections=50)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, limits=limits) as client:
+        asks = (
+            client.post("/v1/try-on", files=FILES, data={"seed": str(seed)}, timeout=None) for seed in range(CALLERS)
+        )
+        answers = await asyncio.gather(*asks)
+    return [(answer.status_code, answer.headers.get("retry-after")) for answer in answers]
 
 
 def make(client: httpx.Client, headers: dict[str, str]) -> str:
     answer = client.post("/v1/try-on", files=FILES, data={"seed": "7"}, headers=headers)
     assert answer.status_code == 200, answer.text
     return base64.b64decode(answer.json()["samples"][0]["picture"]).hex()
-
-
-def until_other(client: httpx.Client, first: str) -> str:
-    for _ in range(100):
-        if (picture := make(client, {})) != first:
-            return picture
-        time.sleep(0.1)
-    return first
 
 
 def until_refused(client: httpx.Client) -> bool:
@@ -145,11 +167,17 @@ def metrics() -> str:
     # The ingress and each replica report in their own time.
     wanted = ('route="/v1/try-on"', 'status="200"', 'status="401"', "atelier_batch_rows_bucket", STOPPED)
     for _ in range(120):
-        text = httpx.get(address).text
-        if all(words in text for words in wanted):
+        text = httpx.get(address, timeout=60).text
+        if all(words in text for words in wanted) and all(len(replicas(text, one)) == 2 for one in SHARED):
             break
         time.sleep(0.5)
     return "\n".join(line for line in text.splitlines() if "atelier_" in line)
+
+
+def replicas(text: str, start: str) -> set[str]:
+    """The replicas that tell of a metric whose lines begin so."""
+    lines = [line for line in text.splitlines() if re.match(start, line)]
+    return {found for line in lines for found in re.findall('replica="([^"]+)"', line)}
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from serving.models.asked import Ask
 from serving.models.family import ModelFamily
 from serving.settings import ModelSettings
 from tests.serving.conftest import write_tiny_pidm
-from tests.serving.drive_service import FILES, STOPPED
+from tests.serving.drive_service import CALLERS, FILES, SHARED, STOPPED, replicas
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -36,15 +36,19 @@ def found(weights: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("service")
     told = folder / "serve.json"
     model = {"recipe": "viton_hd_closet", "batch_size": 1, "weights": {"weights": weights[0]}}
+    model |= {"replicas": 2, "max_waiting": 16, "num_gpus": 0.25}
     stepping = {"weights": write_tiny_pidm(folder / "pidm", width=16, size=(128, 96)), "mode": "quality"}
-    slow = {"recipe": "pidm_closet", "batch_size": 1, "weights": stepping}
+    slow = {"recipe": "pidm_closet", "batch_size": 1, "weights": stepping, "num_gpus": 0.5}
     names = {"store": "store", "database": "jobs.sqlite", "keys": "keys.json"}
-    settings = {"models": [model, slow]} | {name: str(folder / file) for name, file in names.items()}
+    settings = {"models": [model, slow], "ingress_replicas": 2}
+    settings |= {"limits": {"timeout_s": 600}}  # for a busy machine
+    settings |= {name: str(folder / file) for name, file in names.items()}
     told.write_text(json.dumps(settings))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment["RAY_OVERRIDE_RESOURCES"] = json.dumps({"GPU": 1})  # as Ray counts it: three replicas share one
     command = [sys.executable, "-m", "tests.serving.drive_service", str(told), str(port), weights[1]]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
@@ -64,12 +68,26 @@ def test_the_picture_is_that_of_a_direct_call(found: dict[str, Any], weights: tu
 
 
 def test_other_weights_are_taken_up_without_a_restart(found: dict[str, Any], weights: tuple[str, str]) -> None:
-    assert found["second_pid"] == found["first_pid"]
-    assert bytes.fromhex(found["second"]) == direct(weights[1]) != bytes.fromhex(found["first"])
+    assert found["second_pids"] == found["first_pids"] and len(found["first_pids"]) == 2
+    assert found["said"] == "other weights, without a restart: viton_hd_closet\n"
+    assert {bytes.fromhex(picture) for picture in found["second"]} == {direct(weights[1])}
+    assert found["first"] not in found["second"]
 
 
 def test_weights_that_cannot_be_used_change_nothing(found: dict[str, Any]) -> None:
-    assert found["third_pid"] == found["first_pid"] and found["third"] == found["first"] and found["refused"]
+    assert found["third_pids"] == found["first_pids"] and found["third"] == found["first"] and found["refused"]
+
+
+def test_a_crowd_is_served_by_every_replica_and_ingress_or_told_when_to_come_again(found: dict[str, Any]) -> None:
+    statuses = [status for status, _ in found["crowd"]]
+    assert len(statuses) == CALLERS and set(statuses) <= {200, 429} and statuses.count(200) >= 16
+    assert all(int(after) >= 1 for status, after in found["crowd"] if status == 429)
+    for metric in SHARED:
+        assert len(replicas(found["metrics"], metric)) == 2, found["metrics"]
+
+
+def test_rays_own_door_is_shut(found: dict[str, Any]) -> None:
+    assert found["stranger"] == 401
 
 
 def test_keys_jobs_and_those_who_leave(found: dict[str, Any]) -> None:

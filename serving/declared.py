@@ -1,0 +1,142 @@
+"""A service as Ray Serve's declarative config: what starts it, and what gives it other weights while it answers."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from atelier import storage
+from atelier.errors import AtelierError, ConfigError
+from serving.environment import AUTH_MODE
+from serving.offered import offered
+from serving.settings import ModelSettings, ServeSettings
+
+APP = "default"
+DASHBOARD = "http://127.0.0.1:8265"
+"""Where Ray's dashboard is by default; it takes configs, from those who have Ray's token."""
+_LOOK_EVERY_S = 0.5
+
+
+class NotDeployed(AtelierError):
+    """Ray Serve could not bring a service about; the message is its own."""
+
+
+def resolved(settings: ServeSettings) -> ServeSettings:
+    """The same with whole paths: what a replica takes for its folder is not where the caller stands."""
+    places = {
+        "store": storage.resolve(settings.store),
+        "database": str(Path(settings.database).resolve()),
+        "keys": str(Path(settings.keys).resolve()),
+    }
+    return settings.model_copy(update=places)
+
+
+def config_of(settings: ServeSettings) -> dict[str, Any]:
+    """Settings as a config that `serve deploy` takes.
+
+    A model's weights stand in it twice: under `args`, by which the API knows what the model takes, and as the
+    `user_config` of its deployment. A change of the latter alone is taken up without a restart.
+    """
+    return _config(resolved(settings).model_dump(mode="json"), settings)
+
+
+class Declared:
+    """The Serve of a running Ray, over its dashboard.
+
+    Args:
+        dashboard: its address.
+
+    Raises:
+        ConfigError: nobody is there, or it wants Ray's token.
+    """
+
+    def __init__(self, dashboard: str = DASHBOARD) -> None:
+        # Ray reads it once, when it is imported; `serve deploy` finds the token in the same places.
+        os.environ.setdefault(AUTH_MODE, "token")
+        from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
+
+        try:
+            self._client = ServeSubmissionClient(dashboard)
+        except (ConnectionError, RuntimeError) as error:
+            raise ConfigError(f"dashboard: {dashboard} does not answer as Ray's: {error}") from error
+
+    def deploy(self, settings: ServeSettings) -> None:
+        """Brings a service about, and returns when every model is warm.
+
+        Raises:
+            NotDeployed: Serve could not.
+        """
+        self._send(config_of(settings))
+
+    def apply(self, settings: ServeSettings) -> tuple[str, ...] | None:
+        """Makes the running service that of other settings, and returns when it is.
+
+        Where they differ in models' weights alone, these are taken up without a restart: the old ones answer until the
+        new ones are warm. Everything else has Serve put new replicas in the place of the old.
+
+        Returns:
+            the recipes whose weights were changed in place; None where the service was deployed anew.
+
+        Raises:
+            AtelierError: weights that cannot be used: nothing is sent then. NotDeployed: Serve could not.
+        """
+        for model in settings.models:
+            _recipe(model).check()
+        running = self._client.get_serve_details()["applications"].get(APP)
+        told = (running or {}).get("deployed_app_config") or {}
+        if not told or not fits(resolved(ServeSettings.model_validate(told["args"])), resolved(settings)):
+            self.deploy(settings)
+            return None
+        before = {one["name"]: one.get("user_config") for one in told.get("deployments", ())}
+        changed = [one.recipe for one in settings.models if before.get(one.recipe) != {"weights": one.weights}]
+        self._send(_config(told["args"], settings))
+        return tuple(changed)
+
+    def _send(self, config: Mapping[str, Any]) -> None:
+        details = self._client.get_serve_details()
+        # Serve's own cannot be changed while it runs, and would be another without a word.
+        listening = {name: details[name] for name in ("proxy_location", "http_options") if details.get(name)}
+        self._client.deploy_applications({**config, **listening})
+        self._wait(lambda: self._client.get_serve_details()["applications"].get(APP))
+
+    def _wait(self, look: Callable[[], Mapping[str, Any] | None]) -> None:
+        while True:
+            time.sleep(_LOOK_EVERY_S)
+            found = look()
+            if found is None:
+                continue
+            if found["status"] == "RUNNING":
+                return
+            if found["status"] in ("DEPLOY_FAILED", "UNHEALTHY"):
+                raise NotDeployed(f"service: {found['status']}: {found['message']}")
+
+
+def _config(args: Mapping[str, Any], settings: ServeSettings) -> dict[str, Any]:
+    weights = [{"name": one.recipe, "user_config": {"weights": dict(one.weights)}} for one in settings.models]
+    app = {"name": APP, "route_prefix": "/", "import_path": "serving.app:build_app", "args": args}
+    return {"applications": [app | {"deployments": weights}]}
+
+
+def fits(running: ServeSettings, wanted: ServeSettings) -> bool:
+    """Whether nothing but weights differs, and these have the API take what it takes now."""
+    if _without_weights(running) != _without_weights(wanted):
+        return False
+    return all(_taken(old) == _taken(new) for old, new in zip(running.models, wanted.models, strict=True))
+
+
+def _without_weights(settings: ServeSettings) -> ServeSettings:
+    return settings.model_copy(
+        update={"models": tuple(one.model_copy(update={"weights": {}}) for one in settings.models)}
+    )
+
+
+def _taken(model: ModelSettings) -> tuple[Any, ...]:
+    recipe = _recipe(model)
+    return recipe.inputs, recipe.optional, recipe.size
+
+
+def _recipe(model: ModelSettings) -> Any:
+    return offered(model.recipe, model.weights, batch_size=model.fixed_batch_size)
