@@ -14,7 +14,7 @@ from serving.api import jobs, making, metering, models, openai, page
 from serving.api.access import Access, LoopbackOnly
 from serving.api.addresses import Addresses
 from serving.api.bodies import BodyLimit
-from serving.api.documents import drop_unused
+from serving.api.documents import drop_unused, with_keys
 from serving.api.door import AtTheDoor, Door
 from serving.api.forms import FormReader
 from serving.api.measuring import Measured
@@ -101,7 +101,7 @@ def create_api(
     app.include_router(openai.routes(tasks, by_recipe, reader, meter, timeout_s=limits.timeout_s))
     app.include_router(jobs.routes(tasks, access, reader, receiver, meter))
     app.include_router(metering.routes(access, meter, store))
-    app.include_router(models.routes(tasks, by_recipe, access, limits))
+    app.include_router(models.routes(tasks, by_recipe, settings.models, access, limits))
     app.include_router(page.routes(tasks, limits, needs_key=not settings.anonymous))
     # The last added is the first asked.
     app.add_middleware(BodyLimit, max_bytes=limits.max_body_bytes)
@@ -114,7 +114,7 @@ def create_api(
     app.add_middleware(Measured, metrics=metrics)
     app.state.door, app.state.runner = door, runner
     whole = app.openapi
-    app.openapi = lambda: drop_unused(whole())
+    app.openapi = lambda: drop_unused(whole()) if settings.anonymous else with_keys(drop_unused(whole()))
     return app
 
 

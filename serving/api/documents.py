@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from atelier.recipe import Recipe
@@ -20,6 +20,28 @@ _EXAMPLES: Mapping[str, str] = {
     "prompt": "a person with a black bob wears a red striped T-shirt with navy trousers",
 }
 """What stands for an input in an example; a picture as a data URL where nothing else does."""
+_SCHEMES: Mapping[str, Mapping[str, str]] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "a key of `python -m serving keys add NAME`"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "the same key"},
+}
+_HEADERS: Mapping[str, Mapping[str, Any]] = {
+    "Prefer": {
+        "description": "`wait=N`: wait N seconds, then answer 202 with a job; `respond-async`: do so at once",
+        "schema": {"type": "string"},
+        "example": "wait=10",
+    },
+    "Idempotency-Key": {
+        "description": "1 to 200 printable ASCII characters: asked again with the same, the same job answers",
+        "schema": {"type": "string", "maxLength": 200},
+        "example": "order-4711-front",
+    },
+    "X-Atelier-Timeout": {
+        "description": "seconds that the caller waits at most, where that is less than the service's own limit",
+        "schema": {"type": "number", "exclusiveMinimum": 0},
+        "example": 20,
+    },
+}
+"""What a request may say in its head, by the header's name."""
 
 
 def body_of(tasks: Sequence[Task], *, is_job: bool) -> dict[str, Any]:
@@ -45,19 +67,28 @@ def body_of(tasks: Sequence[Task], *, is_job: bool) -> dict[str, Any]:
     example = {"task": tasks[0].name} if is_job else {}
     example |= {name: _EXAMPLES.get(name, _TINY) for name in first.inputs} | {"seed": 7, "num_samples": 2}
 
+    as_files = example | {name: f"{name}.jpg" for name in first.inputs if name in files and name not in _EXAMPLES}
+    as_files |= {name: "garment.jpg" for name in first.inputs if name == "garment"}
+
     def content(inputs: Mapping[str, Any]) -> dict[str, Any]:
         schema = {"type": "object", "properties": properties | dict(inputs) | options, "additionalProperties": False}
         return {"schema": schema | ({"required": required} if required else {})}
 
     return {
+        "parameters": headers_of("Idempotency-Key") if is_job else headers_of(*_HEADERS),
         "requestBody": {
             "required": True,
             "content": {
-                "multipart/form-data": content(files),
+                "multipart/form-data": content(files) | {"example": as_files},
                 "application/json": content(texts) | {"example": example},
             },
-        }
+        },
     }
+
+
+def headers_of(*names: str) -> list[dict[str, Any]]:
+    """The parameters of a route that reads these headers."""
+    return [{"name": name, "in": "header", "required": False, **_HEADERS[name]} for name in names]
 
 
 def images_body(recipes: Sequence[Recipe], *, has_pictures: bool) -> dict[str, Any]:
@@ -91,7 +122,12 @@ def images_body(recipes: Sequence[Recipe], *, has_pictures: bool) -> dict[str, A
     form = {"type": "object", "properties": properties | {"image[]": files}, "required": ["image[]"]}
     plain = {"type": "object", "properties": properties | {"images": texts}, "required": ["images"]}
     example["images"] = [{"image_url": _EXAMPLES.get(name, _TINY)} for name in first.inputs]
-    content = {"multipart/form-data": {"schema": form}, "application/json": {"schema": plain, "example": example}}
+    as_files = example | {"image[]": [f"{name}.jpg" for name in first.inputs if name != "prompt"]}
+    del as_files["images"]
+    content = {
+        "multipart/form-data": {"schema": form, "example": as_files},
+        "application/json": {"schema": plain, "example": example},
+    }
     return {"requestBody": {"required": True, "content": content}}
 
 
@@ -121,6 +157,38 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         }
         for status in statuses
     }
+
+
+def pictures_of(media_types: Iterable[str]) -> dict[str, Any]:
+    """Contents of an answer that is a picture itself."""
+    return {one: {"schema": {"type": "string", "format": "binary"}} for one in media_types}
+
+
+def picture_headers() -> dict[str, Any]:
+    """What stands in the head of an answer that is the picture itself."""
+    says = {
+        "X-Atelier-Seed": ("gives it again, as the field `seed`", "7"),
+        "X-Atelier-Recipe": ("that made it", "viton_hd_closet"),
+        "X-Atelier-Fingerprint": ("of the recipe and its weights", "3912796d7d97c0489f34d84ff9275193"),
+    }
+    return {
+        name: {
+            "description": f"{what}; only where the answer is a picture",
+            "schema": {"type": "string"},
+            "example": one,
+        }
+        for name, (what, one) in says.items()
+    }
+
+
+def with_keys(document: dict[str, Any]) -> dict[str, Any]:
+    """A document that says how a key is sent, on each route that may answer that there is none."""
+    for methods in document["paths"].values():
+        for route in methods.values():
+            if "401" in route["responses"]:
+                route["security"] = [{name: []} for name in _SCHEMES]
+    document["components"]["securitySchemes"] = dict(_SCHEMES)
+    return document
 
 
 def drop_unused(document: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from atelier.images import MEDIA_TYPES
 from serving.api.access import require
 from serving.api.deadlines import Deadline
-from serving.api.documents import body_of, problems
+from serving.api.documents import body_of, picture_headers, pictures_of, problems
 from serving.api.forms import Form, FormReader, fields_of
 from serving.api.leaving import unless_left
 from serving.api.metering import Meter
@@ -67,7 +67,7 @@ def _add(
         summary=task.summary,
         response_model=MadeView,
         responses={
-            200: {"content": {media_type: {} for media_type in MEDIA_TYPES.values()}},
+            200: {"content": pictures_of(MEDIA_TYPES.values()), "headers": picture_headers()},
             202: {"model": JobView, "description": "with `Prefer: wait=N`: not made in N seconds, so a job"},
             **problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 502, 503, 504),
         },

@@ -3,23 +3,59 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 
+from atelier.errors import AtelierError
 from serving.api.access import Access
 from serving.api.documents import problems
-from serving.api.problems import Problem
 from serving.api.tasks import Task
 from serving.api.views import LimitsView, ModelsView, ModelView
 from serving.keys import Caller
+from serving.models.asked import ModelCard
 from serving.models.client import Model, ModelUnavailable
-from serving.settings import Limits
+from serving.models.family import card_of
+from serving.settings import Limits, ModelSettings
+
+_ANSWERS_WITHIN_S = 5.0
+"""A replica that takes longer to say what it is is told of as away, and what is known of it with it."""
 
 
-def routes(tasks: Mapping[str, Task], models: Mapping[str, Model], access: Access, limits: Limits) -> APIRouter:
-    """What the service makes, and its health."""
+def routes(
+    tasks: Mapping[str, Task],
+    models: Mapping[str, Model],
+    settings: Sequence[ModelSettings],
+    access: Access,
+    limits: Limits,
+) -> APIRouter:
+    """What the service makes, and its health.
+
+    Args:
+        models: by recipe's name. settings: each one's.
+    """
+    known: dict[str, ModelCard] = {}
+
+    async def card(told: ModelSettings) -> ModelCard:
+        name = told.recipe
+        try:
+            async with asyncio.timeout(_ANSWERS_WITHIN_S):
+                known[name] = await models[name].card()
+            return known[name]
+        except ModelUnavailable as error:
+            away = str(error)
+        except TimeoutError:
+            away = f"model {name}: did not answer within {_ANSWERS_WITHIN_S:g} s"
+        last = known.get(name)
+        if last is None:
+            try:
+                last = await asyncio.to_thread(card_of, told)
+            except AtelierError:  # this machine may not have what the model's has
+                last = card_of(told, with_digests=False)
+        return dataclasses.replace(last, waiting=0, running=0, is_asleep=False, away=away)
+
     router = APIRouter(tags=["models"])
     reader = Depends(access.to("models"))
 
@@ -27,14 +63,12 @@ def routes(tasks: Mapping[str, Task], models: Mapping[str, Model], access: Acces
         "/v1/models",
         summary="The models, their weights' digests and licences, and what a request may bring",
         response_model=ModelsView,
-        responses=problems(401, 403, 503),
+        responses=problems(401, 403),
         operation_id="list_models",
     )
     async def listed(_caller: Caller = reader) -> ModelsView:
-        try:
-            cards = await asyncio.gather(*(model.card() for model in models.values()))
-        except ModelUnavailable as error:
-            raise Problem("model_unavailable", str(error), retry_after_s=2.0) from error
+        """One without a replica is listed as `away`, with what was last known of it, and keeps nobody waiting."""
+        cards = await asyncio.gather(*(card(told) for told in settings))
         views = [ModelView.of(card, tasks[card.task].path) for card in cards]
         return ModelsView(models=views, limits=LimitsView(**limits.model_dump()))
 

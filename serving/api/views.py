@@ -2,13 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import metadata
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.jobs.job import Job, State
 from serving.models.asked import ModelCard, Progress
 from serving.quotas.quota import Standing
+
+_SAMPLE: dict[str, Any] = {
+    "seed": "7",
+    "media_type": "image/jpeg",
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "height": 256,
+    "width": 192,
+    "batch_shape": [4, 256, 192],
+    "scores": {"colour_drift": 0.0132},
+    "notes": [],
+}
+_TINY = "/9j/4AAQSkZJRgABAQ…"
+_MADE: dict[str, Any] = {
+    "recipe": "viton_hd_closet",
+    "mode": "",
+    "fingerprint": "3912796d7d97c0489f34d84ff9275193",
+    "digests": {"viton_hd": "4e07408562bedb8b60ce05c1decfe3ad16b72230967de01f640b7e4729b49fce"},
+    "seconds": {"total": 0.8421, "parse": 0.0412, "synthesize": 0.1903},
+}
+
+_JOB: dict[str, Any] = {
+    "id": "3f0c9a7e5d1b4c2a8e6f7d9b0a1c2e3f",
+    "state": "succeeded",
+    "task": "try_on",
+    "recipe": "viton_hd_closet",
+    "position": 0,
+    "created_at_s": 1790000000.0,
+}
+_ENDED: dict[str, Any] = {
+    "started_at_s": 1790000001.5,
+    "ended_at_s": 1790000002.4,
+    "expires_at_s": 1790086402.4,
+    "result": _MADE | {"samples": [_SAMPLE | {"url": f"/v1/jobs/{_JOB['id']}/pictures/0"}]},
+}
+
+
+def _examples(*values: Mapping[str, Any]) -> dict[str, Any]:
+    return {"examples": [dict(value) for value in values]}
 
 
 class SampleView(BaseModel):
@@ -35,6 +76,8 @@ class MadeView(BaseModel):
     digests: dict[str, str] = Field(description="sha256 by weight name")
     seconds: dict[str, float] = Field(description="`total` of the request; by stage's name, what a picture took")
     samples: list[SampleView]
+
+    model_config = ConfigDict(json_schema_extra=_examples(_MADE | {"samples": [_SAMPLE | {"picture": _TINY}]}))
 
 
 class ProgressView(BaseModel):
@@ -85,20 +128,7 @@ class JobView(BaseModel):
     problem: dict[str, Any] | None = Field(default=None, description="why it failed, as problem+json")
     webhook: WebhookView | None = None
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "3f0c9a7e5d1b4c2a8e6f7d9b0a1c2e3f",
-                    "state": "queued",
-                    "task": "try_on",
-                    "recipe": "viton_hd_closet",
-                    "position": 2,
-                    "created_at_s": 1790000000.0,
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra=_examples(_JOB | {"state": "queued", "position": 2}, _JOB | _ENDED))
 
     @classmethod
     def of(cls, job: Job, *, position: int, keep_s: float, progress: Progress | None = None) -> JobView:
@@ -138,6 +168,10 @@ class ModelView(BaseModel):
     """One model."""
 
     recipe: str
+    version: str = Field(description="of Atelier, and of the fingerprint: another where recipe, code or weights are")
+    state: Literal["ready", "asleep", "away"] = Field(
+        description="`asleep`: the next request waits for a replica to start; `away`: no replica answers now"
+    )
     task: str
     path: str
     size: list[int] = Field(description="working size (height, width) in pixels")
@@ -154,17 +188,19 @@ class ModelView(BaseModel):
     waiting: int = Field(description="pictures that wait at this moment")
     running: int = Field(description="pictures that are being made, and that somebody waits for")
     is_asleep: bool = Field(description="whether the next request waits for a replica to start")
+    away: str = Field(description="why no replica answers; empty where one does, or none is wanted")
     has_refused: bool = Field(description="whether it was told to take up other weights that cannot be used")
 
     @classmethod
     def of(cls, card: ModelCard, path: str) -> ModelView:
         """A model's card, and where it is asked."""
-        values = {
-            name: getattr(card, name) for name in cls.model_fields if name not in ("path", "weights", "has_refused")
-        }
+        ours = ("path", "weights", "has_refused", "state", "version")
+        values: dict[str, Any] = {name: getattr(card, name) for name in cls.model_fields if name not in ours}
+        values["version"] = f"{_release()}+{card.fingerprint[:8]}"
+        values["state"] = "away" if card.away else "asleep" if card.is_asleep else "ready"
         # Folders of this machine are nobody's business; the digest says which weights they are.
         weights = {name: value.rpartition("/")[2] for name, value in card.weights.items()}
-        return cls(**values | {"path": path, "weights": weights, "has_refused": bool(card.refused)})
+        return cls(**values, path=path, weights=weights, has_refused=bool(card.refused))
 
 
 class RateView(BaseModel):
@@ -216,6 +252,14 @@ class ModelsView(BaseModel):
 
     models: list[ModelView]
     limits: LimitsView
+
+
+@lru_cache(maxsize=1)
+def _release() -> str:
+    try:
+        return metadata.version("atelier")
+    except metadata.PackageNotFoundError:
+        return "0"  # run from a folder of sources
 
 
 def _webhook(job: Job) -> WebhookView:

@@ -282,14 +282,19 @@ class ModelFamily:
         _LOG.info("model %s: batches of at most %d; measured %s", engine.recipe.name, engine.sizes.largest, table)
 
 
-def card_of(settings: ModelSettings) -> ModelCard:
+def card_of(settings: ModelSettings, *, with_digests: bool = True) -> ModelCard:
     """What a model will be that has not started; its weights are read for their digests alone.
+
+    Args:
+        with_digests: False tells neither them nor the fingerprint, where weights may not be here.
 
     Raises:
         AtelierError: no such recipe or weights.
     """
     recipe = offered(settings.recipe, settings.weights, batch_size=settings.fixed_batch_size, compiled=settings.compile)
     weights = told(settings.recipe, settings.weights)
+    if not with_digests:
+        return _card(recipe, weights, "", {})
     return _card(recipe, weights, recipe.fingerprint(), recipe.digests())
 
 

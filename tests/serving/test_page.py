@@ -72,6 +72,7 @@ def test_two_seeds_side_by_side_and_each_can_be_downloaded(address: str, tmp_pat
     with Browser(tmp_path / "profile", width=1000, height=1100) as page:
         page.open(address)
         page.wait(READY)
+        assert page.run("document.getElementById('mode-row').hidden"), "try-on has no modes"
         page.run("document.querySelectorAll('[name=closet-garment]')[2].click()")
         page.wait("document.getElementById('name-garment').textContent === 'closet garment 3'")
         page.run("document.getElementById('make').click()")
@@ -114,9 +115,11 @@ def test_steps_are_watched_and_what_is_coming_is_shown(
         page.wait(f"{SHOWN} === 2 && document.getElementById('coming-section').hidden")
         page.wait("document.getElementById('status').textContent.startsWith('Made in')")
 
+        modes = page.run("[...document.getElementById('mode').options].map((one) => [one.value, one.selected])")
+        page.run("document.getElementById('mode').value = 'balanced'")
         with held(stepping, 3) as denoiser:
             page.run("document.getElementById('make').click()")
-            page.wait(f"{captions}[0]?.startsWith('step 2 of 10')")
+            page.wait(f"{captions}[0]?.startsWith('step 2 of 20')")
             page.run("document.getElementById('cancel').click()")
             page.wait("document.getElementById('status').textContent === 'Cancelled.'")
             while stepping._batcher.running:
@@ -128,6 +131,7 @@ def test_steps_are_watched_and_what_is_coming_is_shown(
         page.wait(f"{SHOWN} === 2")  # what was made before is still there
 
     assert bars == [0.4, 0.4] and len(set(early)) == 2
+    assert modes == [["quality", False], ["balanced", False], ["fast", True]], "the model's own is chosen"
     assert page.errors == []
     for _ in range(100):
         left = [path for path in Path(told.store).rglob("*") if path.is_file()]

@@ -17,6 +17,7 @@ from serving.api.documents import body_of
 from serving.api.forms import FormReader
 from serving.api.problems import STATUSES, Problem, install
 from serving.api.tasks import INPUT_FIELDS, tasks_of
+from serving.api.views import JobView, MadeView
 from serving.models.samples import drawn_person
 from serving.settings import Fetching, Limits
 from tests.serving.conftest import SIZE, Open
@@ -111,10 +112,44 @@ async def test_the_document_says_what_the_service_takes_and_answers(served: Open
 
 async def test_examples_are_what_their_schemas_say() -> None:
     for tasks, is_job in [*(([task], False) for task in TASKS.values()), (list(TASKS.values()), True)]:
-        content = body_of(tasks, is_job=is_job)["requestBody"]["content"]["application/json"]
-        schema = json.loads(json.dumps(content["schema"]))
-        jsonschema.Draft202012Validator.check_schema(schema)
-        jsonschema.validate(content["example"], schema)
+        said = body_of(tasks, is_job=is_job)
+        for content in said["requestBody"]["content"].values():
+            schema = json.loads(json.dumps(content["schema"]))
+            jsonschema.Draft202012Validator.check_schema(schema)
+            jsonschema.validate(content["example"], schema)
+            assert set(tasks[0].recipes[0].inputs) <= set(content["example"])
+        for header in said["parameters"]:
+            jsonschema.validate(header["example"], header["schema"])
+
+
+async def test_the_document_shows_what_comes_back(served: Open) -> None:
+    async with served() as client:
+        document = (await client.get("/openapi.json")).json()
+
+    made, job = (document["components"]["schemas"][name]["examples"] for name in ("MadeView", "JobView"))
+    assert MadeView.model_validate(made[0]).samples[0].picture
+    assert [JobView.model_validate(one).state for one in job] == ["queued", "succeeded"]
+    answer = document["paths"]["/v1/try-on"]["post"]["responses"]["200"]
+    assert answer["content"]["image/jpeg"]["schema"]["format"] == "binary" and "X-Atelier-Seed" in answer["headers"]
+
+
+async def test_the_document_says_how_a_key_is_sent_where_one_is_needed(served: Open) -> None:
+    async with served() as client:
+        free = (await client.get("/openapi.json")).json()
+    async with served(anonymous=False) as client:
+        document = (await client.get("/openapi.json")).json()
+
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["bearer"]["scheme"] == "bearer" and schemes["header"]["name"] == "X-API-Key"
+    for path, methods in document["paths"].items():
+        for method, route in methods.items():
+            assert route["security"] == [{"bearer": []}, {"header": []}], (path, method)
+    assert "securitySchemes" not in free["components"]
+    heads = {
+        path: [one["name"] for one in document["paths"][path]["post"]["parameters"] if one["in"] == "header"]
+        for path in ("/v1/try-on", "/v1/jobs")
+    }
+    assert heads == {"/v1/try-on": ["Prefer", "Idempotency-Key", "X-Atelier-Timeout"], "/v1/jobs": ["Idempotency-Key"]}
 
 
 async def test_every_code_has_a_status_that_http_knows() -> None:
