@@ -16,6 +16,7 @@ from serving.declared import Declared
 from serving.settings import ServeSettings
 
 _LOG = logging.getLogger(__name__)
+_LOOK_EVERY_S = 0.2
 _SPARE_CPUS = 2
 """Logical CPUs for Serve's own actors, beside the models'."""
 
