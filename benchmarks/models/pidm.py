@@ -61,16 +61,26 @@ def make(trial: ModelTrial, device: torch.device) -> Callable[[], Tensor]:
                 denoise = denoiser(model, features, pose_map, guidance, reuse_every=mode.reuse_every)
             elif trial.levers.features_once:
                 told = conditions(model, model.encode(source), pose_map, guidance.branches)
+
+                def predict(branch: str, x_t: Tensor, timesteps: Tensor) -> Tensor:
+                    # What is null is one row for all.
+                    keys_values = [each.expand(len(x_t), -1, -1) for each in told[branch]["keys_values"]]
+                    return model.predict(x_t, timesteps, told[branch]["pose_map"], keys_values)
+
                 denoise = straightforward(
-                    lambda name, x_t, t: model.predict(x_t, t, told[name]["pose_map"], told[name]["keys_values"]),
+                    predict,
                     guidance,
-                    prediction="eps",
+                    prediction=model.config.prediction,
                     learned_variance=True,
                     clip=model.config.clip,
                 )
             else:
                 denoise = straightforward(
-                    alone, guidance, prediction="eps", learned_variance=True, clip=model.config.clip
+                    alone,
+                    guidance,
+                    prediction=model.config.prediction,
+                    learned_variance=True,
+                    clip=model.config.clip,
                 )
             picture = run(mode, denoise, noise, schedule)
         return bytes_from_picture(picture.float().clamp(-1, 1))
