@@ -23,7 +23,7 @@ class Mode:
     Args:
         num_steps: `ddim` and `ddpm` on the leading grid may make a few more, see `grids.leading`.
         eta: of `ddim`: 0 draws no noise on the way.
-        karras: levels spaced as Karras et al. (2022) do; of the ODE solvers.
+        karras: levels spaced as Karras et al. (2022) do, in place of a grid of evenly spaced timesteps; of any sampler.
         guided: timesteps, as shares of all, between which guidance is applied; beyond them there is one pass.
         reuse_every: of this many steps one computes all of the network, the others take its coarse features from there;
             1 reuses nothing. It is up to a model to do so.

@@ -104,5 +104,7 @@ def edit(
         original=model.to_latents(original),
         may_change=may_change,
     )
-    latents = run(mode, denoise, noise, schedule, generator=generator, callback=callback, stop=stop)
+    latents = run(
+        mode, denoise, noise, schedule, clip=model.vae is None, generator=generator, callback=callback, stop=stop
+    )
     return torch.where(region[:, None], model.to_picture(latents), original)

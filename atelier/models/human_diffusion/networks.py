@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Real
@@ -191,15 +192,18 @@ class HumanDiffusion(nn.Module):
     def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> str:
         """Writes config and weights, CLIP and autoencoder in folders of their own; gives the folder's sha256."""
         folder = Path(folder)
-        digests = {}
         if isinstance(self.encoders, ClipEncoders):
             self.encoders.save(folder / _CLIP)
-            digests[ENCODERS] = weights.state_digest(self.encoders)
         if self.vae is not None:
             self.vae.save(folder / _VAE)
-            digests[_VAE] = weights.state_digest(self.vae)
         states = {name: self.get_submodule(name).state_dict() for name in self.own_networks}
-        return weights.write_folder(folder, {**self.config.to_json(), DIGESTS: digests}, states, dtype=dtype)
+        return weights.write_folder(folder, self.described(), states, dtype=dtype)
+
+    def described(self) -> dict[str, Any]:
+        """Plain values for `config.json`: the config, and which CLIP and autoencoder the model belongs to."""
+        parts = {ENCODERS: self.encoders} if isinstance(self.encoders, ClipEncoders) else {}
+        parts |= {} if self.vae is None else {_VAE: self.vae}
+        return {**self.config.to_json(), DIGESTS: {name: weights.state_digest(part) for name, part in parts.items()}}
 
     @property
     def own_networks(self) -> tuple[str, ...]:

@@ -58,7 +58,9 @@ def sample(
     noise = first_noise(model, pose_map, noise, generator)
     guidance = rule(model, tokens, text_scale, memory_scale, mode, schedule)
     denoise = denoiser(model, tokens, pose_map, guidance, reuse_every=mode.reuse_every)
-    latents = run(mode, denoise, noise, schedule, generator=generator, callback=callback, stop=stop)
+    latents = run(
+        mode, denoise, noise, schedule, clip=model.vae is None, generator=generator, callback=callback, stop=stop
+    )
     return model.to_picture(latents)
 
 

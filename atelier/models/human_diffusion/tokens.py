@@ -84,7 +84,8 @@ def read(encoders: Encoders, words: Words) -> Float[Tensor, "batch phrases key_w
     """The phrases' keys; phrases that say nothing are not read, and are zeros."""
     device = next(encoders.parameters()).device
     ids, said = words.ids.to(device), words.said.to(device)
-    keys = encoders.read(ids[said])
+    num_said = int(said.sum())
+    keys = encoders.read(ids[said] if num_said else ids[0, :1])  # CLIP reads no empty batch
     features = keys.new_zeros(*said.shape, keys.shape[-1])
-    features[said] = keys
+    features[said] = keys[:num_said]
     return features

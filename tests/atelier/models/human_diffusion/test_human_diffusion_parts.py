@@ -3,71 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
-from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from atelier.errors import ConfigError, WeightsError
 from atelier.memory_builder import MemoryBuilder
-from atelier.models.diffusion.modes import Mode
+from atelier.models.diffusion.modes import Mode, run
 from atelier.models.human_diffusion import HumanDiffusion, HumanDiffusionConfig, parse
 from atelier.models.human_diffusion.editing import changed_region, edit
 from atelier.models.human_diffusion.networks_clip import ClipEncoders
 from atelier.models.human_diffusion.remembering import remember
-from atelier.models.human_diffusion.sampling import sample
+from atelier.models.human_diffusion.sampling import MEMORY_SCALE, TEXT_SCALE, denoiser, first_noise, rule, sample
 from atelier.models.layers.autoencoder import Autoencoder
 from atelier.weights import state_digest
 from tests.atelier.models.human_diffusion.conftest import seeds, stirred
+from tests.atelier.models.human_diffusion.local_parts import latent, write_clip, write_vae
 
 SENTENCE = "a red shirt and navy trousers"
 
 
 @pytest.fixture(scope="module")
 def config(tiny_config: HumanDiffusionConfig) -> HumanDiffusionConfig:
-    return dataclasses.replace(
-        tiny_config,
-        encoder="clip",
-        known_words=(),
-        crop_size=32,
-        value_width=32,
-        latent_channels=4,
-        latent_stride=2,
-        patch=1,
-        prediction="eps",
-        noise_schedule="scaled_linear",
-    )
+    return latent(tiny_config)
 
 
 @pytest.fixture(scope="module")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CLIP of two layers whose tokenizer knows single letters."""
-    folder = tmp_path_factory.mktemp("clip")
-    torch.manual_seed(0)
-    layers = {"num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 32, "intermediate_size": 32}
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    words = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
-    ids = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
-    text = {**layers, **ids, "vocab_size": len(words), "max_position_embeddings": 40}
-    vision = {**layers, "image_size": 32, "patch_size": 8}
-    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=16)).save_pretrained(folder)
-    (folder / "vocab.json").write_text(json.dumps({word: index for index, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).save_pretrained(folder)
-    return folder
+    return write_clip(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="module")
 def vae_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("vae")
-    torch.manual_seed(0)
-    blocks = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
-    AutoencoderKL(block_out_channels=(8, 8), latent_channels=4, norm_num_groups=4, **blocks).save_pretrained(folder)
-    return folder
+    return write_vae(tmp_path_factory.mktemp("vae"))
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +113,27 @@ def test_parts_that_do_not_fit_are_refused(
     AutoencoderKL.from_config(AutoencoderKL.load_config(vae_folder)).save_pretrained(tmp_path / "other")
     with pytest.raises(WeightsError, match=r"vae: the weights are .*, the model was trained on"):
         HumanDiffusion.from_pretrained(tmp_path, vae=tmp_path / "other")
+
+
+def test_ancestral_steps_on_latents_are_not_held_in_a_pictures_range(
+    latent_model: HumanDiffusion, pose_maps: Tensor, pictures: Tensor
+) -> None:
+    """Latents are not bounded: at the last step the estimate is what is made, and it may lie beyond 1."""
+    mode = Mode(sampler="ddpm", num_steps=5)
+    tokens, maps = latent_model.encode([SENTENCE] * 2), pose_maps[:2]
+    schedule = latent_model.schedule()
+    noise = 4 * first_noise(latent_model, maps, None, seeds(0, 1))
+    guidance = rule(latent_model, tokens, TEXT_SCALE, MEMORY_SCALE, mode, schedule)
+
+    def run_with(*, clip: bool) -> Tensor:
+        denoise = denoiser(latent_model, tokens, maps, guidance)
+        with torch.no_grad():
+            return run(mode, denoise, noise, schedule, clip=clip, generator=seeds(0, 1))
+
+    unbounded = run_with(clip=False)
+    assert unbounded.abs().max() > 1.5 and run_with(clip=True).abs().max() <= 1
+    made = sample(latent_model, tokens, maps, mode=mode, noise=noise, generator=seeds(0, 1))
+    torch.testing.assert_close(made, latent_model.to_picture(unbounded))
+    everywhere = torch.ones_like(maps, dtype=torch.bool)
+    changed = edit(latent_model, pictures[:2], everywhere, tokens, maps, mode=mode, noise=noise, generator=seeds(0, 1))
+    torch.testing.assert_close(changed, made)
