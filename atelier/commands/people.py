@@ -22,6 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser, models: Sequence[str]) -> Non
         "--beside", action="append", default=[], metavar="NAME=WEIGHTS",
         help="other weights of the same system, judged on the same items: an ablation; may be given again",
     )  # fmt: skip
+    if "human_diffusion" in models:
+        parser.add_argument(
+            "--memory",
+            default="",
+            help="a folder that `memory build` made with the encoders of WEIGHTS, of all of them",
+        )
     parser.add_argument("--mode", default="balanced", help="of sampling: quality, balanced or fast; default balanced")
     parser.add_argument("--items", type=int, default=200, help="held-out items, default 200")
     parser.add_argument("--seed", type=int, default=0, help="which ones")
@@ -42,7 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     named = {arguments.model: arguments.weights or f"{arguments.model}_closet"}
     named |= {name: weights for name, _, weights in others}
     recipes = {
-        name: recipe_of(arguments.model, weights=weights, mode=arguments.mode) for name, weights in named.items()
+        name: recipe_of(arguments.model, weights=weights, mode=arguments.mode, memory=getattr(arguments, "memory", ""))
+        for name, weights in named.items()
     }
     tables = evaluate_people(
         recipes,
