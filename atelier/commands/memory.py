@@ -5,25 +5,42 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from atelier.datasets import TextSample
+    import numpy as np
+
     from atelier.memory_builder import MemoryBuilder
     from atelier.models.human_diffusion import HumanDiffusionConfig
     from atelier.models.human_diffusion.encoders import Encoders
 
 _BATCH = 16
+_FEWEST = 0.02
+"""Share of a picture that must be a person."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what a memory is built from."""
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
-    build = kinds.add_parser("build", help="crops of a DeepFashion-MultiModal folder, by region, found by words")
-    build.add_argument("--data", required=True, metavar="DIR", help="folder or s3:// prefix with captions.json")
-    build.add_argument("--model", default="human_diffusion_closet", help="whose encoders: a shipped name or a folder")
+    build = kinds.add_parser("build", help="crops of described pictures, by region, found by words")
+    build.add_argument(
+        "--data",
+        required=True,
+        metavar="DATA",
+        help="a DeepFashion-MultiModal folder, or a catalog (CSV, JSONL, Parquet) whose rows have person and prompt",
+    )
+    build.add_argument(
+        "--parser", default="parser_closet", help="finds the regions of a catalog's rows that bring no parse"
+    )
+    build.add_argument(
+        "--model",
+        help="whose encoders: a shipped name or a folder; default human_diffusion_closet, or the published with --clip",
+    )
+    build.add_argument("--clip", metavar="DIR", help="folder of CLIP, for a model whose folder does not hold it")
     build.add_argument("--out", type=Path, required=True, help="the folder to write")
     build.add_argument("--items", type=_count, metavar="N", help="the first N pictures only")
     build.add_argument("--per-phrase", type=_count, default=8, metavar="K", help="crops of one phrase, default 8")
@@ -34,16 +51,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Builds, and says how much is in it, what was left out and which digest it has."""
-    from atelier.datasets import multimodal
     from atelier.memory_builder import MemoryBuilder
     from atelier.models import registry
+    from atelier.models.human_diffusion import human_diffusion
     from atelier.models.human_diffusion.networks import read_encoders
+    from atelier.models.human_diffusion.networks_clip import ClipEncoders
     from atelier.weights import state_digest
 
-    config, encoders = read_encoders(registry.folder(arguments.model))
+    if arguments.clip and not arguments.model:
+        config = human_diffusion()
+        encoders = ClipEncoders.from_folder(arguments.clip, config)
+    else:
+        folder = registry.folder(arguments.model or "human_diffusion_closet")
+        config, encoders = read_encoders(folder, clip=arguments.clip)
     _make_room(arguments.out)
     builder = MemoryBuilder(per_phrase=arguments.per_phrase)
-    samples = itertools.islice(multimodal.read(arguments.data), arguments.items)
+    samples = itertools.islice(_samples(arguments.data, arguments.parser), arguments.items)
     num_read = 0
     while batch := list(itertools.islice(samples, _BATCH)):
         num_read += _add(builder, encoders, config, batch)
@@ -79,7 +102,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _add(builder: MemoryBuilder, encoders: Encoders, config: HumanDiffusionConfig, batch: Sequence[TextSample]) -> int:
+def _add(builder: MemoryBuilder, encoders: Encoders, config: HumanDiffusionConfig, batch: Sequence[_Described]) -> int:
     """Adds what can be read of a batch; names the rest, and gives how many were read."""
     import numpy as np
     import torch
@@ -87,7 +110,6 @@ def _add(builder: MemoryBuilder, encoders: Encoders, config: HumanDiffusionConfi
     from atelier import images, storage
     from atelier.errors import NotFound, RowError
     from atelier.models.human_diffusion.phrases import parse
-    from atelier.models.human_diffusion.regions import NUM_REGIONS
     from atelier.models.human_diffusion.remembering import remember
     from atelier.models.layers.pixels import picture_from_bytes
 
@@ -95,17 +117,74 @@ def _add(builder: MemoryBuilder, encoders: Encoders, config: HumanDiffusionConfi
     pictures, maps, ids, captions = [], [], [], []
     for sample in batch:
         try:
-            picture, _ = images.fit(images.decode_picture(storage.get(sample.image)), size)
-            pose_map = images.fit_labels(images.decode_labels(storage.get(sample.parse), num_labels=NUM_REGIONS), size)
+            picture, _ = images.fit(images.decode_picture(storage.get(sample.picture)), size)
+            pose_map = sample.regions(picture, size)
         except (RowError, NotFound) as error:
-            sys.stderr.write(f"left out: {sample.image}: {error}\n")
+            sys.stderr.write(f"left out: {sample.picture}: {error}\n")
             continue
         pictures.append(picture)
         maps.append(pose_map)
-        ids.append(storage.name(sample.image).rsplit(".", 1)[0])
+        ids.append(sample.item_id)
         captions.append(parse(sample.caption))
     if pictures:
         pixels = picture_from_bytes(torch.from_numpy(np.stack(pictures)))
         labels = torch.from_numpy(np.stack(maps))
         builder.add(ids, remember(encoders, pixels, labels, captions, crop_size=config.crop_size))
     return len(pictures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Described:
+    """A picture, its sentence, and the way to its 24 labels: (fitted picture, its size) to uint8 ids."""
+
+    item_id: str
+    picture: str
+    caption: str
+    regions: Callable[[np.ndarray, tuple[int, int]], np.ndarray]
+
+
+def _samples(data: str, parser: str) -> Iterator[_Described]:
+    """Of a DeepFashion-MultiModal folder with its own maps, or of a catalog by its parses or the parser's."""
+    from atelier import images, storage
+    from atelier.datasets import multimodal, worn
+    from atelier.models.human_diffusion.regions import NUM_REGIONS
+
+    def annotated(address: str, picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        return images.fit_labels(images.decode_labels(storage.get(address), num_labels=NUM_REGIONS), size)
+
+    if not worn.is_table(data):
+        for sample in multimodal.read(data):
+            name = storage.name(sample.image).rsplit(".", 1)[0]
+            regions = partial(annotated, sample.parse)
+            yield _Described(item_id=name, picture=sample.image, caption=sample.caption, regions=regions)
+        return
+    parsed = _Parsed(parser)
+    for row in worn.read(data):
+        regions = partial(parsed.regions, row.parse)
+        yield _Described(item_id=row.item_id, picture=row.person, caption=row.prompt, regions=regions)
+
+
+class _Parsed:
+    """CIHP labels, a row's own or those that a parser finds, as DeepFashion-MultiModal's."""
+
+    def __init__(self, parser: str) -> None:
+        from atelier.models import registry
+        from atelier.models.parsing.parser import HumanParser
+
+        self._parser = HumanParser.from_pretrained(registry.folder(parser))
+
+    def regions(self, parse: str, picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        import numpy as np
+        import torch
+
+        from atelier import images, storage
+        from atelier.errors import RowError
+        from atelier.models.parsing.labels import CIHP, IN_MULTIMODAL
+
+        if parse:
+            cihp = images.fit_labels(images.decode_labels(storage.get(parse), num_labels=len(CIHP)), size)
+        else:
+            cihp = self._parser(torch.from_numpy(np.ascontiguousarray(picture))[None])[0].numpy()
+        if (cihp > 0).mean() < _FEWEST:
+            raise RowError("no_person", "person: no person is seen in it")
+        return np.array(IN_MULTIMODAL, np.uint8)[cihp]

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import json
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 import torch.nn.functional as F
 
 from atelier.__main__ import main
+from atelier.closet import draw_look, outfit_for
+from atelier.closet.files import jpeg, labels_png
 from atelier.closet.layouts import write_dataset
+from atelier.closet.pose_pack import pose_seed
 from atelier.errors import ConfigError
 from atelier.memory import read_memory
 from atelier.memory_builder import MemoryBuilder
@@ -122,6 +130,49 @@ def test_what_cannot_be_read_is_named_and_left_out(
     assert f"left out: {picture}" in said.err and "of 1 pictures" in said.out
     assert _build(tmp_path / "nowhere", weights_folder, tmp_path / "out") == 1
     assert _build(closet_folder, weights_folder, tmp_path / "out", "--max-bytes", "100") == 1
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_memory_is_built_of_a_catalog(
+    kind: str, weights_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of rows with a person and a sentence; regions by their own parse, or by the parser's."""
+    looks = [
+        draw_look(person=seed, outfit=outfit_for(seed), pose=pose_seed("standing"), size=(128, 96)) for seed in (1, 2)
+    ]
+    (tmp_path / "shop").mkdir()
+    for number, look in enumerate(looks):
+        (tmp_path / "shop" / f"{number}.jpg").write_bytes(jpeg(look.image))
+    (tmp_path / "shop" / "0.png").write_bytes(labels_png(np.ascontiguousarray(looks[0].parse_cihp)))
+    (tmp_path / "shop" / "nobody.jpg").write_bytes(jpeg(np.full((128, 96, 3), 200, np.uint8)))
+    rows = [
+        {"item_id": "given", "task": "pose_transfer", "person": "0.jpg", "prompt": looks[0].caption, "parse": "0.png"},
+        {"item_id": "found", "task": "pose_transfer", "person": "1.jpg", "prompt": looks[1].caption, "parse": ""},
+        {"item_id": "nobody", "task": "pose_transfer", "person": "nobody.jpg", "prompt": "a red shirt", "parse": ""},
+        {"item_id": "bare", "task": "pose_transfer", "person": "0.jpg", "prompt": "", "parse": ""},
+    ]
+    table = tmp_path / "shop" / f"catalog.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), table)
+    elif kind == "jsonl":
+        table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        with table.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    assert _build(table, weights_folder, tmp_path / "out") == 0
+    said = capsys.readouterr()
+    assert "crops of 2 pictures" in said.out
+    assert "nobody.jpg: no_person: person: no person is seen in it" in said.err
+    memory = read_memory(tmp_path / "out")
+    held = {(row["item_id"], REGIONS[row["region"]]) for row in memory.rows.to_pylist()}
+    assert {item for item, _ in held} == {"given", "found"}
+    assert {(item, region) for item in ("given", "found") for region in ("face", "skin", "footwear")} <= held
+    empty = tmp_path / "shop" / "empty.csv"
+    empty.write_text("item_id,person\na,0.jpg\n")
+    assert _build(empty, weights_folder, tmp_path / "none") == 1
+    assert "no row has both a person and a prompt" in capsys.readouterr().err
 
 
 def test_no_other_folder_is_written_over(closet_folder: Path, weights_folder: Path, tmp_path: Path) -> None:

@@ -16,6 +16,9 @@ CIHP = (
 )
 """By id; left is the person's left."""
 
+IN_MULTIMODAL = (0, 7, 13, 19, 8, 1, 4, 2, 18, 5, 15, 9, 3, 14, 15, 15, 15, 15, 11, 11)
+"""DeepFashion-MultiModal's id of each of these labels; it has one skin for all limbs, and finer labels for the rest."""
+
 BACKGROUND = CIHP.index("background")
 TORSO = tuple(CIHP.index(name) for name in ("hair", "upper", "dress", "coat", "torso_skin", "face"))
 """What lies on a person's middle line."""
