@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from PIL import Image
 
 from atelier.geometry.pose_map import pose_map
 from atelier.models.pose.joints import mirrored_keypoints
 from training.data.dataset import Columns, Sample
 
 _PICTURES = ("source", "target")
+_BICUBIC = Image.Resampling.BICUBIC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,13 @@ class PoseTransferColumns(Columns):
         if self.mirror and rng.random() < 0.5:
             taken, wanted = taken[:, ::-1], wanted[:, ::-1]
             keypoints = mirrored_keypoints(torch.from_numpy(keypoints[None]), width)[0].numpy()
+        taken, wanted, keypoints = self._enlarged(taken, wanted, keypoints, rng)
         return {"source": taken, "target": wanted, "pose_map": self._drawn(keypoints, (height, width))}
+
+    def _enlarged(
+        self, taken: np.ndarray, wanted: np.ndarray, keypoints: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return taken, wanted, keypoints
 
     def _drawn(self, keypoints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return pose_map(keypoints, size)
@@ -56,9 +64,31 @@ class SqueezedPoseTransferColumns(PoseTransferColumns):
 
     Args:
         network_size: (H, W) of the pose map, whose limbs keep their width.
+        zoom: the largest share by which both pictures and the pose are enlarged before they are cropped to their size
+            again, as the released code does it: one share and one place a sample, drawn evenly.
     """
 
     network_size: tuple[int, int]
+    zoom: float = 0.0
+
+    def _enlarged(
+        self, taken: np.ndarray, wanted: np.ndarray, keypoints: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if not self.zoom:
+            return taken, wanted, keypoints
+        size = np.array(wanted.shape[:2])
+        large = np.floor(size * (1 + self.zoom * rng.random())).astype(int)
+        top, left = (int(rng.integers(spare + 1)) for spare in large - size)
+        pictures = [
+            np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize((large[1], large[0]), _BICUBIC))
+            for picture in (taken, wanted)
+        ]
+        taken, wanted = (picture[top : top + size[0], left : left + size[1]] for picture in pictures)
+        moved = keypoints.copy()
+        # Pixels are squares with their middles at whole numbers.
+        moved[:, :2] = (keypoints[:, :2] + 0.5) * (large / size)[::-1] - 0.5 - np.array([left, top])
+        moved[keypoints[:, 2] == 0] = 0
+        return taken, wanted, moved.astype(np.float32)
 
     def _drawn(self, keypoints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return pose_map(keypoints, size, drawn_size=self.network_size)

@@ -15,7 +15,7 @@ from atelier.geometry.pose_map import pose_map
 from atelier.models.pidm import Pidm, pidm_closet
 from training.data.closet_source import ClosetConfig, draw_sample
 from training.data.dataset import Sample
-from training.data.pose_transfer import PoseTransferColumns
+from training.data.pose_transfer import PoseTransferColumns, SqueezedPoseTransferColumns
 from training.steps.base import Moment
 from training.steps.pidm import PidmStep, PidmStepConfig
 
@@ -77,6 +77,33 @@ def test_a_coarse_run_sees_the_same_pairs_at_half_the_size(sample: Sample) -> No
     straight = PoseTransferColumns(mirror=False, halvings=1)
     turns = [straight(sample, np.random.default_rng(seed))["pose_map"] for seed in range(8)]
     assert any(np.array_equal(drawn, pose_map(keypoints, (16, 16))) for drawn in turns)
+
+
+def test_pictures_and_pose_are_enlarged_alike(sample: Sample) -> None:
+    rows, columns = np.mgrid[:64, :48]
+    ramps = np.stack([20 + 4 * columns, 20 + 3 * rows, np.zeros_like(rows)], 2).astype(np.uint8)
+    keypoints = sample["target_keypoints"] * np.array([1.5, 2, 1], np.float32)
+    marked = {"source": ramps, "target": ramps, "source_keypoints": keypoints, "target_keypoints": keypoints}
+    plain = SqueezedPoseTransferColumns(network_size=(64, 64), mirror=False)
+    zooming = replace(plain, zoom=0.25)
+    shares = []
+    for seed in range(8):
+        row, still = (each(marked, np.random.default_rng(seed)) for each in (zooming, plain))
+        assert np.array_equal(row["source"], row["target"]) and row["target"].shape == (64, 48, 3)
+        assert np.array_equal(still["target"], ramps)
+        again = zooming(marked, np.random.default_rng(seed))
+        assert all(np.array_equal(row[name], again[name]) for name in row)
+        # Where each pixel was before, read off the ramps, tells where the joints are now.
+        before_x, before_y = (row["target"][32, 8:40, 0] - 20.0) / 4, (row["target"][8:56, 24, 1] - 20.0) / 3
+        (scale_x, left), (scale_y, top) = (
+            np.polyfit(before_x, np.arange(8, 40), 1),
+            np.polyfit(before_y, np.arange(8, 56), 1),
+        )
+        moved = keypoints * np.array([scale_x, scale_y, 1]) + np.array([left, top, 0]) * (keypoints[:, 2:] > 0)
+        drawn = pose_map(moved.astype(np.float32), (64, 48), drawn_size=(64, 64))
+        assert np.abs(row["pose_map"][..., 3:].astype(int) - drawn[..., 3:]).mean() < 1
+        shares.append(scale_x)
+    assert 1 <= min(shares) < 1.1 < max(shares) <= 1.26
 
 
 def test_the_step_learns_and_moves_everything(step: PidmStep, batch: Mapping[str, Tensor]) -> None:
