@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from atelier.errors import ConfigError
 from atelier.models.human_diffusion.config import HumanDiffusionConfig
 from atelier.models.human_diffusion.networks_text import ngram_ids
 from atelier.models.human_diffusion.phrases import parse
@@ -15,21 +15,22 @@ from atelier.models.human_diffusion.tokens import phrases_of
 from training.data.dataset import Columns, Sample
 
 _QUOTES = '"“'
+_LETTERS = 320
+"""Of a phrase: CLIP reads 77 tokens, which are fewer words."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DescribedColumns(Columns):
-    """`person` uint8 RGB, `pose_map` uint8 label ids, `words` int16 [25, words, grams], `said` bool [25] and `item`.
+    """`person` uint8 RGB, `pose_map` uint8 label ids, `words`, `said` bool [25] and `item`.
 
-    `words` are ids of the small text encoder; `item` is the item id as a number, so that a memory can pass over it.
+    `words` are ids of the small text encoder, int16 [25, words, grams]; for CLIP, whose tokenizer is a file of the
+    user's own that the step has, they are the phrases' letters: UTF-8, uint8 [25, 320], zeros behind. `item` is the
+    item id as a number, so that a memory can pass over it.
 
     Args:
-        model: whose text encoder the ids are for.
+        model: whose text encoder the words are for.
         mirror: show every other sample as a mirror would, but for those with a printed word.
         halvings: of both sides, of picture and map: what is to be learned first is learned on small pictures.
-
-    Raises:
-        ConfigError: a model with CLIP, whose tokenizer is a file of the user's own.
     """
 
     model: HumanDiffusionConfig
@@ -37,10 +38,6 @@ class DescribedColumns(Columns):
     halvings: int = 0
 
     reads = ("person", "parse", "caption", "item_id")
-
-    def __post_init__(self) -> None:
-        if self.model.encoder != "small":
-            raise ConfigError(f"encoder: is {self.model.encoder!r}, described columns are made for 'small'")
 
     @property
     def changes(self) -> tuple[str, ...]:
@@ -54,14 +51,31 @@ class DescribedColumns(Columns):
         for _ in range(self.halvings):
             person, pose_map = _halved(person), pose_map[::2, ::2]
         phrases = phrases_of(parse(caption))
-        ids = ngram_ids(phrases, max_words=self.model.max_words, num_buckets=self.model.num_buckets)
         return {
             "person": np.ascontiguousarray(person),
             "pose_map": np.ascontiguousarray(pose_map),
-            "words": ids.numpy().astype(np.int16),
+            "words": letters(phrases) if self.model.encoder == "clip" else self._ids(phrases),
             "said": np.array([bool(phrase) for phrase in phrases]),
             "item": np.array(item_number(str(sample["item_id"])), dtype=np.int64),
         }
+
+    def _ids(self, phrases: Sequence[str]) -> np.ndarray:
+        ids = ngram_ids(phrases, max_words=self.model.max_words, num_buckets=self.model.num_buckets)
+        return ids.numpy().astype(np.int16)
+
+
+def letters(phrases: Sequence[str]) -> np.ndarray:
+    """Phrases as UTF-8, uint8 [phrases, 320], cut at a whole letter and filled up with zeros."""
+    rows = np.zeros((len(phrases), _LETTERS), np.uint8)
+    for row, phrase in zip(rows, phrases, strict=True):
+        told = np.frombuffer(phrase.encode()[:_LETTERS].decode(errors="ignore").encode(), np.uint8)
+        row[: len(told)] = told
+    return rows
+
+
+def phrases_from(letters: np.ndarray) -> list[str]:
+    """The phrases that `letters` wrote, uint8 [..., 320] row by row."""
+    return [bytes(row).rstrip(b"\0").decode() for row in letters.reshape(-1, letters.shape[-1])]
 
 
 def _halved(person: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The small HumanDiffusion on drawn people: encoders of words and crops, a memory of crops, then the denoiser.
+"""HumanDiffusion: small on drawn people, encoders of words and crops, a memory of crops, then the denoiser; and large.
 
 The denoiser learns at 64x48 first, where a picture costs a quarter, and goes on at 128x96. In a folder RUNS:
 
@@ -12,6 +12,16 @@ The denoiser learns at 64x48 first, where a picture costs a quarter, and goes on
     python -m training export human_diffusion_closet_coarse --output RUNS \\
         --to RUNS/human_diffusion_closet_coarse/weights
     python -m training run human_diffusion_closet --output RUNS
+
+The large one is trained around a CLIP ViT-L/14 and Stable Diffusion's autoencoder, which stay as they are: folders of
+transformers and of diffusers, or links to them, as RUNS/clip and RUNS/vae. With DATA, a DeepFashion-MultiModal folder:
+
+    python -m atelier memory build --data DATA --clip RUNS/clip --max-bytes 500000000 --out RUNS/human_diffusion_memory
+    python -m training run human_diffusion_512 --data DATA --output RUNS
+    python -m training export human_diffusion_512 --output RUNS --to RUNS/human_diffusion_512/weights
+    python -m pipelines run published --weights human_diffusion=RUNS/human_diffusion_512/weights \\
+        --weights memory=RUNS/human_diffusion_memory --weights clip=RUNS/clip --weights vae=RUNS/vae \\
+        --catalog catalog.csv --output out
 """
 
 from __future__ import annotations
@@ -23,15 +33,18 @@ from atelier.models.human_diffusion import HumanDiffusionConfig
 from training.data.closet_source import ClosetConfig
 from training.data.config import DataConfig
 from training.data.described import DescribedColumns
+from training.data.sources.finding import LayoutSettings
 from training.run import TrainRun
 from training.steps.human_diffusion import DenoiserStepConfig, EncodersStepConfig
 from training.watch.validation.text_to_person import TextToPersonValidation
 
-MODEL = human_diffusion.human_diffusion_closet()
+MODEL, LARGE = human_diffusion.human_diffusion_closet(), human_diffusion.human_diffusion()
 MEMORY = "human_diffusion_memory_closet"
 _SIZE, _COARSE = MODEL.working_size, (64, 48)
 _NUM_PEOPLE = 8000
 _NUM_COARSE_STEPS = 1800
+_NUM_ABLATION_PICTURES = 120_000
+"""That the model with all its parts, and without one, is trained on at 64x48."""
 
 
 def human_diffusion_encoders_closet() -> TrainRun:
@@ -53,16 +66,21 @@ def human_diffusion_closet_coarse() -> TrainRun:
     return _coarse("human_diffusion_closet_coarse", MODEL)
 
 
+def human_diffusion_closet_whole() -> TrainRun:
+    """The small HumanDiffusion at 64x48 on 120,000 pictures: what its ablations, trained alike, are held against."""
+    return _alike("human_diffusion_closet_whole", MODEL)
+
+
 def human_diffusion_closet_without_smr() -> TrainRun:
-    """An ablation at 64x48: without the stylized memory, words alone."""
+    """An ablation, trained as `human_diffusion_closet_whole` is: without the stylized memory, words alone."""
     model = dataclasses.replace(MODEL, stylized_memory=False)
-    return _coarse("human_diffusion_closet_without_smr", model)
+    return _alike("human_diffusion_closet_without_smr", model)
 
 
 def human_diffusion_closet_without_mca() -> TrainRun:
-    """An ablation at 64x48: plain cross-attention in place of the alignment by regions."""
+    """An ablation, trained alike: plain cross-attention in place of the alignment by regions."""
     model = dataclasses.replace(MODEL, aligned=False)
-    return _coarse("human_diffusion_closet_without_mca", model)
+    return _alike("human_diffusion_closet_without_mca", model)
 
 
 def human_diffusion_closet() -> TrainRun:
@@ -87,8 +105,37 @@ def human_diffusion_closet() -> TrainRun:
     )
 
 
+def human_diffusion_512() -> TrainRun:
+    """The large HumanDiffusion at 512x256 on DeepFashion-MultiModal; the paper states no settings, all are ours."""
+    return TrainRun(
+        name="human_diffusion_512",
+        data=DataConfig(layout=LayoutSettings(size=LARGE.working_size), columns=DescribedColumns(model=LARGE)),
+        step=DenoiserStepConfig(
+            model=LARGE,
+            clip="clip",
+            vae="vae",
+            memory="human_diffusion_memory",
+            learning_rate=1e-4,
+            betas=(0.9, 0.999),
+        ),
+        batch_size=64,
+        num_steps=200_000,
+        num_warmup_steps=5000,
+        decay="constant",
+        average_decay=0.9999,
+        max_gradient_norm=1.0,
+        checkpoint_every_steps=5000,
+        loader_workers=4,
+    )
+
+
+def _alike(name: str, model: HumanDiffusionConfig) -> TrainRun:
+    run = _coarse(name, model)
+    return dataclasses.replace(run, num_steps=_NUM_ABLATION_PICTURES // run.batch_size)
+
+
 def _coarse(name: str, model: HumanDiffusionConfig) -> TrainRun:
-    """A denoiser at 64x48; the ablations are trained exactly as the whole model is."""
+    """A denoiser at 64x48."""
     memory = MEMORY if model.stylized_memory else ""
     return TrainRun(
         name=name,

@@ -7,26 +7,28 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from atelier.errors import ConfigError
 from atelier.memory import read_memory
 from atelier.models.diffusion.denoisers import target
 from atelier.models.human_diffusion import HumanDiffusion, HumanDiffusionConfig
 from atelier.models.human_diffusion.crops import region_crops
-from atelier.models.human_diffusion.encoders import SmallEncoders
+from atelier.models.human_diffusion.encoders import Encoders, SmallEncoders
 from atelier.models.human_diffusion.losses import contrastive_loss, denoising_loss, reconstruction_loss
 from atelier.models.human_diffusion.networks import ENCODERS, read_encoders
 from atelier.models.human_diffusion.networks_alignment import Alignment
 from atelier.models.human_diffusion.networks_blocks import ResidualBlock
+from atelier.models.human_diffusion.networks_clip import ClipEncoders
 from atelier.models.human_diffusion.networks_crops import CropDecoder
 from atelier.models.human_diffusion.networks_unet import trimmed
 from atelier.models.human_diffusion.tokens import Words
+from atelier.models.layers.autoencoder import Autoencoder
 from atelier.models.layers.pixels import picture_from_bytes
 from atelier.weights import write_folder
-from training.data.described import item_number
+from training.data.described import item_number, phrases_from
 from training.steps.base import Batch, Moment, Player, StepConfig, StepLoss, TrainStep
-from training.steps.initial import load_initial, memory_of, weights_of
+from training.steps.initial import load_initial, memory_of, part_of, weights_of
 
 _DECODER = "decoder"
 _UNET = "unet"
@@ -85,7 +87,9 @@ class DenoiserStepConfig(StepConfig):
     """Squared error of what the model predicts.
 
     Args:
-        encoders: an earlier run of `EncodersStep`, a shipped name or a folder.
+        encoders: an earlier run of `EncodersStep`, a shipped name or a folder; "" where the model has CLIP.
+        clip, vae: folders of CLIP and of an autoencoder of diffusers, in the folder of runs, or paths, for a model that
+            has them; they stay as they are, and their digests are exported in place of them.
         memory: that `python -m atelier memory build` made with these encoders, in the folder of runs, a shipped name or
             a folder; "" trains without, as the ablation of SMR must.
         text_dropped, memory_dropped: share of the rows that are told no words, or nothing retrieved, each by itself.
@@ -94,7 +98,9 @@ class DenoiserStepConfig(StepConfig):
     """
 
     model: HumanDiffusionConfig
-    encoders: str
+    encoders: str = ""
+    clip: str = ""
+    vae: str = ""
     memory: str = ""
     learning_rate: float = 4e-4
     betas: tuple[float, float] = (0.9, 0.99)
@@ -109,6 +115,12 @@ class DenoiserStepConfig(StepConfig):
                 f"memory: is {self.memory!r} with stylized_memory={self.model.stylized_memory}; a model with SMR is"
                 " trained with a memory, one without it without"
             )
+        told = {"encoders": self.model.encoder == "small", "clip": self.model.encoder == "clip"}
+        for name, needed in (told | {"vae": self.model.latent_stride > 1}).items():
+            if bool(getattr(self, name)) != needed:
+                has = f"encoder={self.model.encoder!r} and latent_stride={self.model.latent_stride}"
+                wanted = "must be given" if needed else "must be empty"
+                raise ConfigError(f"{name}: is {getattr(self, name)!r}, {wanted} for a model of {has}")
 
     def build(self, runs: Path) -> DenoiserStep:
         return DenoiserStep(self, runs)
@@ -122,12 +134,11 @@ class DenoiserStep(TrainStep):
 
     def __init__(self, config: DenoiserStepConfig, runs: Path) -> None:
         self.config = config
-        folder = weights_of(config.encoders, runs)
-        trained, encoders = read_encoders(folder)
-        if _space(trained) != _space(config.model):
-            raise ConfigError(f"encoders: {folder} has other sizes than the model: {_space(trained)}")
-        # The model is built around its encoders: they are read, not learned, and are exported with it.
-        self.model = HumanDiffusion(config.model, encoders=encoders.requires_grad_(False))
+        # The model is built around its encoders: they are read, not learned.
+        encoders, vae = _encoders(config, runs), None
+        if config.vae:
+            vae = Autoencoder.from_folder(part_of(config.vae, runs))
+        self.model = HumanDiffusion(config.model, encoders=encoders.requires_grad_(False), vae=vae)
         if config.initial is not None:
             load_initial(self.model.unet, _UNET, config.initial, runs)
         self.networks = nn.ModuleDict({_UNET: self.model.unet})
@@ -141,7 +152,7 @@ class DenoiserStep(TrainStep):
         config, pose_map = self.config, batch["pose_map"]
         picture = picture_from_bytes(batch["person"])
         device = picture.device
-        words = Words(ids=batch["words"].long(), said=batch["said"])
+        words = Words(ids=self._ids(batch["words"]), said=batch["said"])
         excluded = None
         if self.memory is not None:
             self.memory = self.memory.to(device) if self.memory.text_keys.device != device else self.memory
@@ -163,8 +174,26 @@ class DenoiserStep(TrainStep):
         return StepLoss(total=total, terms={"denoising": total})
 
     def export(self, networks: nn.ModuleDict, folder: Path, dtype: torch.dtype | None) -> str:
-        states = {_UNET: networks[_UNET].state_dict(), ENCODERS: self.model.encoders.state_dict()}
-        return write_folder(folder, self.config.model.to_json(), states, dtype=dtype)
+        states = {_UNET: networks[_UNET].state_dict()}
+        if ENCODERS in self.model.own_networks:
+            states[ENCODERS] = self.model.encoders.state_dict()
+        return write_folder(folder, self.model.described(), states, dtype=dtype)
+
+    def _ids(self, words: Tensor) -> Tensor:
+        if self.config.model.encoder == "small":
+            return words.long()
+        ids = self.model.encoders.tokenize(phrases_from(words.cpu().numpy()))
+        return ids.unflatten(0, (words.shape[0], words.shape[1])).to(words.device)
+
+
+def _encoders(config: DenoiserStepConfig, runs: Path) -> Encoders:
+    if config.clip:
+        return ClipEncoders.from_folder(part_of(config.clip, runs), config.model)
+    folder = weights_of(config.encoders, runs)
+    trained, encoders = read_encoders(folder)
+    if _space(trained) != _space(config.model):
+        raise ConfigError(f"encoders: {folder} has other sizes than the model: {_space(trained)}")
+    return encoders
 
 
 def _space(config: HumanDiffusionConfig) -> dict[str, object]:

@@ -15,7 +15,8 @@ WEIGHTS_FOLDER = "weights"
 
 
 def weights_of(name: str, runs: Path) -> Path:
-    """The weight folder that a name means: an earlier run's exported one, else shipped weights or a folder.
+    """The weight folder that a name means: an earlier run's exported one, one that was put among the runs, else shipped
+    weights or a folder.
 
     Args:
         runs: the folder where earlier runs lie.
@@ -27,9 +28,25 @@ def weights_of(name: str, runs: Path) -> Path:
     if earlier.is_dir():
         return earlier
     try:
+        return part_of(name, runs)
+    except ConfigError as error:
+        raise ConfigError(f"{earlier}: is missing; export {name} there first, or name other weights") from error
+
+
+def part_of(name: str, runs: Path) -> Path:
+    """The folder of a part that nobody trains here, as CLIP or Stable Diffusion's autoencoder: one of that name among
+    the runs, else shipped weights or a folder.
+
+    Raises:
+        ConfigError: none of them is there.
+    """
+    given = runs / name
+    if (given / CONFIG_NAME).is_file():
+        return given
+    try:
         return registry.folder(name)
     except WeightsError as error:
-        raise ConfigError(f"{earlier}: is missing; export {name} there first, or name other weights") from error
+        raise ConfigError(f"{given}: is missing; put {name}'s folder there, or a link to it: {error}") from error
 
 
 def memory_of(name: str, runs: Path) -> Path:
