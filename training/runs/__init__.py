@@ -12,8 +12,10 @@ from training.runs.closet import (
     viton_hd_segmentation_closet,
 )
 from training.runs.human_diffusion import (
+    human_diffusion_512,
     human_diffusion_closet,
     human_diffusion_closet_coarse,
+    human_diffusion_closet_whole,
     human_diffusion_closet_without_mca,
     human_diffusion_closet_without_smr,
     human_diffusion_encoders_closet,
@@ -30,10 +32,12 @@ from training.runs.pidm import (
     pidm_closet,
     pidm_closet_coarse,
     pidm_closet_settled,
+    pidm_closet_whole,
     pidm_closet_without_guidance,
     pidm_closet_without_textures,
 )
 from training.runs.truepose import (
+    truepose_512,
     truepose_autoencoder_closet,
     truepose_closet,
     truepose_closet_coarse,
@@ -60,20 +64,24 @@ RUNS: Mapping[str, Callable[[], TrainRun]] = {
         pidm_closet_coarse,
         pidm_closet_settled,
         pidm_closet,
+        pidm_closet_whole,
         pidm_closet_without_textures,
         pidm_closet_without_guidance,
         pidm_256,
         human_diffusion_encoders_closet,
         human_diffusion_closet_coarse,
         human_diffusion_closet,
+        human_diffusion_closet_whole,
         human_diffusion_closet_without_smr,
         human_diffusion_closet_without_mca,
+        human_diffusion_512,
         truepose_autoencoder_closet,
         truepose_decoder_closet,
         truepose_closet_coarse,
         truepose_closet,
         truepose_closet_without_hpfa,
         truepose_closet_without_caa,
+        truepose_512,
     )
 }
 

@@ -1,23 +1,36 @@
-"""The small TruePose on drawn people who each take two poses.
+"""TruePose: small on drawn people who each take two poses, and large on DeepFashion.
 
-In this order, each with the exported weights of those before: autoencoder, UNets at a quarter of the pixels, the
-autoencoder's decoder, UNets at the full size.
+The small one in this order, each with the exported weights of those before: autoencoder, UNets at a quarter of the
+pixels, the autoencoder's decoder, UNets at the full size.
+
+The large one begins with Stable Diffusion 1.5's UNet and keeps its autoencoder and CLIP ViT-L/14 as they are. With
+SD15, CLIP and PARSER, folders of diffusers', of transformers' and of a parser for photographs, and CLIP or a link to it
+as RUNS/clip:
+
+    python -m atelier convert truepose --stable-diffusion SD15 --clip CLIP --out RUNS/stable_diffusion
+    python -m training prepare truepose_512 --data DEEPFASHION --parser PARSER --output DATA
+    python -m training run truepose_512 --data DATA --output RUNS
+    python -m training export truepose_512 --output RUNS --to RUNS/truepose_512/weights
+    python -m pipelines run published --weights truepose=RUNS/truepose_512/weights --weights clip=RUNS/clip \\
+        --weights parser=PARSER --weights pose=POSE --catalog catalog.csv --output out
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from atelier.models.truepose import truepose
 from atelier.models.truepose import truepose_closet as truepose_closet_model
 from training.data.closet_source import ClosetConfig
 from training.data.config import DataConfig
+from training.data.sources.finding import LayoutSettings
 from training.data.truepose import CroppedPictureColumns, TruePoseColumns
 from training.run import TrainRun
 from training.steps.truepose import TruePoseStepConfig
 from training.steps.truepose_autoencoder import AutoencoderStepConfig, DecoderStepConfig
 from training.watch.validation.pose_transfer import TruePoseValidation
 
-MODEL = truepose_closet_model()
+MODEL, LARGE = truepose_closet_model(), truepose()
 _PAIRS = ClosetConfig(kind="pose_transfer", num_samples=6000, size=MODEL.working_size)
 _PEOPLE = ClosetConfig(kind="described", num_samples=8000, size=MODEL.working_size)
 """The people that HumanDiffusion is trained on too: drawn once for both."""
@@ -100,6 +113,34 @@ def truepose_closet_without_hpfa() -> TrainRun:
 def truepose_closet_without_caa() -> TrainRun:
     """The coarse run told of the whole source alone in cross-attention: the ablation of CAA."""
     return _without("truepose_closet_without_caa", alignment=False)
+
+
+def truepose_512() -> TrainRun:
+    """The large TruePose at 512x352 on DeepFashion's pairs; its paper's text is not public to us, all settings are
+    ours."""
+    return TrainRun(
+        name="truepose_512",
+        data=DataConfig(
+            layout=LayoutSettings(size=LARGE.working_size, annotation_size=(256, 176)),
+            columns=TruePoseColumns(pose=LARGE.pose),
+        ),
+        step=TruePoseStepConfig(
+            model=LARGE,
+            autoencoder="stable_diffusion",
+            initial="stable_diffusion",
+            clip="clip",
+            learning_rate=1e-5,
+            betas=(0.9, 0.999),
+        ),
+        batch_size=32,
+        num_steps=100_000,
+        num_warmup_steps=1000,
+        decay="constant",
+        average_decay=0.9999,
+        max_gradient_norm=1.0,
+        checkpoint_every_steps=2500,
+        loader_workers=4,
+    )
 
 
 def _without(name: str, **parts: bool) -> TrainRun:

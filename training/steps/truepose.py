@@ -21,7 +21,7 @@ from atelier.models.truepose.regions import region_masks
 from atelier.models.truepose.views import views
 from atelier.weights import load_into, read_state, write_folder
 from training.steps.base import Batch, Moment, Player, StepConfig, StepLoss, TrainStep
-from training.steps.initial import weights_of
+from training.steps.initial import part_of, weights_of
 
 _SIAMESE = "siamese"
 
@@ -36,7 +36,7 @@ class TruePoseStepConfig(StepConfig):
             either; they add.
         person_weight, face_weight: of positions there against the background's.
         alignment_weight: of CAA's term; nothing where the model has no CAA.
-        clip: folder of CLIP, for a model with it.
+        clip: folder of CLIP, in the folder of runs or a path, for a model with it.
         initial: weights to start from: an earlier run, a shipped name or a folder; None starts from nothing.
     """
 
@@ -64,7 +64,9 @@ class TruePoseStep(TrainStep):
 
     def __init__(self, config: TruePoseStepConfig, runs: Path) -> None:
         self.config = config
-        encoder = None if config.clip is None else ClipImageEncoder.from_folder(config.clip, config.model)
+        encoder = (
+            None if config.clip is None else ClipImageEncoder.from_folder(part_of(config.clip, runs), config.model)
+        )
         self.model = TruePose(config.model, encoder=encoder)
         folder = weights_of(config.autoencoder, runs)
         load_into(self.model.vae.vae, read_state(folder, VAE), folder)

@@ -13,18 +13,26 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from atelier.errors import ConfigError
+from atelier.__main__ import main
+from atelier.closet.files import labels_png
+from atelier.closet.layouts import write_dataset
+from atelier.errors import ConfigError, WeightsError
 from atelier.memory import Memory
 from atelier.memory_builder import MemoryBuilder
 from atelier.models.human_diffusion import HumanDiffusion, parse
 from atelier.models.human_diffusion.networks import read_encoders
 from atelier.models.human_diffusion.remembering import remember
+from atelier.models.human_diffusion.tokens import Words
 from atelier.models.layers.pixels import picture_from_bytes
-from atelier.weights import state_digest
+from atelier.stages.chain import new_batch
+from atelier.weights import state_digest, write_folder
+from pipelines import jobs
+from tests.atelier.models.human_diffusion.local_parts import latent, write_clip, write_vae
 from tests.atelier.models.human_diffusion.tiny import SIZE, TINY
 from training.data.closet_source import ClosetConfig, draw_sample
 from training.data.dataset import Sample
-from training.data.described import DescribedColumns, item_number
+from training.data.described import DescribedColumns, item_number, letters, phrases_from
+from training.runs import named
 from training.steps.base import Moment
 from training.steps.human_diffusion import DenoiserStep, DenoiserStepConfig, EncodersStepConfig
 from training.steps.initial import memory_of
@@ -32,6 +40,7 @@ from training.watch.validation.base import validating
 from training.watch.validation.text_to_person import TextToPersonValidation
 
 ROWS = 5
+LATENT = latent(TINY)
 
 
 @pytest.fixture(scope="module")
@@ -199,5 +208,78 @@ def test_settings_that_do_not_fit_are_refused(encoders_folder: Path, tmp_path: P
         DenoiserStepConfig(model=dataclasses.replace(without, key_width=32), encoders=str(encoders_folder)).build(
             tmp_path
         )
-    with pytest.raises(ConfigError, match="encoder: is 'clip'"):
-        DescribedColumns(model=dataclasses.replace(TINY, encoder="clip"))
+
+
+@pytest.fixture(scope="module")
+def large_runs(samples: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs with what the large run is trained around, tiny: CLIP, an autoencoder, a memory of that CLIP."""
+    runs = tmp_path_factory.mktemp("large")
+    write_clip(runs / "clip")
+    write_vae(runs / "vae")
+    root = runs / "wardrobe"
+    write_dataset("multimodal", str(root), items=ROWS, seed=0, size=SIZE, split="train")
+    write_folder(runs / "sizes", LATENT.to_json(), {})
+    told = ["memory", "build", "--data", str(root), "--model", str(runs / "sizes"), "--clip", str(runs / "clip")]
+    assert main([*told, "--out", str(runs / "human_diffusion_memory")]) == 0
+    return runs
+
+
+def test_the_large_run_is_trained_around_clip_and_an_autoencoder(
+    samples: list[Sample], large_runs: Path, tmp_path: Path
+) -> None:
+    """`human_diffusion_512` with tiny networks in the places of the large ones; then what it exports makes pictures."""
+    run = named("human_diffusion_512")
+    assert isinstance(run.step, DenoiserStepConfig) and isinstance(run.data.columns, DescribedColumns)
+    columns = dataclasses.replace(run.data.columns, model=LATENT)
+    rows = [columns(sample, np.random.default_rng(0)) for sample in samples]
+    batch = {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
+    torch.manual_seed(0)
+    step = dataclasses.replace(run.step, model=LATENT).build(large_runs)
+    fixed = {name: state_digest(step.model.get_submodule(name)) for name in ("encoders", "vae")}
+    words = step.model.encode([str(sample["caption"]) for sample in samples])
+    read = step.model.encode_words(Words(ids=step._ids(batch["words"]), said=batch["said"]))
+    assert torch.equal(read.said, words.said) and torch.allclose(read.text, words.text, atol=1e-5)
+    optimizer = torch.optim.Adam(step.networks.parameters(), lr=8e-3)
+    totals = []
+    for _ in range(10):
+        loss = step.loss("unet", batch, _moment(0))
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+        totals.append(float(loss.total.detach()))
+    assert totals[-1] < 0.9 * totals[0]
+    assert {name: state_digest(step.model.get_submodule(name)) for name in fixed} == fixed
+
+    step.export(step.networks, tmp_path / "weights", None)
+    assert not list((tmp_path / "weights").glob("encoders*")) and not list((tmp_path / "weights").glob("vae*"))
+    parts = {name: str(large_runs / name) for name in ("clip", "vae")}
+    weights, memory = str(tmp_path / "weights"), str(large_runs / "human_diffusion_memory")
+    recipe = jobs.named("published", human_diffusion=weights, memory=memory, **parts).recipes[0].in_mode("fast")
+    assert recipe.size == SIZE
+    prompt = "a person in a red shirt"
+    columns = {"item_id": ["a"], "variant": [np.int32(0)], "task": [recipe.task], "seed": [np.int64(1)]}
+    given = {"prompt": [prompt], "pose_map_bytes": [labels_png(np.ascontiguousarray(samples[0]["parse"]))]}
+    chain = dataclasses.replace(recipe.after("fetch").before("encode"), batch_size=1).build()
+    made = chain.run(new_batch(columns | given))
+    assert made["error_code"][0] == "" and made["image"].shape == (1, *SIZE, 3)
+    other = write_vae(tmp_path / "vae", seed=1)
+    with pytest.raises(WeightsError, match="vae: the weights are"):
+        HumanDiffusion.from_pretrained(weights, clip=parts["clip"], vae=other)
+
+
+def test_long_phrases_are_cut_at_a_letter() -> None:
+    told = ["", "a red shirt", "é" * 200, "\u5b57" * 120]
+    assert phrases_from(letters(told)) == ["", "a red shirt", "é" * 160, "\u5b57" * 106]
+
+
+def test_parts_that_a_model_needs_or_has_not_are_told(large_runs: Path) -> None:
+    config = named("human_diffusion_512").step
+    assert isinstance(config, DenoiserStepConfig)
+    with pytest.raises(ConfigError, match="clip: is '', must be given"):
+        dataclasses.replace(config, clip="")
+    with pytest.raises(ConfigError, match="vae: is '', must be given for a model of encoder='clip' and"):
+        dataclasses.replace(config, vae="")
+    with pytest.raises(ConfigError, match="encoders: is 'some', must be empty"):
+        dataclasses.replace(config, encoders="some")
+    with pytest.raises(ConfigError, match="elsewhere/clip: is missing; put clip's folder there"):
+        dataclasses.replace(config, model=LATENT).build(large_runs / "elsewhere")

@@ -15,10 +15,14 @@ from atelier.errors import ConfigError
 from atelier.geometry.pose_image import pose_image
 from atelier.geometry.pose_map import pose_map
 from atelier.models.truepose import TruePose
-from tests.atelier.models.truepose.truepose_tiny import TINY
+from atelier.models.truepose.convert import convert
+from atelier.models.truepose.networks_autoencoder import build_autoencoder
+from atelier.models.truepose.networks_unet import build_unet
+from tests.atelier.models.truepose.truepose_tiny import TINY, filled, write_clip
 from training.data.closet_source import ClosetConfig, draw_sample
 from training.data.dataset import Sample
 from training.data.truepose import CroppedPictureColumns, TruePoseColumns
+from training.runs import named
 from training.steps.base import Moment
 from training.steps.truepose import TruePoseStep, TruePoseStepConfig
 from training.steps.truepose_autoencoder import AutoencoderStepConfig, DecoderStepConfig
@@ -183,3 +187,25 @@ def test_exported_weights_come_back(runs: Path, tmp_path: Path) -> None:
     again = _step(runs, dataclasses.replace(CONFIG, initial="earlier"))
     for mine, one, other in zip(step.model.parameters(), loaded.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(mine, one) and torch.equal(mine, other)
+
+
+def test_the_large_run_begins_with_stable_diffusion_and_keeps_its_autoencoder(
+    batch: Mapping[str, Tensor], tmp_path: Path
+) -> None:
+    """`truepose_512` with tiny networks in the places of the large ones."""
+    model = dataclasses.replace(MODEL, encoder="clip")
+    filled(build_unet(model)).save_pretrained(tmp_path / "sd" / "unet")
+    filled(build_autoencoder(model), 1).save_pretrained(tmp_path / "sd" / "vae")
+    clip = write_clip(tmp_path / "clip")
+    convert(stable_diffusion=tmp_path / "sd", clip=clip, out=tmp_path / "stable_diffusion", config=model)
+    config = named("truepose_512").step
+    assert isinstance(config, TruePoseStepConfig)
+    step = _step(tmp_path, dataclasses.replace(config, model=model))
+    begun = TruePose.from_pretrained(tmp_path / "stable_diffusion", clip=clip)
+    for mine, theirs in zip(step.model.parameters(), begun.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    loss = step.loss("truepose", batch, _moment(0))
+    loss.total.backward()
+    assert loss.total.isfinite() and "encoder" not in step.networks
+    step.export(step.networks, tmp_path / "made", None)
+    assert TruePose.from_pretrained(tmp_path / "made", clip=clip).config == model

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import CLIPVisionConfig, CLIPVisionModel
+from transformers import CLIPVisionModel
 
 from atelier.errors import ConfigError, WeightsError
 from atelier.models.diffusion.modes import Mode
@@ -24,7 +24,7 @@ from atelier.models.truepose.networks_autoencoder import build_autoencoder
 from atelier.models.truepose.networks_clip import ClipImageEncoder
 from atelier.models.truepose.networks_unet import build_unet
 from atelier.models.truepose.sampling import sample
-from tests.atelier.models.truepose.truepose_tiny import TINY, UPPER, filled
+from tests.atelier.models.truepose.truepose_tiny import TINY, UPPER, filled, write_clip
 
 SHORT = Mode(num_steps=4)
 WITH_CLIP = dataclasses.replace(TINY, encoder="clip")
@@ -149,29 +149,14 @@ def test_weights_come_back_at_half_precision_too(model: TruePose, tmp_path: Path
         torch.testing.assert_close(theirs, mine.half().float())
 
 
-def _clip(folder: Path, *, hidden_size: int = TINY.encoder_width) -> Path:
-    torch.manual_seed(0)
-    settings = CLIPVisionConfig(
-        hidden_size=hidden_size,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        image_size=TINY.crop_size,
-        patch_size=8,
-        projection_dim=8,
-    )
-    CLIPVisionModel(settings).save_pretrained(folder)
-    return folder
-
-
 def test_clip_comes_from_a_local_folder(tmp_path: Path, source: Tensor, parse: Tensor, pose: Tensor) -> None:
     with pytest.raises(ConfigError, match="encoder: the config says 'clip'"):
         TruePose(WITH_CLIP)
     with pytest.raises(WeightsError, match="encoder_width is 8, must be 16"):
-        ClipImageEncoder.from_folder(_clip(tmp_path / "narrow", hidden_size=8), WITH_CLIP)
+        ClipImageEncoder.from_folder(write_clip(tmp_path / "narrow", hidden_size=8), WITH_CLIP)
     with pytest.raises(WeightsError, match="is no folder with CLIP's picture tower"):
         ClipImageEncoder.from_folder(tmp_path / "absent", WITH_CLIP)
-    encoder = ClipImageEncoder.from_folder(_clip(tmp_path / "clip"), WITH_CLIP)
+    encoder = ClipImageEncoder.from_folder(write_clip(tmp_path / "clip"), WITH_CLIP)
     model = TruePose(WITH_CLIP, encoder=encoder).eval()
     model.save_pretrained(tmp_path / "whole")
     loaded = TruePose.from_pretrained(tmp_path / "whole")
@@ -193,7 +178,7 @@ def test_a_training_begins_from_stable_diffusions_folder(tmp_path: Path) -> None
     unet, vae = filled(build_unet(WITH_CLIP)), filled(build_autoencoder(WITH_CLIP), 1)
     unet.save_pretrained(tmp_path / "sd" / "unet")
     vae.save_pretrained(tmp_path / "sd" / "vae")
-    clip = _clip(tmp_path / "clip")
+    clip = write_clip(tmp_path / "clip")
     convert(stable_diffusion=tmp_path / "sd", clip=clip, out=tmp_path / "truepose", config=WITH_CLIP)
     model = TruePose.from_pretrained(tmp_path / "truepose", clip=clip)
     for network, wanted in (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from atelier.models.truepose import truepose_closet
 
@@ -35,6 +37,22 @@ def filled(module: Any, seed: int = 0) -> Any:
             spread = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.1
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread + (parameter.ndim == 1) * 0.5)
     return module
+
+
+def write_clip(folder: Path, *, hidden_size: int = TINY.encoder_width) -> Path:
+    """CLIP's picture tower, of one layer, in a folder as transformers writes it."""
+    torch.manual_seed(0)
+    settings = CLIPVisionConfig(
+        hidden_size=hidden_size,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=TINY.crop_size,
+        patch_size=8,
+        projection_dim=8,
+    )
+    CLIPVisionModel(settings).save_pretrained(folder)
+    return folder
 
 
 def parses(count: int) -> Tensor:
