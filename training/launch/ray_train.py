@@ -118,7 +118,8 @@ def train_on_ray(request: TrainRequest, workers: RayWorkers) -> TrainOutcome:
     they go on from the newest whole checkpoint.
 
     Raises:
-        AtelierError: as `train`; or checkpoints are there, and nobody asked to go on from them.
+        AtelierError: as `train`; or checkpoints are there, and nobody asked to go on from them; or a local Ray did not
+            start in time.
         WorkersLost: more workers were lost than `max_failures`.
     """
     request.refuse_overwriting()
@@ -162,7 +163,16 @@ def _connect(workers: RayWorkers) -> None:
         ray.init(**quiet)
         return
     needed = math.ceil(workers.most * workers.resources.get("CPU", 1))
-    ray.init(address="local", num_cpus=max(needed, os.cpu_count() or 1), include_dashboard=False, **quiet)
+    num_cpus = max(needed, os.cpu_count() or 1)
+    try:
+        ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **quiet)
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        raise AtelierError(
+            f"Ray did not start here within its own 30 s; {os.getloadavg()[0]:.1f} processes wait for "
+            f"{os.cpu_count()} cores: try again when this machine is less busy, or name a cluster by RAY_ADDRESS"
+        ) from error
 
 
 def _fit(trainer: ray.train.torch.TorchTrainer, bell: Any) -> TrainOutcome:

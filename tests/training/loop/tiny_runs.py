@@ -49,6 +49,11 @@ def pose() -> TrainRun:
     )
 
 
+def compiled_pose() -> TrainRun:
+    """Two steps of it, by torch.compile."""
+    return dataclasses.replace(pose(), name="compiled_pose", num_steps=2, compile=True)
+
+
 def watched_pose() -> TrainRun:
     """The same, with one held-out look before and after."""
     validation = PoseValidation(size=SIZE, num_rows=1)
