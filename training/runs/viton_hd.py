@@ -21,6 +21,7 @@ from atelier.models.viton_hd.networks_discriminators import (
     SEGMENTATION_CRITIC_INPUTS,
     DiscriminatorConfig,
 )
+from training.checkpoints import Retention
 from training.data.config import DataConfig
 from training.data.sources.finding import LayoutSettings
 from training.data.try_on import TryOnColumns
@@ -54,7 +55,7 @@ def viton_hd_segmentation() -> TrainRun:
         critic=DiscriminatorConfig(in_channels=SEGMENTATION_CRITIC_INPUTS),  # (R) what it sees, (H) its layers
     )
     held_out = LayoutValidation(size=SIZE)
-    return _published("viton_hd_segmentation", step, held_out, batch_size=8, num_steps=200_000)  # (S)
+    return _published("viton_hd_segmentation", step, held_out, "layout_miou", batch_size=8, num_steps=200_000)  # (S)
 
 
 def viton_hd_matching() -> TrainRun:
@@ -65,7 +66,8 @@ def viton_hd_matching() -> TrainRun:
         betas=(0.5, 0.999),  # (R)
         weights=MatchingWeights(garment=1.0, mask=1.0, grid=0.04),  # (R) (S)
     )
-    return _published("viton_hd_matching", step, WarpValidation(size=SIZE), batch_size=8, num_steps=50_000)  # (S)
+    held_out = WarpValidation(size=SIZE)
+    return _published("viton_hd_matching", step, held_out, "garment_iou", batch_size=8, num_steps=50_000)  # (S)
 
 
 def viton_hd_alias() -> TrainRun:
@@ -88,11 +90,17 @@ def viton_hd_alias() -> TrainRun:
         predicted_from=1.0,  # (ours): the true layout throughout; the three networks are trained apart
     )
     held_out = TryOnValidation(size=SIZE, parser=None, pose=None, repaint=False, check_parse=False)
-    return _published("viton_hd_alias", step, held_out, batch_size=4, num_steps=200_000)  # (S)
+    return _published("viton_hd_alias", step, held_out, "changed_ssim", batch_size=4, num_steps=200_000)  # (S)
 
 
-def _published(name: str, step: StepConfig, held_out: Validation, *, batch_size: int, num_steps: int) -> TrainRun:
-    """No source names warm-up, decay, clipping, averaging or half precision, so there is none of them."""
+def _published(
+    name: str, step: StepConfig, held_out: Validation, metric: str, *, batch_size: int, num_steps: int
+) -> TrainRun:
+    """No source names warm-up, decay, clipping, averaging or half precision, so there is none of them.
+
+    Args:
+        metric: of the validation, by which the best checkpoints stay beside the newest (ours).
+    """
     return TrainRun(
         name=name,
         data=PAIRS,
@@ -108,5 +116,6 @@ def _published(name: str, step: StepConfig, held_out: Validation, *, batch_size:
         checkpoint_every_steps=1000,
         validate_every_steps=5000,
         validation=held_out,
+        keep=Retention(num_best=2, metric=metric),
         loader_workers=4,
     )
