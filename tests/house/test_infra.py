@@ -10,6 +10,7 @@ import shlex
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pipelines import jobs
 from pipelines.placement import Machine, place
 from serving.api import models as model_routes
 from serving.api.access import Access, is_loopback
+from serving.deployments import Ingress
 from serving.environment import ENVIRONMENT
 from serving.offered import offered
 from serving.settings import Limits, ServeSettings
@@ -70,10 +72,12 @@ def parsed(command: str, monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
     raise AssertionError(f"{command}: never parsed its arguments")
 
 
+@cache
 def kustomization() -> dict[str, Any]:
     return yaml.safe_load((KUBERAY / "kustomization.yaml").read_text())
 
 
+@cache
 def manifests() -> dict[str, dict[str, Any]]:
     """All objects as `kubectl apply -k` sends them, by kind and name: the bucket is in its place."""
     files = [KUBERAY / name for name in kustomization()["resources"]]
@@ -127,6 +131,7 @@ def container(of_group: Mapping[str, Any]) -> dict[str, Any]:
     return of_group["template"]["spec"]["containers"][0]
 
 
+@cache
 def serve_configs() -> dict[str, dict[str, Any]]:
     by_hand = {file.name: yaml.safe_load(file.read_text()) for file in (ROOT / "infra").glob("*.yaml")}
     in_cluster = manifests()["RayService atelier-service"]["spec"]["serveConfigV2"]
@@ -293,7 +298,7 @@ def test_serve_configs_are_rays_and_ours(name: str) -> None:
     assert app.import_path == "serving.app:build_app"
     assert not settings.anonymous
     assert set(weights) == {model.recipe for model in settings.models}
-    assert {one.name for one in app.deployments} - set(weights) <= {"Ingress"}
+    assert {one.name for one in app.deployments} - set(weights) <= {Ingress.name}
     for recipe, chosen in weights.items():
         offered(recipe, chosen).check()
 
@@ -314,7 +319,7 @@ def test_the_service_finds_its_volumes_its_environment_and_its_probe() -> None:
         assert one["template"]["spec"]["terminationGracePeriodSeconds"] > settings.drain_s
 
     # What has jobs and keys runs where their volumes are; models where GPUs are.
-    ingress = next(one for one in app.deployments if one.name == "Ingress")
+    ingress = next(one for one in app.deployments if one.name == Ingress.name)
     wanted = ingress.ray_actor_options.resources
     offered_there = yaml.safe_load(yaml.safe_load(door["rayStartParams"]["resources"]))
     assert set(wanted) <= set(offered_there) and door["maxReplicas"] == settings.ingress_replicas == 1
