@@ -16,11 +16,14 @@ from serving.jobs.sqlite import SqliteJobs
 from serving.keys import KeyRing
 from serving.models.client import LocalModel
 from serving.models.family import ModelFamily
-from serving.settings import ServeSettings
+from serving.settings import ModelSettings, ServeSettings
 
 OPERATIONS = (
     "try_on",
+    "pose_transfer",
+    "text_to_person",
     "create_image_edit",
+    "create_image",
     "create_job",
     "get_job",
     "delete_job",
@@ -42,11 +45,26 @@ HELD = [
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "8"))
 
 
+@pytest.fixture(scope="module")
+def speaking() -> ModelFamily:
+    """Text to person by the shipped weights, a row at a time."""
+    return ModelFamily(ModelSettings(recipe="human_diffusion_closet", weights={"mode": "fast"}, batch_size=1))
+
+
 @pytest.fixture
-def schema(settings: ServeSettings, family: ModelFamily) -> Any:
-    told = settings.model_copy(update={"anonymous": False})
-    app = create_api(told, {"viton_hd_closet": LocalModel(family)}, SqliteJobs(told.database))
-    return openapi.from_asgi("/openapi.json", app)
+def schema(
+    settings: ServeSettings,
+    family: ModelFamily,
+    stepping_settings: ModelSettings,
+    stepping: ModelFamily,
+    speaking: ModelFamily,
+) -> Any:
+    """Of a service that has every task."""
+    spoken = ModelSettings(recipe="human_diffusion_closet", batch_size=1)
+    told = settings.model_copy(update={"anonymous": False, "models": (*settings.models, stepping_settings, spoken)})
+    families = {"viton_hd_closet": family, "pidm_closet": stepping, "human_diffusion_closet": speaking}
+    by_recipe = {name: LocalModel(one) for name, one in families.items()}
+    return openapi.from_asgi("/openapi.json", create_api(told, by_recipe, SqliteJobs(told.database)))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Pose transfer and text to person through the same door, bit for bit what their recipes make when called directly."""
+"""Pose transfer and text to person through the same door, bit for bit what the batch plane's worker stores."""
 
 from __future__ import annotations
 
@@ -7,74 +7,52 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 
-from atelier import poses
-from atelier.recipe import Recipe
-from atelier.stages.chain import column, new_batch
+from atelier import poses, recipes
 from serving.api.api import create_api
 from serving.jobs.sqlite import SqliteJobs
 from serving.models.client import LocalModel
 from serving.models.family import ModelFamily
 from serving.models.samples import drawn_person
-from serving.offered import offered
 from serving.settings import ModelSettings, ServeSettings
+from tests.serving.overnight import made_overnight
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 SIZE = (128, 96)
 PROMPT = "a person with a black bob wears a red zebra T-shirt with navy trousers"
+POSE = poses.address("standing")
+SEEDS = (7,)
+OFFERED = {
+    "truepose_closet": ("/v1/pose-transfer", {"model": "truepose"}),
+    "pidm_closet": ("/v1/pose-transfer", {"model": "pidm"}),
+    "human_diffusion_closet": ("/v1/text-to-person", {"prompt": PROMPT}),
+}
+"""As they are shipped: their own batch size and mode."""
 
 
-MODELS = tuple(
-    ModelSettings(recipe=recipe, weights={"mode": "fast"}, batch_size=1)
-    for recipe in ("truepose_closet", "pidm_closet", "human_diffusion_closet")
-)
-"""By the shipped weights, a row at a time."""
-
-
-def direct(recipe: Recipe, prompt: str = "", **files: bytes) -> Any:
-    columns: dict[str, Any] = {
-        "item_id": ["a"],
-        "variant": np.zeros(1, np.int32),
-        "task": [recipe.task],
-        "seed": np.asarray([7], np.int64),
-        "prompt": [prompt],
-        **{f"{name}_bytes": column([data]) for name, data in files.items()},
-    }
-    return recipe.after("fetch").build().run(new_batch(columns))
-
-
-async def test_each_task_has_its_fields_and_gives_its_recipes_picture(tmp_path: Path) -> None:
-    names = {"store": "store", "database": "jobs.sqlite"}
-    settings = ServeSettings(
-        models=MODELS, anonymous=True, **{name: str(tmp_path / file) for name, file in names.items()}
-    )
-    by_recipe = {model.recipe: LocalModel(ModelFamily(model)) for model in MODELS}
-    app = create_api(settings, by_recipe, SqliteJobs(settings.database))
-    person, pose = drawn_person(1, SIZE), poses.names()[0]
+@pytest.mark.parametrize("name", list(OFFERED))
+async def test_a_systems_picture_is_what_the_batch_plane_stores(name: str, tmp_path: Path) -> None:
+    model, (path, fields) = ModelSettings(recipe=name), OFFERED[name]
+    files = {"pose_map": poses.read(POSE, "pose_map")} if "prompt" in fields else {"pose": poses.read(POSE, "pose")}
+    files |= {} if "prompt" in fields else {"person": drawn_person(1, SIZE)}
+    places = {place: str(tmp_path / place) for place in ("store", "database", "keys")}
+    settings = ServeSettings(models=(model,), anonymous=True, **places)
+    family = ModelFamily(model)
+    app = create_api(settings, {name: LocalModel(family)}, SqliteJobs(settings.database))
+    body: dict[str, Any] = {one: base64.b64encode(data).decode() for one, data in files.items()}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
-        body = {"person": base64.b64encode(person).decode(), "pose": pose, "seed": 7}
-        posed = {
-            "truepose_closet": await client.post("/v1/pose-transfer", json=body),
-            "pidm_closet": await client.post("/v1/pose-transfer", json=body | {"model": "pidm"}),
-        }
-        spoken = await client.post("/v1/text-to-person", json={"prompt": PROMPT, "pose_map": pose, "seed": 7})
-        try_on = await client.post("/v1/try-on", json=body)
+        answer = await client.post(path, json=body | fields | {"seed": SEEDS[0]})
+        absent = await client.post("/v1/try-on", json=body)
+    family.close()
+    recipe = recipes.RECIPES[name]()
+    outcomes, stored = made_overnight(recipe, files, SEEDS, tmp_path, fields.get("prompt", ""))
 
-    assert try_on.status_code == 404, "no recipe of it is served here"
-    shas = set()
-    for name, answer in posed.items():
-        assert answer.status_code == 200, answer.text
-        recipe = offered(name, {"mode": "fast"}, batch_size=1)
-        made = direct(recipe, person=person, pose=poses.read(poses.address(pose), "pose"), parse=b"")
-        (sample,) = answer.json()["samples"]
-        assert sample["sha256"] == made["picture_sha256"][0]
-        shas.add(sample["sha256"])
-    assert len(shas) == 2, "two systems, two pictures"
-    assert spoken.status_code == 200, spoken.text
-    recipe = offered("human_diffusion_closet", {"mode": "fast"}, batch_size=1)
-    made = direct(recipe, PROMPT, pose_map=poses.read(poses.address(pose), "pose_map"))
-    (sample,) = spoken.json()["samples"]
-    assert sample["sha256"] == made["picture_sha256"][0]
-    assert sample["notes"] == str(made["notes"][0]).splitlines() and "zebra" in sample["notes"][0]
+    assert answer.status_code == 200, answer.text
+    (sample,) = answer.json()["samples"]
+    assert base64.b64decode(sample["picture"]) == stored[0]
+    assert answer.json()["fingerprint"] == outcomes[0].fingerprint and answer.json()["mode"] == recipe.mode
+    assert tuple(sample["batch_shape"]) == tuple(outcomes[0].batch_shape) == (recipe.batch_size, *SIZE)
+    if "prompt" in fields:
+        assert "zebra" in sample["notes"][0], "a word that the model does not know"
+    assert absent.status_code == 404, "no recipe of it is served here"

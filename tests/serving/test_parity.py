@@ -6,24 +6,17 @@ import asyncio
 import hashlib
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from atelier import recipes
 from atelier.keys import picture_key, rendition_key
 from atelier.recipe import Recipe
 from atelier.seeds import unit_seed
-from atelier.stages.chain import new_batch
-from pipelines.job import CatalogJob
-from pipelines.outcomes import from_table
-from pipelines.placement import Machine, place
-from pipelines.pools import Work, Worker
-from pipelines.records import Facts
-from pipelines.sink import Sink
 from serving.models.asked import Answer, Ask
 from serving.models.family import ModelFamily
 from serving.models.samples import drawn_garment, drawn_person
 from serving.settings import ModelSettings
+from tests.serving.overnight import made_overnight, units
 
 SEEDS = [unit_seed("online", variant, 0, given=7) for variant in range(3)]
 
@@ -52,26 +45,10 @@ def online(family: ModelFamily, files: dict[str, bytes]) -> Answer:
     return answer
 
 
-def units(files: dict[str, bytes], folder: Path) -> dict[str, np.ndarray]:
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-    rows = len(SEEDS)
-    return new_batch(
-        {
-            "item_id": [f"item-{row}" for row in range(rows)],
-            "variant": np.arange(rows, dtype=np.int32),
-            "task": ["try_on"] * rows,
-            "plan_key": ["plan"] * rows,
-            "seed": np.asarray(SEEDS, np.int64),
-            **{f"{name}_address": [str(folder / name)] * rows for name in files},
-        }
-    )
-
-
 def test_online_is_the_recipe_called_directly(
     recipe: Recipe, files: dict[str, bytes], online: Answer, tmp_path: Path
 ) -> None:
-    made = recipe.build().run(units(files, tmp_path))
+    made = recipe.build().run(units(recipe, files, SEEDS, tmp_path))
 
     assert list(made["error_code"]) == [""] * 3
     assert [sample.sha256 for sample in online.samples] == list(made["picture_sha256"])
@@ -84,15 +61,8 @@ def test_online_is_the_recipe_called_directly(
 def test_online_is_what_the_batch_planes_worker_stores(
     recipe: Recipe, files: dict[str, bytes], online: Answer, tmp_path: Path
 ) -> None:
-    facts, output = Facts.of(recipe, "run"), tmp_path / "output"
-    sink = Sink(output=str(output), format=facts.format, source_type=facts.source_type, keep_masters=False)
-    (pool,) = place(recipe, CatalogJob(name="closet", recipes=(recipe,)), Machine(num_cpus=4)).pools
-    worker = Worker(Work(pool=pool, is_first=True, is_last=True, facts=facts, sink=sink, deadline_s=600))
-    table = worker(units(files, tmp_path))
-    outcomes = from_table(table)
+    outcomes, stored = made_overnight(recipe, files, SEEDS, tmp_path)
 
-    assert [outcome.status for outcome in outcomes] == ["ok"] * 3
-    stored = [(output / outcome.picture).read_bytes() for outcome in outcomes]
     assert stored == [sample.picture for sample in online.samples]
     assert outcomes[0].fingerprint == online.fingerprint and dict(outcomes[0].digests) == dict(online.digests)
     assert tuple(outcomes[0].batch_shape) == online.samples[0].batch_shape
