@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from atelier.evaluation.pictures import decibels
 from atelier.models import registry
@@ -34,14 +35,17 @@ PIDM = dataclasses.replace(
 SIZES = {"pidm": (32, 32), "truepose": TRUEPOSE_SIZE, "human_diffusion": TOLD_SIZE, "viton_hd": VITON_SIZE}
 SAME_DB = 50.0
 """Of pictures in bytes: levers up to bfloat16 add in another order, and no more."""
-HALF_DB = 35.0
-"""That the same steps at bfloat16 are to keep."""
+HALF_DB = {"viton_hd": 28.0}
+"""That bfloat16 keeps: VITON-HD's layout is an argmax, and turns over where two labels are as likely."""
+HALF_STEPS_DB = 35.0
+"""That the diffusion systems' same steps keep."""
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """Tiny networks with every weight drawn, what starts at zero too."""
     folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)  # spectral norms' vectors are no parameters
     for name, model in {
         "pidm": Pidm(PIDM),
         "truepose": TruePose(TRUEPOSE),
@@ -72,12 +76,12 @@ def test_every_rung_makes_what_the_straightforward_loop_makes(
         assert isinstance(seconds, list) and len(seconds) == 1
         return np.load(trial.pictures).astype(np.float64)
 
-    first = made(rungs[0])
+    first, half = made(rungs[0]), HALF_DB.get(system, HALF_STEPS_DB)
     assert first.shape == (2, *SIZES[system], 3) and first.std() > 5
     for rung in rungs[1:]:
         found = decibels(float(np.square(made(rung) - first).mean()))
         if rung.levers.mode == "quality":
-            assert found >= (HALF_DB if rung.levers.bfloat16 else SAME_DB), (rung.label, found)
+            assert found >= (half if rung.levers.bfloat16 else SAME_DB), (rung.label, found)
         else:
             assert np.isfinite(found)
 
