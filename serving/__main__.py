@@ -1,9 +1,10 @@
-"""`python -m serving run|apply|config|keys`: a service on this computer, other weights for it, and its keys."""
+"""`python -m serving run|apply|config|environment|keys`: a service here, other weights for it, and its keys."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from atelier.errors import AtelierError, ConfigError
+from serving import environment
 from serving.declared import DASHBOARD, config_of
 from serving.keys import SCOPES, KeyRing
 from serving.quotas.quota import Quota
@@ -56,6 +58,12 @@ def _apply(arguments: argparse.Namespace) -> int:
 
 def _config(arguments: argparse.Namespace) -> int:
     print(json.dumps(config_of(_settings(arguments.settings)), indent=2))
+    return 0
+
+
+def _environment(_arguments: argparse.Namespace) -> int:
+    for name, value in (environment.ENVIRONMENT | {environment.AUTH_MODE: "token"}).items():
+        print(f"export {name}={shlex.quote(value)}")
     return 0
 
 
@@ -119,6 +127,9 @@ def _parser() -> argparse.ArgumentParser:
 
     config = commands.add_parser("config", help="show settings as a config that `serve deploy` takes")
     config.set_defaults(command=_config)
+
+    exports = commands.add_parser("environment", help="show what is to be exported before `ray start`, on every node")
+    exports.set_defaults(command=_environment)
 
     keys = commands.add_parser("keys", help="make, list, rotate and remove API keys")
     verbs = keys.add_subparsers(dest="verb", required=True, metavar="VERB")

@@ -72,6 +72,14 @@ async def test_nobody_at_the_door_is_said(tmp_path: Path, capsys: pytest.Capture
     assert "absent.json: cannot be read" in capsys.readouterr().err
 
 
+async def test_the_environment_is_shown_as_a_shell_takes_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["environment"]) == 0
+    told = dict(line.removeprefix("export ").split("=", 1) for line in capsys.readouterr().out.splitlines())
+
+    assert told["RAY_AUTH_MODE"] == "token" and told[environment.PROXY_CALLBACK] == "serving.proxy:middlewares"
+    assert set(environment.ENVIRONMENT) < set(told)
+
+
 async def test_a_serve_that_stands_open_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(environment.PROXY_CALLBACK, environment.ENVIRONMENT[environment.PROXY_CALLBACK])
     free = ServeSettings(anonymous=True)
