@@ -1,4 +1,4 @@
-"""Compiled networks learn what the others do. Needs a C++ compiler, and a process of its own: the tests' own checks of
+"""Compiled blocks learn what the others do. Needs a C++ compiler, and a process of its own: the tests' own checks of
 shapes are in every network here, and are nothing that can be compiled."""
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ pytestmark = [
 ROOT = Path(__file__).parents[3]
 
 
-def test_compiled_networks_learn_the_same_but_for_rounding(tmp_path: Path, cache: Path) -> None:
+def test_compiled_blocks_learn_the_same_but_for_rounding(tmp_path: Path, cache: Path) -> None:
     plain, compiled = (request_for("compiled_pose", tmp_path / name, cache, compile=False) for name in ("a", "b"))
     train_in_process(plain, "cpu")
     command = ["-m", "training", "run", compiled.run, "--output", compiled.output, "--cache", str(cache), "--quiet"]
