@@ -27,20 +27,20 @@ BROKEN = (
 SEED = 7
 
 
-def demo(out: str, console: Console) -> Exit:
+def demo(out: str, console: Console, *, num_items: int = NUM_ITEMS) -> Exit:
     """Draws the catalog below `out` where it isn't there yet, runs the job `closet` on it, and shows every item."""
     out = storage.resolve(out)
     job = jobs.closet()
     known = {recipe.task for recipe in job.recipes}
     kinds = [kind for kind in BROKEN if broken_task(kind) in known]
     # As many as are broken on purpose, and not one more.
-    job = dataclasses.replace(job, failure_budget=len(kinds) / (NUM_ITEMS + len(kinds)))
+    job = dataclasses.replace(job, failure_budget=len(kinds) / (num_items + len(kinds)))
     catalog, output = f"{out}/catalog/catalog.csv", f"{out}/output"
     if not storage.exists(catalog):
-        console.print(f"drawing {NUM_ITEMS} items, and {len(kinds)} that are broken on purpose", highlight=False)
+        console.print(f"drawing {num_items} items, and {len(kinds)} that are broken on purpose", highlight=False)
         size = max(recipe.size for recipe in job.recipes)
         catalog = write_catalog(
-            f"{out}/catalog", items=NUM_ITEMS, seed=SEED, size=size, tasks=turns(job), broken=1, kinds=kinds
+            f"{out}/catalog", items=num_items, seed=SEED, size=size, tasks=turns(job), broken=1, kinds=kinds
         )
     status = run(job, catalog, output, console=console)
     console.print(_table(output))

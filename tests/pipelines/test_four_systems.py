@@ -6,12 +6,14 @@ import csv
 import dataclasses
 import json
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import ray
 import torch
 from PIL import Image
+from rich.console import Console
 
 from atelier import recipes
 from atelier.closet import draw_flat, draw_look
@@ -23,6 +25,7 @@ from atelier.models.human_diffusion import HumanDiffusion, human_diffusion_close
 from atelier.models.pidm import Pidm, pidm_closet
 from atelier.models.truepose import TruePose, truepose_closet
 from pipelines import jobs
+from pipelines.demo import BROKEN, demo
 from pipelines.exits import Exit
 from pipelines.job import CatalogJob
 from pipelines.ledger import Ledger
@@ -135,3 +138,15 @@ def test_the_rows_of_the_readme_become_what_they_say(cluster: None, job: Catalog
         row["item_id"]: ("ok", "") for row in rows
     }
     assert not any("words_without_region" in note for one in outcomes.values() for note in one.notes)
+
+
+def test_the_demo_makes_something_by_each_of_the_four_shipped_systems(cluster: None, tmp_path: Path) -> None:
+    said = StringIO()
+    assert demo(str(tmp_path), Console(file=said, width=160), num_items=6) is Exit.DONE
+    outcomes = [one for batch in Ledger(f"{tmp_path}/output").latest() for one in from_table(batch)]
+    made = [one for one in outcomes if one.status == "ok"]
+    assert len(made) == 6 and {one.recipe for one in made} == set(recipes.RECIPES)
+    assert {one.status for one in outcomes} == {"ok", "rejected"} and len(outcomes) == 6 + len(BROKEN)
+    told = said.getvalue()
+    assert all(one.item_id in told for one in outcomes) and "report.html" in told
+    assert (tmp_path / "output" / "report.html").is_file()
