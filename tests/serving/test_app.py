@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 from ray.serve import Application
 
+from atelier import recipes
 from atelier.errors import ConfigError
+from serving import environment
 from serving.app import build_app
 from serving.offered import OFFERED, offered
 from serving.proxy import middlewares
@@ -22,6 +25,17 @@ async def test_the_command_lines_words_are_settings() -> None:
     assert isinstance(build_app(ServeSettings()), Application)
     with pytest.raises(ValidationError, match="anonymous"):
         build_app({"anonymous": "perhaps"})
+
+
+async def test_what_serve_run_builds_finds_room_and_a_proxy_that_drops_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in environment.ENVIRONMENT:
+        monkeypatch.setenv(name, "")  # so that it is as before when this test is over
+        monkeypatch.delenv(name)
+    app: Any = build_app({"anonymous": "true"})  # before Ray starts, as `serve run` does it
+    models = [one._bound_deployment.ray_actor_options["num_cpus"] for one in app._bound_deployment.init_args[1:]]
+
+    assert len(models) == len(recipes.RECIPES) and sum(models) <= 1, "two cores have room for all"
+    assert {name: os.environ[name] for name in environment.ENVIRONMENT} == environment.ENVIRONMENT
 
 
 async def test_a_model_takes_what_its_recipe_takes() -> None:
