@@ -295,6 +295,16 @@ def test_serve_configs_are_rays_and_ours(name: str) -> None:
     settings = ServeSettings.model_validate(app.args)
     weights = {one.name: one.user_config["weights"] for one in app.deployments if isinstance(one.user_config, dict)}
 
+    # Ray takes a misspelt name without a word.
+    assert schema.http_options is not None
+    for model, told in [
+        (schema, config),
+        (schema.http_options, config["http_options"]),
+        (app, config["applications"][0]),
+    ]:
+        assert set(told) <= set(type(model).model_fields)
+    for model, told in zip(app.deployments, config["applications"][0]["deployments"], strict=True):
+        assert set(told) <= set(type(model).model_fields), told["name"]
     assert app.import_path == "serving.app:build_app"
     assert not settings.anonymous
     assert set(weights) == {model.recipe for model in settings.models}
