@@ -106,7 +106,7 @@ class Answer:
         samples: in the seeds' order; empty where there is a refusal.
         mode: of sampling, that they were made in; "" where the model has none.
         fingerprint, digests: of the recipe in that mode and its weights, as the batch plane records them.
-        seconds: `queued` and `total` of this ask; by stage's name, what a row took.
+        seconds: `total` of this ask, its wait included; by stage's name, what a row took.
     """
 
     recipe: str
