@@ -111,14 +111,6 @@ def slow_layout() -> TrainRun:
     )
 
 
-def slow_pose() -> TrainRun:
-    """The same of the pose network, in few steps with a checkpoint each."""
-    run = pose()
-    slow = SlowLooks(flag=os.environ.get("TINY_SLOW", ""))
-    data = dataclasses.replace(run.data, columns=slow)
-    return dataclasses.replace(run, name="slow_pose", data=data, num_steps=12, checkpoint_every_steps=1)
-
-
 def soaked_layout() -> TrainRun:
     """The same for four workers, without an end in sight."""
     run = slow_layout()
@@ -138,18 +130,6 @@ class CompiledHeads(PoseStepConfig):
 @dataclass(frozen=True, kw_only=True)
 class SlowColumns(TryOnColumns):
     """Rows that take their time while a file exists; a process beside the run decides when it has."""
-
-    flag: str = field(default="", metadata={"identity": False})
-
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        if self.flag and Path(self.flag).exists():
-            time.sleep(0.3)
-        return super().__call__(sample, rng)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SlowLooks(LookColumns):
-    """Looks that do so."""
 
     flag: str = field(default="", metadata={"identity": False})
 
