@@ -32,16 +32,16 @@ lint: $(READY)  ## format, lint, types, import contracts
 	$(BIN)/lint-imports
 
 check: lint  ## lint, and the unit tests
-	$(TEST_ENV) $(BIN)/pytest -m 'not slow and not crash and not soak' -n 2 --dist loadgroup
+	$(TEST_ENV) $(BIN)/pytest -m 'not slow and not crash and not soak' -n 2 --dist loadgroup --no-loadscope-reorder
 
 serve: $(READY)  ## the models online, and a page to try them, at http://127.0.0.1:8000/, until Ctrl-C
 	$(BIN)/python -m serving run --anonymous
 
 test: $(READY)  ## every test but the crash tests
-	$(TEST_ENV) $(BIN)/pytest -m 'not crash and not soak' -n 2 --dist loadgroup
+	$(TEST_ENV) $(BIN)/pytest -m 'not crash and not soak' -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-crash: $(READY)  ## kills processes for real
-	$(TEST_ENV) $(BIN)/pytest -m crash -n 2 --dist loadgroup
+	$(TEST_ENV) $(BIN)/pytest -m crash -n 2 --dist loadgroup --no-loadscope-reorder
 
 soak: $(READY)  ## four workers on two machines of this one for an hour; SOAK_MINUTES says how long
 	$(TEST_ENV) $(BIN)/pytest -m soak
