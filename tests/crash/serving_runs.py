@@ -62,7 +62,11 @@ class Service:
 
     def start(self) -> None:
         """Starts it, and returns when it answers."""
-        command = [*(sys.executable, "-m", "serving", "run", "--anonymous", "--no-dashboard"), "--port", str(self._port)]
+        command = [
+            *(sys.executable, "-m", "serving", "run", "--anonymous", "--no-dashboard"),
+            "--port",
+            str(self._port),
+        ]
         environment = os.environ | {"RAY_AUTH_TOKEN": secrets.token_hex(32), "OMP_NUM_THREADS": "1"}
         with (self._root / "said.txt").open("ab") as said:
             self.process = subprocess.Popen(

@@ -27,6 +27,25 @@ from serving.settings import ServeSettings
 NAME = "viton_hd_closet"
 CALLERS = 50
 STOPPED = "atelier_loops_stopped_total"
+LATENCY = "serve_http_request_latency_ms_bucket"
+NAMES = (
+    "atelier_request_seconds",
+    "atelier_requests_total",
+    "atelier_queue_seconds",
+    "atelier_batch_seconds",
+    "atelier_batch_rows",
+    "atelier_stage_seconds",
+    "atelier_step_seconds",
+    STOPPED,
+    "atelier_waiting",
+    "atelier_asks_total",
+    "atelier_jobs_total",
+    "atelier_cache_lookups_total",
+    "atelier_webhooks_total",
+)
+"""All that docs/serving.md says that Prometheus sees."""
+GAUGE = "atelier_waiting"
+"""Set where a queue changes; Ray's node tells no gauge that nobody has set for some time."""
 SHARED = (f'ray_atelier_batch_rows_count{{.*"{NAME}"', "ray_atelier_requests_total")
 """Metrics of the first model's replicas, and of the ingresses."""
 POSED = {"person": drawn_person(1, (128, 96))}
@@ -53,6 +72,7 @@ def main() -> None:
             job = client.post("/v1/jobs", files=FILES, data={"task": "try_on", "seed": "7"}).json()
             found["events"] = client.get(f"/v1/jobs/{job['id']}/events").text
             found["picture"] = client.get(f"/v1/jobs/{job['id']}/pictures/0").content.hex()
+            found["again"] = twice(client)
             found["cancelled"] = cancel(client)
             leave_running(client, port)
             found["waiting"] = client.get("/v1/models").json()["models"][0]["waiting"]
@@ -147,6 +167,13 @@ def cancel(client: httpx.Client) -> str:
     return client.get(path).json()["state"]
 
 
+def twice(client: httpx.Client) -> int:
+    """How many jobs come of the same request under one key; its end is told where nobody listens."""
+    data = {"task": "try_on", "seed": "8", "webhook": json.dumps({"url": "http://127.0.0.1:9/"})}
+    head = {"Idempotency-Key": "order-1"}
+    return len({client.post("/v1/jobs", files=FILES, data=data, headers=head).json()["id"] for _ in range(2)})
+
+
 def leave_running(client: httpx.Client, port: int) -> None:
     """A caller who goes while the picture is made."""
     request = client.build_request("POST", "/v1/pose-transfer", files=POSED, data={"pose": "standing"})
@@ -165,19 +192,19 @@ def metrics() -> str:
     address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     text = ""
     # The ingress and each replica report in their own time.
-    wanted = ('route="/v1/try-on"', 'status="200"', 'status="401"', "atelier_batch_rows_bucket", STOPPED)
+    wanted = ('route="/v1/try-on"', 'status="200"', 'status="401"', 'state="cancelled"', *(set(NAMES) - {GAUGE}))
     for _ in range(120):
         text = httpx.get(address, timeout=60).text
         if all(words in text for words in wanted) and all(len(replicas(text, one)) == 2 for one in SHARED):
             break
         time.sleep(0.5)
-    return "\n".join(line for line in text.splitlines() if "atelier_" in line)
+    return "\n".join(line for line in text.splitlines() if "atelier_" in line or LATENCY in line)
 
 
 def replicas(text: str, start: str) -> set[str]:
-    """The replicas that tell of a metric whose lines begin so."""
+    """The processes that tell of a metric whose lines begin so."""
     lines = [line for line in text.splitlines() if re.match(start, line)]
-    return {found for line in lines for found in re.findall('replica="([^"]+)"', line)}
+    return {found for line in lines for found in re.findall('WorkerId="([^"]+)"', line)}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from serving.models.asked import Ask
 from serving.models.family import ModelFamily
 from serving.settings import ModelSettings
 from tests.serving.conftest import write_tiny_pidm
-from tests.serving.drive_service import CALLERS, FILES, SHARED, STOPPED, replicas
+from tests.serving.drive_service import CALLERS, FILES, GAUGE, LATENCY, NAMES, SHARED, STOPPED, replicas
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -40,7 +41,8 @@ def found(weights: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) ->
     stepping = {"weights": write_tiny_pidm(folder / "pidm", width=16, size=(128, 96)), "mode": "quality"}
     slow = {"recipe": "pidm_closet", "batch_size": 1, "weights": stepping, "num_gpus": 0.5}
     names = {"store": "store", "database": "jobs.sqlite", "keys": "keys.json"}
-    settings = {"models": [model, slow], "ingress_replicas": 2}
+    fetching = {"schemes": ["http"], "allowed_networks": ["127.0.0.0/8"]}
+    settings = {"models": [model, slow], "ingress_replicas": 2, "fetching": fetching}
     settings |= {"limits": {"timeout_s": 600}}  # for a busy machine
     settings |= {name: str(folder / file) for name, file in names.items()}
     told.write_text(json.dumps(settings))
@@ -83,7 +85,7 @@ def test_a_crowd_is_served_by_every_replica_and_ingress_or_told_when_to_come_aga
     assert len(statuses) == CALLERS and set(statuses) <= {200, 429} and statuses.count(200) >= 16
     assert all(int(after) >= 1 for status, after in found["crowd"] if status == 429)
     for metric in SHARED:
-        assert len(replicas(found["metrics"], metric)) == 2, found["metrics"]
+        assert len(replicas(found["metrics"], metric)) == 2, metric
 
 
 def test_rays_own_door_is_shut(found: dict[str, Any]) -> None:
@@ -108,3 +110,13 @@ def test_prometheus_sees_seconds(found: dict[str, Any]) -> None:
     assert 'le="60.0"' in text and "atelier_request_seconds_bucket" in text
     assert 'Model="viton_hd_closet"' in text or 'model="viton_hd_closet"' in text
     assert 'route="/v1/try-on"' in text and 'status="200"' in text and 'status="401"' in text
+    assert any('le="30000.0"' in line for line in text.splitlines() if LATENCY in line), "Serve's own fit seconds, too"
+
+
+def test_prometheus_sees_every_metric_that_is_documented(found: dict[str, Any]) -> None:
+    documented = re.findall(r"`(atelier_\w+)", (ROOT / "docs" / "serving.md").read_text())
+    assert sorted(documented) == sorted(NAMES)
+    assert [name for name in NAMES if f"ray_{name}" not in found["metrics"]] in ([], [GAUGE])
+    counted = {line.partition("{")[0]: line for line in found["metrics"].splitlines() if 'result="hit"' in line}
+    assert found["again"] == 1 and 'cache="jobs"' in counted["ray_atelier_cache_lookups_total"]
+    assert 'state="cancelled"' in found["metrics"] and 'result="not answered"' in found["metrics"]
