@@ -68,7 +68,7 @@ class TruePoseColumns(Columns):
         return self.reads
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        source, target = _PICTURES if rng.random() < 0.5 else _PICTURES[::-1]
+        source, target = self._sides(rng)
         keypoints = sample[f"{target}_keypoints"]
         columns = {
             "source": sample[source],
@@ -91,6 +91,29 @@ class TruePoseColumns(Columns):
         height, width = columns["target"].shape[:2]
         columns["pose"] = drawn_pose(self.pose, keypoints, (height, width))
         return {name: np.ascontiguousarray(column) for name, column in columns.items()}
+
+    def _sides(self, rng: np.random.Generator) -> tuple[str, str]:
+        return _PICTURES if rng.random() < 0.5 else (_PICTURES[1], _PICTURES[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class StillTruePoseColumns(TruePoseColumns):
+    """The same of a pair as it is: in its own direction, unmirrored, so that what is computed of it can be kept."""
+
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mirror or self.halvings:
+            raise ConfigError(
+                f"mirror: is {self.mirror}, halvings: is {self.halvings}; still pairs are shown as they are"
+            )
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        return ()
+
+    def _sides(self, rng: np.random.Generator) -> tuple[str, str]:
+        return _PICTURES
 
 
 def _mirrored_ids(parse: np.ndarray) -> np.ndarray:

@@ -23,8 +23,9 @@ from atelier.models.truepose import truepose
 from atelier.models.truepose import truepose_closet as truepose_closet_model
 from training.data.closet_source import ClosetConfig
 from training.data.config import DataConfig
+from training.data.latents import PairLatents
 from training.data.sources.finding import LayoutSettings
-from training.data.truepose import CroppedPictureColumns, TruePoseColumns
+from training.data.truepose import CroppedPictureColumns, StillTruePoseColumns, TruePoseColumns
 from training.run import TrainRun
 from training.steps.truepose import TruePoseStepConfig
 from training.steps.truepose_autoencoder import AutoencoderStepConfig, DecoderStepConfig
@@ -34,6 +35,7 @@ MODEL, LARGE = truepose_closet_model(), truepose()
 _PAIRS = ClosetConfig(kind="pose_transfer", num_samples=6000, size=MODEL.working_size)
 _PEOPLE = ClosetConfig(kind="described", num_samples=8000, size=MODEL.working_size)
 """The people that HumanDiffusion is trained on too: drawn once for both."""
+_SHIPPED = "truepose_closet"
 
 
 def truepose_autoencoder_closet() -> TrainRun:
@@ -102,6 +104,18 @@ def truepose_closet() -> TrainRun:
         validate_every_steps=250,
         validation=TruePoseValidation(),
         channels_last=True,
+    )
+
+
+def truepose_closet_still() -> TrainRun:
+    """The small TruePose at 128x96 without augmentation, gone on from the shipped weights on latents computed once."""
+    run = truepose_closet()
+    latents = PairLatents(size=MODEL.working_size, weights=_SHIPPED)
+    return replace(
+        run,
+        name="truepose_closet_still",
+        data=DataConfig(closet=_PAIRS, columns=StillTruePoseColumns(pose=MODEL.pose), features=(latents,)),
+        step=TruePoseStepConfig(model=MODEL, autoencoder=_SHIPPED, learning_rate=1e-4, initial=_SHIPPED),
     )
 
 

@@ -20,6 +20,7 @@ from atelier.models.truepose.networks_unet import attention_grids
 from atelier.models.truepose.regions import region_masks
 from atelier.models.truepose.views import views
 from atelier.weights import load_into, read_state, write_folder
+from training.data.latents import LATENTS
 from training.steps.base import Batch, Moment, Player, StepConfig, StepLoss, TrainStep
 from training.steps.initial import part_of, weights_of
 
@@ -58,7 +59,7 @@ class TruePoseStepConfig(StepConfig):
 
 
 class TruePoseStep(TrainStep):
-    """Reads all that `TruePoseColumns` writes."""
+    """Reads all that `TruePoseColumns` writes, and the latents of `PairLatents` where the data keep them."""
 
     methods: ClassVar = {_SIAMESE: ("see", "tell")}
 
@@ -96,8 +97,10 @@ class TruePoseStep(TrainStep):
         config, model = self.config, self.model
         source, wanted = picture_from_bytes(batch["source"]), picture_from_bytes(batch["target"])
         device = source.device
-        latents = model.to_latents(torch.cat([source, wanted])).float()
-        source_latents, x0 = latents.chunk(2)
+        if kept := [batch[name] for name in LATENTS if name in batch]:
+            source_latents, x0 = kept
+        else:
+            source_latents, x0 = model.to_latents(torch.cat([source, wanted])).float().chunk(2)
         source_masks, target_masks = region_masks(batch["source_parse"]), region_masks(batch["target_parse"])
         seen, present = views(source, source_masks, config.model.crop_size, crops=config.model.alignment)
         read = model.siamese.see(source_latents, source_masks, model.encoder(seen.flatten(0, 1)), present)
