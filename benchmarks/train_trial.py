@@ -14,6 +14,7 @@ import torch.distributed as dist
 
 from atelier.models.parsing.config import parser_closet
 from benchmarks.bare_training import train_bare
+from benchmarks.published import write_earlier
 from training.data.closet_source import ClosetConfig
 from training.data.config import DataConfig
 from training.data.look import LookColumns
@@ -38,6 +39,7 @@ class TrainTrial:
 
     Args:
         system: the `bare` loop, or Atelier's.
+        run: what is trained, `module:function`; the bare loop knows `benchmark_run` alone.
         precision, compile, channels_last, checkpoint_every_steps: of Atelier's loop; `bare` knows the first alone.
         seed: of weights and order, the same in both.
     """
@@ -47,6 +49,7 @@ class TrainTrial:
     batch_size: int
     folder: str
     cache: str
+    run: str = "benchmarks.train_trial:benchmark_run"
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     compile: bool = False
     channels_last: bool = False
@@ -61,8 +64,7 @@ class TrainTrial:
 
     def request(self) -> TrainRequest:
         """The run as a launcher is asked for it."""
-        run = f"benchmarks.train_trial:{benchmark_run.__name__}"
-        return TrainRequest(run=run, output=self.folder, cache=Path(self.cache), overrides=self.overrides)
+        return TrainRequest(run=self.run, output=self.folder, cache=Path(self.cache), overrides=self.overrides)
 
 
 def benchmark_run() -> TrainRun:
@@ -109,6 +111,8 @@ def measure(trial: TrainTrial, world: World) -> TrainMeasurement:
     if trial.system == "bare":
         started_s = train_bare(request.resolved(), request.cache_folder, world)
         return TrainMeasurement(started_s=started_s, peak_bytes=_peak(world))
+    if world.is_first:
+        write_earlier(request.resolved(), request.runs_folder)
     clock = _Clock()
     train(request, world, clock)
     checkpoints = sorted(Path(trial.folder).glob("benchmark/checkpoints/step-*"))

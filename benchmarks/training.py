@@ -28,6 +28,7 @@ from rich.table import Table
 from benchmarks.footprint import watch
 from benchmarks.machine import describe
 from benchmarks.page import add_output_options, conclude, markdown_table
+from benchmarks.published import PUBLISHED
 from benchmarks.train_trial import TrainMeasurement, TrainTrial
 
 SKIPPED = 4
@@ -36,6 +37,7 @@ AIMS = {1: 0.97, 2: 0.95}
 CHECKPOINT_AIM = 0.02
 CHECKPOINT_EVERY = 10
 QUIET = 0.1
+_OUT_OF_MEMORY = "torch.OutOfMemoryError"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,10 @@ class Case:
     name: str
     settings: Mapping[str, Any]
     num_workers: int = 1
+
+
+class TooLarge(Exception):
+    """A trial that the device's memory does not hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +76,19 @@ class Result:
 class Bench:
     """Runs cases by turns below a folder; `tell` hears what is about to run."""
 
-    def __init__(self, folder: Path, tell: Callable[[str], None], *, steps: int, batch_size: int, rounds: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        tell: Callable[[str], None],
+        *,
+        steps: int,
+        batch_size: int,
+        rounds: int,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self._folder, self._tell = folder, tell
         self._steps, self._batch_size, self._rounds = steps, batch_size, rounds
+        self._settings = settings or {}
         self._num_trials = 0
 
     def draw(self) -> None:
@@ -81,12 +97,17 @@ class Bench:
         request.resolved().data.open(None, request.cache_folder)
 
     def run(self, *cases: Case) -> list[Result]:
-        """All rounds of some cases."""
-        found = []
+        """All rounds of some cases, but for those that the device's memory does not hold."""
+        found, too_large = [], set()
         for repeat in range(self._rounds):
             for case in cases if repeat % 2 == 0 else tuple(reversed(cases)):
+                if case.name in too_large:
+                    continue
                 self._tell(f"{case.name}, round {repeat + 1} of {self._rounds}")
-                found.append(self._one(case, repeat))
+                try:
+                    found.append(self._one(case, repeat))
+                except TooLarge:
+                    too_large.add(case.name)
         return found
 
     def _trial(self, **settings: Any) -> TrainTrial:
@@ -96,6 +117,7 @@ class Bench:
             "batch_size": self._batch_size,
             "folder": str(self._folder / f"trial-{self._num_trials}"),
             "cache": str(self._folder / "cache"),
+            **self._settings,
             **settings,
         }
         return TrainTrial(**fields)
@@ -114,7 +136,10 @@ class Bench:
             process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
             footprint = watch(process)
         if process.returncode:
-            raise RuntimeError(f"{case.name} failed:\n{said.read_text(errors='replace')[-4000:]}")
+            words = said.read_text(errors="replace")
+            if _OUT_OF_MEMORY in words:
+                raise TooLarge(case.name)
+            raise RuntimeError(f"{case.name} failed:\n{words[-4000:]}")
         measured = TrainMeasurement(**json.loads(result.read_text()))
         return Result(case=case, repeat=repeat, measured=measured, others=footprint.others)
 
@@ -126,8 +151,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--levers", action="store_true", help="measure precision, compile, channels-last instead")
+    parser.add_argument(
+        "--run", choices=tuple(PUBLISHED), help="with --levers: a run of a published size, on an accelerator"
+    )
+    parser.add_argument(
+        "--batch-sizes", type=_sizes, metavar="B,B", help="with --levers; default: the batch size and four times it"
+    )
     add_output_options(parser, "training")
     options = parser.parse_args()
+    if options.run and not options.levers:
+        parser.error("--run: goes with --levers; the bare loop trains the small parser alone")
+    if options.run and not torch.cuda.is_available():
+        parser.error(f"--run {options.run}: is of a published size and needs an accelerator; there is none here")
     console, machine = Console(), describe()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(
@@ -136,12 +171,14 @@ def main() -> None:
             steps=options.steps,
             batch_size=options.batch_size,
             rounds=options.rounds,
+            settings={"run": f"benchmarks.published:{options.run}"} if options.run else None,
         )
         bench.draw()
         measure = _levers if options.levers else _against_bare
         results, tables = measure(bench, options)
     figures = {"machine": machine, "trials": [_plain(result) for result in results]}
-    conclude(options, "training-levers" if options.levers else "training", figures, tables, console=console)
+    section = f"training-levers-{options.run}" if options.run else "training-levers"
+    conclude(options, section if options.levers else "training", figures, tables, console=console)
 
 
 def _against_bare(bench: Bench, options: argparse.Namespace) -> tuple[list[Result], list[Table | str]]:
@@ -191,20 +228,25 @@ def _levers(bench: Bench, options: argparse.Namespace) -> tuple[list[Result], li
     }
     table = markdown_table("levers", "batch", "samples/s", "over float32", "peak MiB")
     results: list[Result] = []
-    for batch_size in (options.batch_size, 4 * options.batch_size):
+    for batch_size in options.batch_sizes or (options.batch_size, 4 * options.batch_size):
         named = [
             Case(name=f"{name}, batch {batch_size}", settings={"system": "loop", "batch_size": batch_size, **settings})
             for name, settings in cases.items()
         ]
         found = bench.run(*named)
         results += found
+        there = {result.case.name for result in found}
         for name, case in zip(cases, named, strict=True):
+            if case.name not in there:
+                table.add_row(name, str(batch_size), "too large", "", "")
+                continue
+            gain = f"{statistics.median(_ratios(found, of=named[0], to=case)):.2f}x" if named[0].name in there else ""
             peak = max(result.measured.peak_bytes for result in found if result.case is case)
             table.add_row(
                 name,
                 str(batch_size),
                 f"{batch_size / _median(found, case):.1f}",
-                f"{statistics.median(_ratios(found, of=named[0], to=case)):.2f}x",
+                gain,
                 f"{peak / 2**20:.0f}" if torch.cuda.is_available() else "",
             )
     return results, [table, _notes(results, options)]
@@ -213,7 +255,7 @@ def _levers(bench: Bench, options: argparse.Namespace) -> tuple[list[Result], li
 def _ratios(results: Sequence[Result], *, of: Case, to: Case) -> list[float]:
     """Seconds a step of one case over another's, round by round."""
     by_round = {(result.case.name, result.repeat): result.step_s for result in results}
-    rounds = sorted({result.repeat for result in results})
+    rounds = sorted(repeat for name, repeat in by_round if name == of.name and (to.name, repeat) in by_round)
     return [by_round[of.name, repeat] / by_round[to.name, repeat] for repeat in rounds]
 
 
@@ -230,10 +272,18 @@ def _verdict(holds: bool, results: Sequence[Result]) -> str:
 def _notes(results: Sequence[Result], options: argparse.Namespace) -> str:
     others = [result.others for result in results]
     return (
-        f"Batches of {options.batch_size} at 256x192 unless said otherwise, {options.steps} steps a trial, "
+        f"{options.run or f'Batches of {options.batch_size} at 256x192'} unless said otherwise, "
+        f"{options.steps} steps a trial, "
         f"{len(results)} trials. Others took {min(others):.0%} to {max(others):.0%} of the machine's CPU meanwhile, "
         f"{statistics.median(others):.0%} in the median; above {QUIET:.0%} no aim gets a verdict."
     )
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} must be batch sizes such as 4,8,16")
+    return tuple(map(int, parts))
 
 
 def _plain(result: Result) -> dict[str, Any]:
