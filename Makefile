@@ -7,7 +7,7 @@ TRAINED := out/train-demo
 # Ray's workers would stand behind every other process (nice 15), the suite's own too.
 TEST_ENV := RAY_worker_niceness=0 OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0 RAY_DEDUP_LOGS=0 PYTHONWARNINGS=ignore
 
-.PHONY: demo train-demo serve test lint check test-crash soak fuzz bench store clean
+.PHONY: demo train-demo serve test lint check test-long test-crash soak fuzz bench store clean
 
 $(READY): pyproject.toml
 	@echo "installing into .venv: about 2 minutes, 2 GB"
@@ -32,16 +32,19 @@ lint: $(READY)  ## format, lint, types, import contracts
 	$(BIN)/lint-imports
 
 check: lint  ## lint, and the unit tests
-	$(TEST_ENV) $(BIN)/pytest -m 'not slow and not crash and not soak' -n 2 --dist loadgroup --no-loadscope-reorder
+	$(TEST_ENV) $(BIN)/pytest -m 'not slow and not long and not crash and not soak' -n 2 --dist loadfile --no-loadscope-reorder
 
 serve: $(READY)  ## the models online, and a page to try them, at http://127.0.0.1:8000/, until Ctrl-C
 	$(BIN)/python -m serving run --anonymous
 
-test: $(READY)  ## every test but the crash tests
-	$(TEST_ENV) $(BIN)/pytest -m 'not crash and not soak' -n 2 --dist loadgroup --no-loadscope-reorder
+test: $(READY)  ## every test but the long and the crash tests
+	$(TEST_ENV) $(BIN)/pytest -m 'not long and not crash and not soak' -n 2 --dist loadfile --no-loadscope-reorder
+
+test-long: $(READY)  ## what takes minutes: compiled networks, a demo by all systems, torchrun on two machines
+	$(TEST_ENV) $(BIN)/pytest -m long
 
 test-crash: $(READY)  ## kills processes for real
-	$(TEST_ENV) $(BIN)/pytest -m crash -n 2 --dist loadgroup --no-loadscope-reorder
+	$(TEST_ENV) $(BIN)/pytest -m crash -n 2 --dist loadfile --no-loadscope-reorder
 
 soak: $(READY)  ## four workers on two machines of this one for an hour; SOAK_MINUTES says how long
 	$(TEST_ENV) $(BIN)/pytest -m soak

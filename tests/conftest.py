@@ -46,15 +46,6 @@ def s3(s3_server: StoreServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return f"s3://{BUCKET}/{tmp_path.name}"
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps in one worker what would else be made in each: the S3 server (0.85 GB), and whatever a module sets up.
-
-    What takes longest begins first: the other worker makes the rest meanwhile.
-    """
+    """What takes longest begins first: the other worker makes the rest meanwhile."""
     items.sort(key=lambda item: (item.get_closest_marker("longest") is None, item.get_closest_marker("slow") is None))
-    for item in items:
-        if "s3_server" in getattr(item, "fixturenames", ()) or "s3" in item.nodeid.partition("[")[2]:
-            item.add_marker(pytest.mark.xdist_group("s3"))
-        elif item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))

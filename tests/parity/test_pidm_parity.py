@@ -24,8 +24,6 @@ from tests.parity.fill import fill
 
 DATA = Path(__file__).with_name("data")
 
-pytestmark = pytest.mark.xdist_group("pidm_parity")  # 180 M parameters are filled once, in one worker
-
 
 @dataclass(frozen=True, kw_only=True)
 class Published:

@@ -25,8 +25,6 @@ SIZE = (256, 128)
 EXACT = torch.backends.cpu.get_cpu_capability() == "AVX512"
 """Whether oneDNN's large convolutions, which are left as they are, add in the reference machine's order."""
 
-pytestmark = pytest.mark.xdist_group("viton_hd_parity")  # 154 M parameters are filled once, in one worker
-
 
 @dataclass(frozen=True, kw_only=True)
 class Published:

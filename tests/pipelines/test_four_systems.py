@@ -34,7 +34,7 @@ from pipelines.report import write_report
 from pipelines.run import run
 from pipelines.summary import summarize
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 TASKS = ("try_on", "pose_transfer", "pose_transfer:pidm", "text_to_person")
@@ -140,6 +140,7 @@ def test_the_rows_of_the_readme_become_what_they_say(cluster: None, job: Catalog
     assert not any("words_without_region" in note for one in outcomes.values() for note in one.notes)
 
 
+@pytest.mark.long
 def test_the_demo_makes_something_by_each_of_the_four_shipped_systems(cluster: None, tmp_path: Path) -> None:
     said = StringIO()
     assert demo(str(tmp_path), Console(file=said, width=160), num_items=6) is Exit.DONE

@@ -26,7 +26,7 @@ from pipelines.runs import current_run
 from pipelines.summary import summarize
 from tests.pipelines.toys import Meet, draw_picture, draw_toy, toy_job, toy_recipe
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.slow
 
 GOOD = [f"item-{n:02d}" for n in range(10)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from io import BytesIO
@@ -157,3 +158,13 @@ async def until(look: Callable[[], Awaitable[Any]], *, tries: int = 2400, pause_
             return found
         await asyncio.sleep(pause_s)
     raise AssertionError("it did not come about")
+
+
+@pytest.fixture(autouse=True)
+def heard() -> None:
+    """Our loggers speak: a library that an earlier test called in this process may have turned them off."""
+    logging.disable(logging.NOTSET)
+    for name in [*logging.root.manager.loggerDict]:
+        if name.partition(".")[0] in ("serving", "atelier"):
+            logger = logging.getLogger(name)
+            logger.disabled, logger.propagate = False, True

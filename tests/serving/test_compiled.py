@@ -69,7 +69,7 @@ def test_a_compiled_models_pictures_go_by_another_fingerprint(stepping_settings:
     assert len(answer.samples) == 1 and answer.fingerprint == plain.compiled().fingerprint() != plain.fingerprint()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")
 def test_it_is_compiled_before_it_is_ready_and_makes_the_same(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.serving.drive_compiled", write_tiny_pidm(tmp_path / "pidm")]

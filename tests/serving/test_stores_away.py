@@ -183,7 +183,6 @@ async def test_a_database_that_has_gone_is_not_made_anew(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("s3")
 async def test_a_real_object_store_is_killed_and_comes_back(
     served: Open, pictures: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

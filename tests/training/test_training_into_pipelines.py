@@ -33,7 +33,7 @@ from training.runs.pidm import pidm_closet_settled
 from training.steps.pidm import PidmStepConfig
 from training.watch.settings import WatchSettings
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.slow
 
 NUM_ROWS = 2
 NONE = dict.fromkeys(("viton_hd", "truepose", "pidm", "human_diffusion"), "")

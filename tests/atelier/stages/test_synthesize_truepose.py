@@ -100,7 +100,7 @@ def test_settings_are_part_of_what_it_is(weights: str) -> None:
 def test_the_recipes_walk_from_source_and_pose_to_a_picture(weights: str) -> None:
     closet = truepose_closet_recipe(weights=weights)
     large = truepose_recipe(weights=weights, parser=None, pose=None)
-    for recipe, size in ((closet, (128, 96)), (large, (512, 352))):
+    for recipe, size in ((closet, (128, 96)), (large, (32, 16))):  # that of the weights
         assert (recipe.task, recipe.model, recipe.size) == ("pose_transfer", "truepose", size)
         names = [stage.name for stage in recipe.stages]
         assert names == ["fetch", "decode", "parse", "target", "synthesize", "encode"]

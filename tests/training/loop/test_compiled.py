@@ -15,7 +15,7 @@ from tests.training.loop.tiny_runs import losses_of, request_for, weights_of
 from training.launch.in_process import train_in_process
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="needs a C++ compiler"),
 ]
 

@@ -62,6 +62,7 @@ def test_a_loss_that_is_no_number_is_met_once(tmp_path: Path, cache: Path) -> No
     assert "Traceback" not in said.read_text()
 
 
+@pytest.mark.long
 def test_a_persons_own_torchrun_on_two_machines(tmp_path: Path, cache: Path) -> None:
     statuses, said = by_hand("diverging", tmp_path / "diverged", cache)
     assert statuses == [1, 1], said

@@ -25,7 +25,7 @@ from training.watch.validation.looks import PoseValidation
 from training.wishes import Wish
 from training.world import World
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("two_workers")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
