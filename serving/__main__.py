@@ -62,7 +62,7 @@ def _config(arguments: argparse.Namespace) -> int:
 
 
 def _environment(_arguments: argparse.Namespace) -> int:
-    for name, value in (environment.ENVIRONMENT | {environment.AUTH_MODE: "token"}).items():
+    for name, value in {**environment.ENVIRONMENT, environment.AUTH_MODE: "token"}.items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
 
