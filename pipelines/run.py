@@ -169,7 +169,7 @@ class _Run:
         return Exit.DONE if within else Exit.BUDGET_EXCEEDED
 
     def _opened(self, url: str) -> None:
-        self._tell("dashboard", f"Ray's dashboard: {url}", url=url)
+        self._tell("dashboard", f"Ray's dashboard: {url} (it asks for what `ray get-auth-token` prints)", url=url)
 
     def _tell(self, name: str, message: str, **fields: object) -> None:
         self._console.print(message, highlight=False, markup=False, soft_wrap=True)

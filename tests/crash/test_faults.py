@@ -118,7 +118,9 @@ def test_a_terminated_driver_writes_down_what_has_ended(tmp_path: Path) -> None:
     driver = world.start(seconds=3.0, dashboard=True)
     wait_for(lambda: world.num_pictures() >= 20, driver)
     (dashboard,) = re.findall(r"Ray's dashboard: (http://127\.0\.0\.1:\d+/)", world.said.read_text())
-    actors = httpx.get(f"{dashboard}api/v0/actors").json()["data"]["result"]["result"]
+    token = os.environ.get("RAY_AUTH_TOKEN") or Path("~/.ray/auth_token").expanduser().read_text().strip()
+    answer = httpx.get(f"{dashboard}api/v0/actors", headers={"Authorization": f"Bearer {token}"})
+    actors = answer.json()["data"]["result"]["result"]
     assert any("parse+synthesize" in actor["class_name"] for actor in actors), "stages are seen by their names"
     driver.send_signal(signal.SIGTERM)
     assert driver.wait(PATIENCE_S) == Exit.INTERRUPTED
