@@ -8,7 +8,6 @@ import itertools
 import re
 import shlex
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -18,7 +17,6 @@ import pytest
 import ray
 import torch
 import yaml
-from packaging.requirements import Requirement
 from ray.scripts import scripts
 from ray.serve.schema import ServeDeploySchema
 
@@ -30,6 +28,7 @@ from serving.deployments import Ingress
 from serving.environment import ENVIRONMENT
 from serving.offered import offered
 from serving.settings import Limits, ServeSettings
+from tests.house.image import instructions
 from training.launch.request import TrainRequest
 from training.world import World
 
@@ -113,14 +112,17 @@ def clusters() -> dict[str, dict[str, Any]]:
 
 def pods(value: Any) -> Iterator[dict[str, Any]]:
     """Every pod's spec in an object."""
+    return (part for part in _parts(value) if "containers" in part)
+
+
+def _parts(value: Any) -> Iterator[dict[str, Any]]:
     if isinstance(value, dict):
-        if "containers" in value:
-            yield value
+        yield value
         for inner in value.values():
-            yield from pods(inner)
+            yield from _parts(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from pods(inner)
+            yield from _parts(inner)
 
 
 def group(cluster: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -143,15 +145,10 @@ def commands() -> list[str]:
     found = [one["spec"]["entrypoint"] for one in manifests().values() if one["kind"] == "RayJob"]
     containers = [inner for one in manifests().values() for pod in pods(one) for inner in pod["containers"]]
     found += [shlex.join(one["command"]) for one in containers if one.get("command", [""])[0] == "python"]
-    found += [shlex.join(yaml.safe_load(line.removeprefix("CMD "))) for line in _dockerfile() if line[:4] == "CMD "]
+    found += [shlex.join(yaml.safe_load(line.removeprefix("CMD "))) for line in instructions() if line[:4] == "CMD "]
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", OPERATIONS.read_text(), flags=re.DOTALL)).replace("\\\n", " ")
     typed = [line.partition("  #")[0].strip() for line in blocks.splitlines() if line.startswith("python -m")]
     return [*found, *typed]
-
-
-def _dockerfile() -> list[str]:
-    text = (ROOT / "infra" / "image" / "Dockerfile").read_text().replace("\\\n", " ")
-    return [line.strip() for line in text.splitlines()]
 
 
 def test_every_command_line_is_one_that_the_program_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +207,7 @@ def test_clusters_ask_for_rays_token_and_run_as_nobody_in_particular() -> None:
 
 def test_every_pod_stands_behind_the_network_policy() -> None:
     for name, one in manifests().items():
-        templates = [part for part in _templates(one) if "spec" in part and "containers" in part["spec"]]
+        templates = [part for part in _parts(one) if "spec" in part and "containers" in part["spec"]]
         for template in templates:
             labels = template["metadata"]["labels"]
             assert labels["app.kubernetes.io/part-of"] == "atelier", name
@@ -219,16 +216,6 @@ def test_every_pod_stands_behind_the_network_policy() -> None:
     assert policy["podSelector"] == {"matchLabels": {"app.kubernetes.io/part-of": "atelier"}}
     everybody = [rule for rule in policy["ingress"] if "from" not in rule]
     assert everybody == []
-
-
-def _templates(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        yield value
-        for inner in value.values():
-            yield from _templates(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _templates(inner)
 
 
 def test_the_nights_job_fits_its_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,34 +332,6 @@ def test_the_service_finds_its_volumes_its_environment_and_its_probe() -> None:
     router = model_routes.routes({}, {}, (), Access(None), Limits())
     assert probe == {"path": "/healthz", "port": host["port"]}
     assert probe["path"] in [getattr(route, "path", "") for route in router.routes]
-
-
-def test_the_image_copies_what_is_there_and_runs_as_no_root() -> None:
-    lines = _dockerfile()
-    copied = [shlex.split(line)[1:-1] for line in lines if line.startswith("COPY ") and "--from" not in line]
-    sources = {source for words in copied for source in words}
-    ignored = (ROOT / "infra" / "image" / "Dockerfile.dockerignore").read_text().splitlines()
-
-    assert [source for source in sources if not (ROOT / source).exists()] == []
-    assert {f"!{source}" for source in sources} == {line for line in ignored if line.startswith("!")}
-    assert "*" in ignored
-    assert [line for line in lines if line.startswith("USER ")] == ["USER 10001"]
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    [extras] = [line.partition("=")[2].split(",") for line in lines if line.startswith("ARG EXTRAS=")]
-    assert set(extras) <= set(project["optional-dependencies"])
-
-
-def test_the_images_versions_are_within_the_projects_bounds() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    text = (ROOT / "infra" / "image" / "constraints.txt").read_text()
-    pinned = dict(line.split("==") for line in text.splitlines() if not line.startswith("#"))
-    chosen = [project["dependencies"], *(project["optional-dependencies"][one] for one in ("ray", "train", "serve"))]
-    wanted = [Requirement(line) for lines in chosen for line in lines]
-    wanted = [one for one in wanted if one.name != project["name"]]
-
-    assert len(wanted) > 15
-    for one in wanted:
-        assert one.specifier.contains(pinned[one.name.lower()]), f"{one} is pinned to {pinned[one.name.lower()]}"
 
 
 def test_nothing_holds_a_secret_or_a_path_of_some_machine() -> None:

@@ -13,7 +13,7 @@ from serving.models.client import LocalModel
 from serving.models.watching import Told
 from serving.settings import Limits
 from tests.serving.conftest import Open
-from tests.serving.test_jobs import Gate
+from tests.serving.gates import Gate
 
 pytestmark = pytest.mark.anyio
 

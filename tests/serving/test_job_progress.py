@@ -7,8 +7,7 @@ import base64
 import dataclasses
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from serving.models.family import ModelFamily
 from serving.models.watching import MOST_PARTIALS
 from serving.settings import ModelSettings, ServeSettings
 from tests.serving.conftest import until
+from tests.serving.gates import opened
 from tests.serving.held import INPUTS, STEPS, held
 
 pytestmark = pytest.mark.anyio
@@ -43,16 +43,6 @@ def told(settings: ServeSettings, stepping_settings: ModelSettings) -> ServeSett
 @pytest.fixture
 def app(told: ServeSettings, stepping: ModelFamily) -> Any:
     return create_api(told, {"pidm_closet": LocalModel(stepping)}, SqliteJobs(told.database))
-
-
-@asynccontextmanager
-async def opened(app: Any) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app, client=("127.0.0.1", 4242))
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as client,
-    ):
-        yield client
 
 
 async def add(client: httpx.AsyncClient, query: str = "") -> str:
@@ -78,7 +68,7 @@ def events(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 async def test_a_running_job_says_its_step_and_an_ended_one_its_seconds(app: Any, stepping: ModelFamily) -> None:
-    async with opened(app) as client:
+    async with opened(app, "http://localhost:8000") as client:
         with held(stepping, 1, 4) as denoiser:
             path = await add(client)
             await denoiser.reached(1)
@@ -97,7 +87,7 @@ async def test_a_running_job_says_its_step_and_an_ended_one_its_seconds(app: Any
 
 
 async def test_events_tell_steps_and_show_what_is_coming(app: Any, stepping: ModelFamily, told: ServeSettings) -> None:
-    async with opened(app) as client:
+    async with opened(app, "http://localhost:8000") as client:
         with held(stepping, 4, 8) as denoiser:
             path = await add(client, "?pictures=true")
             with_pictures = asyncio.create_task(client.get(f"{path}/events?pictures=true"))
@@ -127,14 +117,14 @@ async def test_events_tell_steps_and_show_what_is_coming(app: Any, stepping: Mod
 
 
 async def test_a_job_that_did_not_ask_for_them_has_no_partial_pictures(app: Any) -> None:
-    async with opened(app) as client:
+    async with opened(app, "http://localhost:8000") as client:
         path = await add(client)
         stream = list(events((await client.get(f"{path}/events?pictures=true")).text))
     assert {name for name, _ in stream} == {"job"}
 
 
 async def test_a_deleted_job_stops_before_its_next_step(app: Any, stepping: ModelFamily) -> None:
-    async with opened(app) as client:
+    async with opened(app, "http://localhost:8000") as client:
         with held(stepping, 3) as denoiser:
             path = await add(client)
             await denoiser.reached(3)
@@ -152,7 +142,7 @@ async def test_a_deleted_job_stops_before_its_next_step(app: Any, stepping: Mode
 
 
 async def test_a_caller_who_leaves_stops_the_loop_before_its_next_step(app: Any, stepping: ModelFamily) -> None:
-    async with opened(app) as client:
+    async with opened(app, "http://localhost:8000") as client:
         fields = {"pose": FIELDS["pose"]}
         with held(stepping, 3) as denoiser:
             request = client.post("/v1/pose-transfer", files={"person": INPUTS["person"]}, data=fields)

@@ -18,6 +18,7 @@ from serving.models.family import ModelFamily, Unhealthy
 from serving.models.watching import Told
 from serving.settings import ModelSettings, ServeSettings
 from tests.serving.conftest import Open, until
+from tests.serving.gates import sent_of
 
 pytestmark = pytest.mark.anyio
 
@@ -75,9 +76,7 @@ async def test_a_caller_who_leaves_frees_the_place(
 
     app = create_api(settings, {"viton_hd_closet": Slow()}, SqliteJobs(settings.database))  # pyright: ignore[reportArgumentType]
     request = httpx.Request("POST", "http://localhost/v1/try-on", files=pictures)
-    body, headers = request.read(), [(name.lower(), value) for name, value in request.headers.raw]
-    messages = [{"type": "http.request", "body": body, "more_body": False}]
-    sent: list[Any] = []
+    messages = [{"type": "http.request", "body": request.read(), "more_body": False}]
 
     async def receive() -> Any:
         if messages:
@@ -85,24 +84,7 @@ async def test_a_caller_who_leaves_frees_the_place(
         await asked.wait()
         return {"type": "http.disconnect"}
 
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "path": "/v1/try-on",
-        "raw_path": b"/v1/try-on",
-        "query_string": b"",
-        "root_path": "",
-        "scheme": "http",
-        "headers": headers,
-        "client": ("127.0.0.1", 1),
-        "server": ("localhost", 80),
-    }
-    await app(scope, receive, send)
+    sent = await sent_of(app, request, receive)
 
     assert left.is_set()
     assert sent[0]["status"] == 499

@@ -20,7 +20,7 @@ from serving.quotas.quota import Quota
 from serving.quotas.sqlite import SqliteUses
 from serving.settings import ServeSettings
 from tests.serving.conftest import Open
-from tests.serving.test_jobs import Gate, add
+from tests.serving.gates import Gate, add
 
 pytestmark = pytest.mark.anyio
 QUOTA = Quota.of_words(["requests=3/minute", "pictures=10/day"])

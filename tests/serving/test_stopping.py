@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import httpx
 import pytest
 
 from serving.api.api import close, create_api
@@ -14,7 +13,7 @@ from serving.models.family import ModelFamily
 from serving.pace import Pace
 from serving.settings import JobSettings, Limits, ServeSettings
 from tests.serving.conftest import Open, until
-from tests.serving.test_jobs import Gate, add
+from tests.serving.gates import Gate, add, opened
 
 pytestmark = pytest.mark.anyio
 
@@ -25,17 +24,10 @@ async def test_what_has_begun_ends_and_nothing_new_begins(
     told = settings.model_copy(update={"jobs": JobSettings(at_once=1)})
     gate = Gate(LocalModel(family))
     app = create_api(told, {"viton_hd_closet": gate}, SqliteJobs(told.database))
-    transport = httpx.ASGITransport(app, client=("127.0.0.1", 4242))
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
-    ):
+    async with opened(app) as client:
         running = (await add(client, pictures)).json()
 
-        async def asked() -> bool:
-            return gate.asked == 1
-
-        await until(asked)
+        await until(gate.has_begun)
         queued = (await add(client, pictures, idempotency_key="queued")).json()
         begun = [
             asyncio.create_task(client.post("/v1/try-on", files=pictures, data={"seed": "7"})),

@@ -24,7 +24,7 @@ from serving.models.family import ModelFamily
 from serving.quotas.quota import Quota
 from serving.settings import ServeSettings
 from tests.serving.conftest import Open, until
-from tests.serving.test_jobs import Gate, add, ended
+from tests.serving.gates import Gate, add, ended
 
 pytestmark = pytest.mark.anyio
 
@@ -101,10 +101,7 @@ async def test_the_job_store_may_be_away_in_the_midst_of_everything(
         job = (await add(client, pictures)).json()
         path = f"/v1/jobs/{job['id']}"
 
-        async def asked() -> bool:
-            return gate.asked == 1
-
-        await until(asked)
+        await until(gate.has_begun)
         following, looks = asyncio.create_task(client.get(f"{path}/events")), jobs.looks
 
         async def followed() -> bool:

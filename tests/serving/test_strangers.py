@@ -24,8 +24,8 @@ from serving.models.family import ModelFamily
 from serving.models.samples import drawn_garment, drawn_person
 from serving.settings import Fetching, Limits, ServeSettings
 from tests.serving.conftest import SIZE, Open
+from tests.serving.gates import Gate, sent_of
 from tests.serving.test_deadlines import dawdling
-from tests.serving.test_jobs import Gate
 
 pytestmark = pytest.mark.anyio
 README = Path(__file__).parents[2] / "README.md"
@@ -108,29 +108,11 @@ async def test_who_leaves_in_the_midst_of_an_upload_leaves_nothing(
         {"type": "http.request", "body": body[: len(body) // 2], "more_body": True},
         {"type": "http.disconnect"},
     ]
-    sent: list[Any] = []
 
     async def receive() -> Any:
         return messages.pop(0) if len(messages) > 1 else messages[0]
 
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "path": "/v1/jobs",
-        "raw_path": b"/v1/jobs",
-        "query_string": b"",
-        "root_path": "",
-        "scheme": "http",
-        "headers": [(name.lower(), value) for name, value in request.headers.raw],
-        "client": ("127.0.0.1", 1),
-        "server": ("localhost", 80),
-    }
-    await app(scope, receive, send)
+    sent = await sent_of(app, request, receive)
 
     assert sent[0]["status"] == 499 and gate.asked == 0 and app.state.door.inside == 0
     assert not Path(settings.store).exists()

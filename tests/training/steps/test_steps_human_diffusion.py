@@ -95,6 +95,19 @@ def step(encoders_folder: Path, memory_folder: Path, tmp_path: Path) -> Denoiser
     return config.build(tmp_path)
 
 
+def learned(step: DenoiserStep, batch: Mapping[str, Tensor]) -> list[float]:
+    """The total loss before each of ten steps on one batch."""
+    optimizer = torch.optim.Adam(step.networks.parameters(), lr=8e-3)
+    totals = []
+    for _ in range(10):
+        loss = step.loss("unet", batch, _moment(0))
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+        totals.append(float(loss.total.detach()))
+    return totals
+
+
 def _moment(seed: int) -> Moment:
     return Moment(progress=0.5, seeds=tuple(range(seed, seed + ROWS)))
 
@@ -152,14 +165,7 @@ def test_a_validation_draws_people_by_the_stage(step: DenoiserStep, memory_folde
 
 def test_the_denoiser_learns_and_leaves_the_encoders(step: DenoiserStep, batch: Mapping[str, Tensor]) -> None:
     before = state_digest(step.model.encoders)
-    optimizer = torch.optim.Adam(step.networks.parameters(), lr=8e-3)
-    totals = []
-    for _ in range(10):
-        loss = step.loss("unet", batch, _moment(0))
-        optimizer.zero_grad()
-        loss.total.backward()
-        optimizer.step()
-        totals.append(float(loss.total.detach()))
+    totals = learned(step, batch)
     assert totals[-1] < 0.9 * totals[0]
     assert state_digest(step.model.encoders) == before
 
@@ -239,14 +245,7 @@ def test_the_large_run_is_trained_around_clip_and_an_autoencoder(
     words = step.model.encode([str(sample["caption"]) for sample in samples])
     read = step.model.encode_words(Words(ids=step._ids(batch["words"]), said=batch["said"]))
     assert torch.equal(read.said, words.said) and torch.allclose(read.text, words.text, atol=1e-5)
-    optimizer = torch.optim.Adam(step.networks.parameters(), lr=8e-3)
-    totals = []
-    for _ in range(10):
-        loss = step.loss("unet", batch, _moment(0))
-        optimizer.zero_grad()
-        loss.total.backward()
-        optimizer.step()
-        totals.append(float(loss.total.detach()))
+    totals = learned(step, batch)
     assert totals[-1] < 0.9 * totals[0]
     assert {name: state_digest(step.model.get_submodule(name)) for name in fixed} == fixed
 
