@@ -35,8 +35,8 @@ def latest_rows(
         segments: addresses, oldest first.
         columns: of `OUTCOME_SCHEMA`; None for all.
     """
-    found = _find(segments)
     is_asked = columns is None or not set(_SAID).isdisjoint(columns)
+    found = _find(segments, with_kept=is_asked)
     said = _said(segments, found) if is_asked else {}
     start = 0
     for segment in segments:
@@ -50,24 +50,29 @@ def latest_rows(
 
 @dataclass(frozen=True)
 class _Found:
-    """Of every row of the segments, in order: its unit, whether it is that one's latest, and was found, not made."""
+    """Of every row of the segments, in order: its unit, whether it is that one's latest, and was found, not made.
+
+    The last is empty where nobody asked.
+    """
 
     units: np.ndarray
     is_latest: np.ndarray
     is_kept: np.ndarray
 
 
-def _find(segments: Sequence[str]) -> _Found:
+def _find(segments: Sequence[str], *, with_kept: bool) -> _Found:
     """Of equals the last is the latest."""
+    columns = ("item_id", "variant", "finished_at_s", *(("status", "made") if with_kept else ()))
     units: list[np.ndarray] = [np.zeros(0, np.uint64)]
     times: list[np.ndarray] = [np.zeros(0)]
     kept: list[np.ndarray] = [np.zeros(0, bool)]
     for segment in segments:
-        for batch in _batches(segment, ("item_id", "variant", "finished_at_s", "status", "made")):
+        for batch in _batches(segment, columns):
             units.append(unit_ids(batch.column("item_id").to_pylist(), batch.column("variant").to_pylist()))
             times.append(batch.column("finished_at_s").to_numpy())
-            ended = zip(batch.column("status").to_pylist(), batch.column("made").to_pylist(), strict=True)
-            kept.append(np.array([status == "ok" and not made for status, made in ended], bool))
+            if with_kept:
+                ended = zip(batch.column("status").to_pylist(), batch.column("made").to_pylist(), strict=True)
+                kept.append(np.array([status == "ok" and not made for status, made in ended], bool))
     unit, finished = np.concatenate(units), np.concatenate(times)
     order = np.lexsort((np.arange(len(unit)), finished, unit))
     is_last = np.append(unit[order][1:] != unit[order][:-1], True) if len(order) else np.zeros(0, bool)
