@@ -89,6 +89,7 @@ def test_the_released_weights_see_squares(tmp_path: Path) -> None:
     assert "parse" not in released.stage_names and released.task == "pose_transfer" and released.model == "pidm"
 
 
+@pytest.mark.slow
 def test_weights_of_the_large_size_make_the_large_size(weights: str, tmp_path: Path) -> None:
     """By the job and by the recipe that the service is told of, as `convert pidm --size 512x352` writes them."""
     model = Pidm.from_pretrained(weights)

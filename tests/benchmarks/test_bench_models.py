@@ -60,6 +60,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     return {name: str(folder / name) for name in SIZES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_every_rung_makes_what_the_straightforward_loop_makes(
     system: str, weights: Mapping[str, str], tmp_path: Path

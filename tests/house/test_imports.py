@@ -32,6 +32,7 @@ elif "ray" in sys.modules:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "forbidden"),
     [

@@ -81,6 +81,7 @@ def test_a_named_pose_is_part_of_the_plans_key(studio: Studio) -> None:
     assert keys[0] == keys[1] != keys[2]
 
 
+@pytest.mark.slow
 def test_the_demo_draws_rows_that_every_recipe_takes(tmp_path: Path) -> None:
     tasks = turns(job())
     assert tasks == ["try_on", "pose_transfer", "try_on", "pose_transfer:truepose", "try_on", "text_to_person"]

@@ -88,6 +88,7 @@ def test_a_large_catalog_gives_a_bounded_page_that_says_what_it_leaves_out(studi
     assert cards(Path(write_report(studio.output, limits=limits)).read_text()) == cards(page), "the draw repeats itself"
 
 
+@pytest.mark.slow
 def test_the_worst_of_each_score_is_shown_whatever_its_unit(studio: Studio) -> None:
     names = [f"i{n:02}" for n in range(40)]
     studio.write_items(*names, "unscored")

@@ -84,6 +84,7 @@ def test_every_operation_is_drawn_from(schema: Any) -> None:
     assert names == set(OPERATIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "mode"),
     [(name, mode) for name in OPERATIONS for mode in GenerationMode if mode.is_positive or name not in NOTHING_WRONG],

@@ -39,6 +39,7 @@ def test_each_of_them_fits_in_its_bytes_and_has_a_card() -> None:
         assert all(word in card for word in ("Data.", "Training.", "Metrics.", "Apache-2.0"))
 
 
+@pytest.mark.slow
 def test_try_on_beats_every_baseline_where_it_shows(items: list[HeldOutTryOn]) -> None:
     judgements = [
         one for judged in judge(named("viton_hd_closet"), items, maps_given=True) for one in judged.judgements
@@ -62,6 +63,7 @@ def test_parser_and_keypoint_network_know_the_closet(items: list[HeldOutTryOn]) 
     assert scores.pose_pck > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", ["truepose", "pidm"])
 def test_people_take_poses_and_look_more_like_themselves_there_than_their_pictures_do(system: str) -> None:
     transfers = list(held_out_transfers(8, seed=0, size=(128, 96)))
@@ -83,6 +85,7 @@ def test_people_take_poses_and_look_more_like_themselves_there_than_their_pictur
     assert mean(made, "psnr") > mean(copied, "psnr")
 
 
+@pytest.mark.slow
 def test_people_have_the_colours_that_the_words_say() -> None:
     """Nearer to the true pictures than each region in the mean colour that it has in the others' true pictures."""
     told = list(held_out_descriptions(8, seed=0, size=(128, 96)))

@@ -33,6 +33,7 @@ def test_only_the_player_whose_turn_it_is_gets_gradients(tmp_path: Path, cache: 
     assert all(parameter.requires_grad for parameter in loop.layout.step.networks.parameters())
 
 
+@pytest.mark.slow
 def test_blocks_computed_twice_change_no_bit(tmp_path: Path, cache: Path) -> None:
     """Though the networks hold power iterations that every forward pass moves."""
     plain = request_for("duel", tmp_path / "plain", cache, num_steps=3)
@@ -73,6 +74,7 @@ def test_a_batch_meets_the_same_chances_however_it_is_cut(num_parts: int, tmp_pa
             assert mine[player] == pytest.approx(terms, rel=2e-3, abs=1e-4), player
 
 
+@pytest.mark.slow
 def test_bfloat16_and_channels_last_learn_the_same_but_for_rounding(tmp_path: Path, cache: Path) -> None:
     totals = []
     for settings in ({}, {"channels_last": True}, {"precision": "bfloat16"}):

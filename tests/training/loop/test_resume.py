@@ -34,7 +34,7 @@ class Interruption(Supervisor):
         return super().wish()
 
 
-@pytest.mark.parametrize(("name", "stops"), [("pose", [1, 4]), ("duel", [3])])
+@pytest.mark.parametrize(("name", "stops"), [pytest.param("pose", [1, 4], marks=pytest.mark.slow), ("duel", [3])])
 def test_resumed_equals_undisturbed_bit_for_bit(name: str, stops: list[int], tmp_path: Path, cache: Path) -> None:
     undisturbed = request_for(name, tmp_path / "undisturbed", cache)
     assert train_in_process(undisturbed, "cpu").is_done

@@ -189,6 +189,7 @@ def test_exported_weights_come_back(runs: Path, tmp_path: Path) -> None:
         assert torch.equal(mine, one) and torch.equal(mine, other)
 
 
+@pytest.mark.slow
 def test_the_large_run_begins_with_stable_diffusion_and_keeps_its_autoencoder(
     batch: Mapping[str, Tensor], tmp_path: Path
 ) -> None:
