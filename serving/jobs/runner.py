@@ -237,7 +237,7 @@ class JobRunner:
         """
         deaths, awaited = 0, ""
         try:
-            async with asyncio.timeout(left_s):
+            async with asyncio.timeout(left_s) as deadline:
                 while True:
                     awaited = f"an answer of model {job.recipe}"
                     try:
@@ -256,6 +256,8 @@ class JobRunner:
                         awaited = _PAUSES[answer.refusal.code].format(model=job.recipe)
                     await asyncio.sleep(min(max(pause_s, _LOOK_EVERY_S), _LONGEST_PAUSE_S))
         except TimeoutError:
+            if not deadline.expired():
+                raise  # the model's own: no matter of how long the job has taken
             most_s = self._settings.ends_after_s
             detail = f"was not done within {most_s:g} s of its acceptance; it waited for {awaited}"
             return Answer(recipe=job.recipe, refusal=Refusal(fault="late", code="deadline_exceeded", detail=detail))

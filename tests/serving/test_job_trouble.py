@@ -48,6 +48,21 @@ async def test_a_job_that_its_model_dies_of_is_given_up(served: Open, pictures: 
     assert "went away 2 times" in job["problem"]["detail"] and gates[0].asked == 3
 
 
+async def test_a_timeout_of_the_models_own_is_not_the_jobs_deadline(
+    served: Open, pictures: dict[str, bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    def gated(model: LocalModel) -> Gate:
+        gate = Gate(model, first=[TimeoutError("a lookup of its own")])
+        gate.open.set()
+        return gate
+
+    async with served(wrap=gated, jobs=JobSettings(lease_s=1.0)) as client:
+        job = await ended(client, (await add(client, pictures)).json())
+
+    assert job["state"] == "succeeded", "it is taken up again when its lease has run out"
+    assert f"job {job['id']}: could not be ended: TimeoutError" in caplog.text
+
+
 class Absent:
     """A model that has no replica."""
 
