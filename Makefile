@@ -7,7 +7,7 @@ TRAINED := out/train-demo
 # Ray's workers would stand behind every other process (nice 15), the suite's own too.
 TEST_ENV := RAY_worker_niceness=0 OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0 RAY_DEDUP_LOGS=0 PYTHONWARNINGS=ignore
 
-.PHONY: demo train-demo serve test lint check test-long test-crash soak fuzz bench store clean
+.PHONY: demo train-demo serve test lint check test-long test-lowest test-crash soak fuzz bench store clean
 
 $(READY): pyproject.toml
 	@echo "installing into .venv: about 2 minutes, 2 GB"
@@ -43,6 +43,12 @@ test: $(READY)  ## every test but the long and the crash tests
 test-long: $(READY)  ## what takes minutes or a quiet machine: compiled networks, a demo by all systems, a service told to stop
 	$(TEST_ENV) $(BIN)/pytest -m long
 
+test-lowest: $(READY)  ## the unit tests with the oldest libraries that pyproject.toml admits (Python 3.11; 7 GB, as the oldest torch brings CUDA)
+	$(PYTHON) -m venv .venv-lowest
+	$(BIN)/python -m infra.lowest > .venv-lowest/lowest.txt
+	.venv-lowest/bin/pip install --quiet --disable-pip-version-check -c .venv-lowest/lowest.txt -e '.[dev]'
+	$(TEST_ENV) .venv-lowest/bin/pytest -m 'not slow and not long and not crash and not soak' -n 2 --dist loadfile --no-loadscope-reorder
+
 test-crash: $(READY)  ## kills processes for real
 	$(TEST_ENV) $(BIN)/pytest -m 'crash and not long' -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -60,4 +66,4 @@ store: $(READY)  ## a real S3 server on loopback, in the foreground
 	$(BIN)/python -m infra.store
 
 clean:
-	rm -rf .venv out .store
+	rm -rf .venv .venv-lowest out .store
