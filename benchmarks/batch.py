@@ -5,7 +5,7 @@ threads that decode ahead, the model, threads that encode and store. The job is 
 published catalog and report. B1 and the job store the same bytes under the same names, or the figures are void.
 
 Each system's seconds over the number of rows are fitted by a line: its slope is the marginal cost of a row, its start
-the fixed cost. Imports and the start of Ray stand apart.
+the fixed cost. Imports and the start of Ray stand apart. Each job is run once more when all is made: *nothing to make*.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class Comparison:
     Args:
         ratios: marginal cost of the job over B1's, round by round.
         fixed_s: the job's fixed cost beyond B1's.
+        again_s: what the job takes once more when it has nothing to make, median over the longest trials.
         steady_ratio: likewise, by the seconds a row between the device's first batch and its last; None where no
             stand-in said when it was busy.
         others: share of the machine that others took, median over the trials.
@@ -78,6 +79,7 @@ class Comparison:
     series: str
     ratios: tuple[float, ...]
     fixed_s: float
+    again_s: float
     steady_ratio: float | None
     others: float
 
@@ -107,10 +109,13 @@ def compare(runs: Sequence[Run], series: str) -> Comparison | None:
     lines = [(job, loop) for job, loop in pairs if job and loop]
     if not lines:
         return None
+    jobs = [run.measured for run in runs if (run.series, run.system) == (series, "job")]
+    longest = max(measured.rows for measured in jobs)
     return Comparison(
         series=series,
         ratios=tuple(job.marginal_s / loop.marginal_s for job, loop in lines),
         fixed_s=statistics.median(job.fixed_s - loop.fixed_s for job, loop in lines),
+        again_s=statistics.median(measured.again_s for measured in jobs if measured.rows == longest),
         steady_ratio=_steady_ratio(runs, series),
         others=statistics.median(run.footprint.others for run in runs if run.series == series),
     )
@@ -190,7 +195,15 @@ def _cpu_line(runs: Sequence[Run]) -> Line | None:
 
 def _comparisons(comparisons: Sequence[Comparison]) -> Table:
     table = markdown_table(
-        "job against B1", "marginal", "range over rounds", "aim", "steady", "fixed cost beyond B1's", "aim"
+        "job against B1",
+        "marginal",
+        "range over rounds",
+        "aim",
+        "steady",
+        "fixed cost beyond B1's",
+        "aim",
+        "nothing to make",
+        "aim",
     )
     for found in comparisons:
         aim = MARGINAL_AIMS.get(found.series)
@@ -202,6 +215,8 @@ def _comparisons(comparisons: Sequence[Comparison]) -> Table:
             "" if found.steady_ratio is None else f"{found.steady_ratio - 1:+.1%}",
             f"{found.fixed_s:.1f} s",
             f"{FIXED_AIM_S:g} s: {found.verdict(found.fixed_s, FIXED_AIM_S)}" if aim else "",
+            f"{found.again_s:.1f} s",
+            f"{FIXED_AIM_S:g} s: {found.verdict(found.again_s, FIXED_AIM_S)}" if aim else "",
         )
     return table
 

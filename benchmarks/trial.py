@@ -77,6 +77,7 @@ class Measurement:
         ray_init_s: how long Ray took to start, apart.
         head_s: until the stand-in starts. span_s: until it ends its last batch. tail_s: from there.
         busy_s: seconds of the span in which the stand-in was busy; 0 for another recipe, whose span is all there is.
+        again_s: what the same job takes once more, when it has nothing to make; 0 for a loop.
         pictures: sha256 of every stored object, by its path below the output.
     """
 
@@ -87,27 +88,32 @@ class Measurement:
     span_s: float = 0.0
     tail_s: float = 0.0
     busy_s: float = 0.0
+    again_s: float = 0.0
     pictures: dict[str, str] = field(default_factory=dict)
 
 
 def measure(trial: Trial) -> Measurement:
     """Runs a trial in this process."""
-    ray_init_s = 0.0
+    ray_init_s = again_s = 0.0
     recipe = trial.build()
     torch.set_num_threads(1)  # as placement does for each worker
     if trial.system == "resident":
-        return _timed(trial, 0.0, *resident(recipe, trial.catalog))
+        return _timed(trial, *resident(recipe, trial.catalog))
     if trial.system == "job":
         job = CatalogJob(name="benchmark", recipes=(recipe,), num_accelerators=int(trial.recipe == "stand_in"))
         ray_init_s = _start_ray(job)
         started = time.monotonic()
-        _run(job, trial)
+        _run(job, trial, made=trial.rows)
+        ended = time.monotonic()
+        _run(job, trial, made=0)
+        again_s = time.monotonic() - ended
     else:
         output, how = storage.resolve(trial.output), encoding(recipe)
         sink = Sink(output=output, format=how.format, source_type=how.source_type, keep_masters=True)
         started = time.monotonic()
         prefetching(recipe, trial.catalog, sink, trial.threads, pause_s=trial.pause_s)
-    return _timed(trial, ray_init_s, started, time.monotonic())
+        ended = time.monotonic()
+    return _timed(trial, started, ended, ray_init_s=ray_init_s, again_s=again_s)
 
 
 def _start_ray(job: CatalogJob) -> float:
@@ -124,18 +130,18 @@ def _start_ray(job: CatalogJob) -> float:
     return time.monotonic() - started
 
 
-def _run(job: CatalogJob, trial: Trial) -> None:
+def _run(job: CatalogJob, trial: Trial, *, made: int) -> None:
     from pipelines.exits import Exit
     from pipelines.run import run
     from pipelines.summary import summarize
 
     status = run(job, trial.catalog, trial.output)
-    made = summarize(trial.output).as_json()
-    if status != Exit.DONE or made["made"] != trial.rows:
-        raise RuntimeError(f"void: the job ended with status {status} and {made}, {trial.rows} pictures were to make")
+    found = summarize(trial.output).as_json()
+    if status != Exit.DONE or (found["ok"], found["made"]) != (trial.rows, made):
+        raise RuntimeError(f"void: the job ended with status {status} and {found}, {made} pictures were to make")
 
 
-def _timed(trial: Trial, ray_init_s: float, started: float, ended: float) -> Measurement:
+def _timed(trial: Trial, started: float, ended: float, *, ray_init_s: float = 0.0, again_s: float = 0.0) -> Measurement:
     first, last = (busy[0][0], busy[-1][1]) if (busy := intervals(trial.log)) else (started, ended)
     return Measurement(
         rows=trial.rows,
@@ -145,6 +151,7 @@ def _timed(trial: Trial, ray_init_s: float, started: float, ended: float) -> Mea
         span_s=last - first,
         tail_s=ended - last,
         busy_s=sum(end - start for start, end in busy),
+        again_s=again_s,
         pictures=_pictures(trial.output),
     )
 
