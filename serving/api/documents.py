@@ -9,6 +9,7 @@ from atelier.recipe import Recipe
 from serving.api.options import Options, Webhook
 from serving.api.problems import MEDIA_TYPE, ProblemBody
 from serving.api.tasks import Task
+from serving.models.samples import PROMPTS
 
 _TINY = "data:image/jpeg;base64,/9j/4AAQSkZJRgABAQ…"
 QUALITIES: Mapping[str, str] = {"low": "fast", "medium": "balanced", "high": "quality"}
@@ -17,7 +18,7 @@ _EXAMPLES: Mapping[str, str] = {
     "garment": "https://shop.example/pictures/shirt.jpg",
     "pose": "standing",
     "pose_map": "standing",
-    "prompt": "a person with a black bob wears a red striped T-shirt with navy trousers",
+    "prompt": PROMPTS[""],
 }
 """What stands for an input in an example; a picture as a data URL where nothing else does."""
 _SCHEMES: Mapping[str, Mapping[str, str]] = {

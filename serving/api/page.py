@@ -13,7 +13,7 @@ from atelier import poses
 from atelier.images import FORMATS
 from serving.api.problems import Problem
 from serving.api.tasks import Task
-from serving.models.samples import drawn_garment, drawn_person
+from serving.models.samples import PROMPTS, drawn_garment, drawn_person
 from serving.settings import Limits
 
 _FOLDER = Path(__file__).parent.parent / "page"
@@ -21,6 +21,14 @@ _FILES = {"page.css": "text/css", "page.js": "text/javascript"}
 _NUM_DRAWN = 12
 _DRAWN = {"person": drawn_person, "garment": drawn_garment}
 _DRAWN_SIZE = (256, 192)
+_OUTFITS = {
+    "": "T-shirt and trousers",
+    "dress": "Dress",
+    "jacket": "Open jacket and trousers",
+    "shorts": "T-shirt and shorts",
+    "skirt": "T-shirt and skirt",
+}
+"""What the figures of pose maps wear, by what stands behind a pose's name."""
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -43,6 +51,7 @@ def routes(tasks: Mapping[str, Task], limits: Limits, *, needs_key: bool) -> API
         "maxBytes": limits.max_input_bytes,
         "numDrawn": _NUM_DRAWN,
         "poses": poses.names(),
+        "outfits": [{"name": name, "says": says, "prompt": PROMPTS[name]} for name, says in _OUTFITS.items()],
         "formats": [f"image/{name.lower()}" for name in FORMATS],
         "tasks": [
             {
@@ -50,7 +59,12 @@ def routes(tasks: Mapping[str, Task], limits: Limits, *, needs_key: bool) -> API
                 "path": task.path,
                 "summary": task.summary,
                 "inputs": [
-                    {"name": name, "kind": task.fields[name].kind, "hasNames": task.fields[name].has_names}
+                    {
+                        "name": name,
+                        "kind": task.fields[name].kind,
+                        "hasNames": task.fields[name].has_names,
+                        "hasOutfits": name == "pose_map",
+                    }
                     for name in task.recipes[0].inputs
                     if name in task.fields
                 ],
@@ -78,8 +92,8 @@ def routes(tasks: Mapping[str, Task], limits: Limits, *, needs_key: bool) -> API
 
     @router.get("/closet/pose/{name}.png")
     async def pose(name: str) -> Response:
-        if name not in poses.names():
-            raise Problem("not_found", f"there is no pose {name[:40]!r}; there are {', '.join(poses.names())}")
+        if name not in poses.names("pose_map"):
+            raise Problem("not_found", f"there is no pose {name[:40]!r}; there are {poses.listed('pose_map')}")
         picture = poses.read(poses.address(name), "pose_map")
         return Response(picture, media_type="image/png", headers=_HEADERS | {"Cache-Control": "max-age=86400"})
 

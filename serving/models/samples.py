@@ -16,6 +16,14 @@ from atelier.skeletons import write_openpose
 _POSE = poses.address("standing")
 _SEED = 20
 """Of the drawn wardrobe at hand."""
+PROMPTS: Mapping[str, str] = {
+    "": "a person with a black bob wears a red striped T-shirt with navy trousers",
+    "dress": "a person with a black bob wears a red striped dress",
+    "jacket": "a person with a black bob wears an open navy jacket over a red striped T-shirt with grey trousers",
+    "shorts": "a person with a black bob wears a red striped T-shirt with navy shorts",
+    "skirt": "a person with a black bob wears a red striped T-shirt with a navy skirt",
+}
+"""A sentence for each outfit of the pose pack, of nothing but what its maps show."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +77,7 @@ def _pose_transfer(size: tuple[int, int]) -> DrawnRequest:
 
 
 def _text_to_person(_size: tuple[int, int]) -> DrawnRequest:
-    return DrawnRequest(
-        inputs={"pose_map": poses.read(_POSE, "pose_map")},
-        prompt="a person with a black bob wears a red striped T-shirt with navy trousers",
-    )
+    return DrawnRequest(inputs={"pose_map": poses.read(_POSE, "pose_map")}, prompt=PROMPTS[""])
 
 
 _DRAWN: Mapping[str, Callable[[tuple[int, int]], DrawnRequest]] = {

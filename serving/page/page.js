@@ -5,6 +5,7 @@ const facts = await (await fetch("/page/facts.json")).json();
 const DRAWN = ["person", "garment"]; // what the closet has at hand
 const chosen = {}; // input's name -> {blob, name}
 let task = facts.tasks[0];
+let suggested = ""; // what stands as prompt that nobody wrote
 let running = null; // what is being made, so that it can be cancelled: {controller, headers, job}
 const LOST_AFTER = 30; // times in a row that a job is not answered for, a second apart
 
@@ -32,16 +33,47 @@ async function takeDrawn(input, number) {
   if (answer.ok) showChosen(input, await answer.blob(), `closet ${input} ${number + 1}`);
 }
 
-function takePose(input, name) {
+// What the figures of an input's maps wear; poses alone are shown in a T-shirt and trousers.
+function outfitOf(input) {
+  return facts.outfits[element(`outfit-${input}`)?.selectedIndex ?? 0];
+}
+
+function inClothes(input, pose) {
+  const outfit = outfitOf(input).name;
+  return outfit ? `${pose}_${outfit}` : pose;
+}
+
+function takePose(input, pose) {
   const picture = element(`chosen-${input}`);
   if (picture.src.startsWith("blob:")) URL.revokeObjectURL(picture.src);
+  const name = inClothes(input, pose);
   picture.src = `/closet/pose/${name}.png`;
   chosen[input] = { text: name };
   element(`name-${input}`).textContent = name.replaceAll("_", " ");
 }
 
-function choice(group, label, address, checked, take) {
-  const radio = node("input", { type: "radio", name: group, ariaLabel: label, checked });
+// The same poses in other clothes: words change only what the map shows.
+function outfitField(input) {
+  const options = facts.outfits.map(({ name, says }) => node("option", { value: name, textContent: says }));
+  const select = node("select", { id: `outfit-${input}` }, ...options);
+  select.addEventListener("change", () => {
+    for (const radio of document.querySelectorAll(`input[name="closet-${input}"]`)) {
+      radio.nextElementSibling.src = `/closet/pose/${inClothes(input, radio.value)}.png`;
+      if (radio.checked) takePose(input, radio.value);
+    }
+    suggest(outfitOf(input).prompt);
+  });
+  return node("label", { className: "line" }, "Clothes", select);
+}
+
+// A sentence to begin with, until somebody writes another.
+function suggest(prompt) {
+  const field = element("prompt");
+  if (field.value === "" || field.value === suggested) field.value = suggested = prompt;
+}
+
+function choice(group, value, label, address, checked, take) {
+  const radio = node("input", { type: "radio", name: group, value, ariaLabel: label, checked });
   radio.addEventListener("change", take);
   return node("label", { title: label }, radio, node("img", { src: address, alt: "", loading: "lazy" }));
 }
@@ -59,7 +91,7 @@ function takeFile(input, types, file) {
   }
 }
 
-function inputField({ name: input, kind, hasNames }) {
+function inputField({ name: input, kind, hasNames, hasOutfits }) {
   const set = node("fieldset", {}, node("legend", { textContent: input.replaceAll("_", " ") }));
   const types = kind === "pose" ? [...facts.formats, "application/json"] : facts.formats;
   const file = node("input", { type: "file", accept: types.join(","), id: `file-${input}` });
@@ -75,15 +107,16 @@ function inputField({ name: input, kind, hasNames }) {
   if (DRAWN.includes(input)) {
     for (let number = 0; number < facts.numDrawn; number++) {
       const address = `/closet/${input}/${number}.jpg`;
-      closet.append(choice(group, `${input} ${number + 1}`, address, number === 0, () => takeDrawn(input, number)));
+      closet.append(choice(group, number, `${input} ${number + 1}`, address, number === 0, () => takeDrawn(input, number)));
     }
     takeDrawn(input, 0);
   }
   if (hasNames) {
     facts.poses.forEach((name, number) => closet.append(
-      choice(group, name.replaceAll("_", " "), `/closet/pose/${name}.png`, number === 0, () => takePose(input, name))));
+      choice(group, name, name.replaceAll("_", " "), `/closet/pose/${name}.png`, number === 0, () => takePose(input, name))));
     queueMicrotask(() => takePose(input, facts.poses[0])); // once the field is on the page
   }
+  if (hasOutfits) set.append(outfitField(input));
   if (closet.children.length) set.append(closet);
   set.addEventListener("dragover", (event) => { event.preventDefault(); set.classList.add("over"); });
   set.addEventListener("dragleave", () => set.classList.remove("over"));
@@ -97,9 +130,11 @@ function inputField({ name: input, kind, hasNames }) {
 
 function showTask() {
   for (const input of Object.keys(chosen)) delete chosen[input];
-  element("summary").textContent = `${task.summary}: choose from the closet, or bring pictures of your own.`;
+  const way = task.hasPrompt ? "write one, and choose the pose and the clothes" : "choose from the closet, or bring pictures of your own";
+  element("summary").textContent = `${task.summary}: ${way}.`;
   element("inputs").replaceChildren(...task.inputs.map(inputField));
   element("prompt-row").hidden = !task.hasPrompt;
+  suggest(facts.outfits[0].prompt);
   element("mode-row").hidden = !task.modes.length;
   element("mode").replaceChildren(...task.modes.map((mode) => node("option", {
     value: mode, textContent: mode, selected: mode === task.mode })));
@@ -151,10 +186,10 @@ function show(result) {
   const made = result.samples.map((sample, number) => {
     const address = pictureOf(sample);
     const name = `atelier-${sample.seed}.${sample.media_type.split("/")[1].replace("jpeg", "jpg")}`;
-    const lines = [`seed ${sample.seed}`, ...sample.notes];
+    const lines = [`seed ${sample.seed}`, ...sample.notes.map((note) => note.replace(/^[a-z_]+: /, ""))];
     return node("figure", {},
       node("img", { src: address, alt: `picture ${number + 1}, seed ${sample.seed}`, width: sample.width, height: sample.height }),
-      node("figcaption", {}, ...lines.flatMap((line) => [line, node("br")]),
+      node("figcaption", {}, ...lines.map((line) => node("p", { textContent: line })),
         node("a", { href: address, download: name, textContent: "Download" })));
   });
   for (const old of element("made").querySelectorAll("img")) URL.revokeObjectURL(old.src);
@@ -201,6 +236,13 @@ async function make() {
     element("make").disabled = false;
     element("cancel").hidden = true;
   }
+}
+
+// Of another task: nothing of it could be compared with what is asked for now.
+function forgetMade() {
+  if (running) return;
+  element("made-section").hidden = true;
+  say("");
 }
 
 class Refused extends Error {
@@ -309,7 +351,7 @@ element("task-row").hidden = facts.tasks.length < 2;
 element("key-row").hidden = !facts.needsKey;
 element("key").value = sessionStorage.getItem("key") ?? "";
 element("key").addEventListener("change", () => sessionStorage.setItem("key", element("key").value.trim()));
-element("task").addEventListener("change", () => { task = facts.tasks[element("task").selectedIndex]; showTask(); });
+element("task").addEventListener("change", () => { task = facts.tasks[element("task").selectedIndex]; showTask(); forgetMade(); });
 element("dice").addEventListener("click", () => { element("seed").value = Math.floor(Math.random() * 2 ** 31); });
 element("cancel").addEventListener("click", () => { say("Cancelling…"); running?.controller.abort(); });
 addEventListener("pagehide", forget);

@@ -171,6 +171,50 @@ def test_by_keyboard_on_a_phone(address: str, tmp_path: Path) -> None:
     ]
 
 
+def test_a_pose_map_in_other_clothes_by_keyboard_on_a_phone(settings: ServeSettings, tmp_path: Path) -> None:
+    model = ModelSettings(recipe="human_diffusion_closet", weights={"mode": "fast"}, batch_size=1)
+    told = settings.model_copy(update={"models": (model,)})
+    previews = "[...document.querySelectorAll('#inputs .closet img')]"
+    name, prompt = "document.getElementById('name-pose_map').textContent", "document.getElementById('prompt')"
+    focused = "document.activeElement.id || document.activeElement.name || document.activeElement.tagName"
+    family = LocalModel(ModelFamily(model))
+    with (
+        on_loopback(create_api(told, {"human_diffusion_closet": family}, SqliteJobs(told.database))) as address,
+        Browser(tmp_path / "profile", width=390, height=844) as page,
+    ):
+        page.open(address)
+        page.wait(f"{previews}.length === 14 && {previews}.every((one) => one.naturalWidth > 0)")
+        plain = page.run(f"{prompt}.value")
+        way = []
+        while not way or way[-1] != "prompt":
+            page.press("Tab")
+            way.append(page.run(focused))
+            if way[-1] in ("outfit-pose_map", "closet-pose_map"):
+                page.press("ArrowRight")
+            assert len(way) < 30, way
+        page.wait(f"{name} === 'arms crossed dress'")
+        page.wait(f"{previews}.every((one) => one.src.endsWith('_dress.png') && one.naturalWidth > 0)")
+        assert page.run("document.documentElement.scrollWidth") <= 390, "nothing may stick out to the side"
+        suggested = page.run(f"{prompt}.value")
+        page.press("Enter")
+        page.wait(f"{SHOWN} === 2")
+        captions = page.run("[...document.querySelectorAll('#made p')].map((line) => line.textContent)")
+        page.run(f"{prompt}.value = 'a person in a green dress'")
+        skirt = "const select = document.getElementById('outfit-pose_map'); select.value = 'skirt';"
+        page.run(f"{{ {skirt} select.dispatchEvent(new Event('change')); }}")
+        page.wait(f"{name} === 'arms crossed skirt'")
+        kept = page.run(f"{prompt}.value")
+        page.run("document.getElementById('make').click()")
+        page.wait("document.querySelector('#made p + p') !== null")
+        note = page.run("document.querySelector('#made p + p').textContent")
+
+    assert way == ["file-pose_map", "outfit-pose_map", "closet-pose_map", "prompt"]
+    assert plain.endswith("T-shirt with navy trousers") and suggested.endswith("dress")
+    assert [caption.partition(" ")[0] for caption in captions] == ["seed", "seed"], "words and map fit: no notes"
+    assert kept == "a person in a green dress" and note.startswith("'green dress' is said of dress, which the pose map")
+    assert page.errors == []
+
+
 def test_what_is_wrong_is_said_on_the_page(address: str, tmp_path: Path) -> None:
     status = "document.getElementById('status')"
     swap = (

@@ -8,17 +8,21 @@ from typing import Any
 
 import httpx
 import jsonschema
+import numpy as np
 import pytest
 from fastapi import FastAPI, Request
 
 from atelier import poses, recipes
+from atelier.images import decode_labels
+from atelier.models.human_diffusion.phrases import parse
+from atelier.models.human_diffusion.regions import REGIONS
 from serving.api.addresses import Addresses
 from serving.api.documents import body_of
 from serving.api.forms import FormReader
 from serving.api.problems import STATUSES, Problem, install
 from serving.api.tasks import INPUT_FIELDS, tasks_of
 from serving.api.views import JobView, MadeView
-from serving.models.samples import drawn_person
+from serving.models.samples import PROMPTS, drawn_person
 from serving.settings import Fetching, Limits
 from tests.serving.conftest import SIZE, Open
 
@@ -71,6 +75,14 @@ async def test_a_pose_is_a_name_a_file_or_a_picture(reading: httpx.AsyncClient) 
     assert read[0] == read[1] == read[2] and base64.b64decode(read[0]["inputs"]["pose"]) == file
     assert picture["inputs"]["pose"] == person and picture["recipe"] == "in_poses"
     assert (wrong.status_code, wrong.json()["code"]) == (422, "unknown_pose") and name in wrong.json()["detail"]
+
+
+async def test_the_sentences_at_hand_say_nothing_but_what_their_maps_show() -> None:
+    assert set(PROMPTS) == {"", *poses.outfits()}
+    for outfit, prompt in PROMPTS.items():
+        drawn = poses.read(poses.address(f"standing_{outfit}" if outfit else "standing"), "pose_map")
+        shown = {REGIONS[label] for label in np.unique(decode_labels(drawn)).tolist()}
+        assert parse(prompt).warnings == parse(prompt).unshown(shown) == (), outfit
 
 
 async def test_a_sentence_is_an_input(reading: httpx.AsyncClient) -> None:
