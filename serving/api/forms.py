@@ -138,7 +138,9 @@ class FormReader:
         if strangers := sorted(set(given) - set(taken)):
             raise Problem("field_unknown", f"{', '.join(strangers)}: {recipe.name} takes {list(taken)}")
         if absent := [name for name in recipe.inputs if name not in given and name != PROMPT]:
-            raise Problem("field_missing", f"{', '.join(absent)}: must be given; {task.name} needs {recipe.inputs}")
+            raise Problem(
+                "field_missing", f"{', '.join(absent)}: must be given; {task.name} needs {' and '.join(recipe.inputs)}"
+            )
         contents = await asyncio.gather(
             *(self._content(name, task.fields[name], value) for name, value in given.items())
         )
@@ -146,7 +148,7 @@ class FormReader:
         for name, data in inputs.items():
             await asyncio.to_thread(self._check, name, task.fields[name].kind, data)
         if PROMPT in recipe.inputs and not prompt.strip():
-            raise Problem("field_missing", f"prompt: must be given; {task.name} needs {recipe.inputs}")
+            raise Problem("field_missing", f"prompt: must be given; {task.name} needs {' and '.join(recipe.inputs)}")
         return inputs
 
     async def _content(self, name: str, field: InputField, value: Any) -> bytes:
@@ -157,7 +159,9 @@ class FormReader:
             return await value.read()
         if not isinstance(value, str):
             kind = type(value).__name__
-            raise Problem("field_invalid", f"{name}: is a {kind}; must be a file, base64, a data URL or an address")
+            raise Problem(
+                "field_invalid", f"{name}: is of type {kind}; must be a file, base64, a data URL or an address"
+            )
         if field.has_names and (poses.is_named(value) or value in poses.names(name)):
             try:
                 return poses.read(value, name)

@@ -217,10 +217,18 @@ def install(app: FastAPI) -> None:
         where = ".".join(str(part) for part in first["loc"])
         return Problem("field_invalid", f"{where}: {first['msg']}").response()
 
-    async def http(_request: Request, error: Exception) -> JSONResponse:
+    async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "request_malformed")
-        return Problem(code, str(error.detail), status=error.status_code, headers=error.headers).response()
+        code, detail = "request_malformed", str(error.detail)
+        if error.status_code == 404:
+            code, detail = (
+                "not_found",
+                f"there is nothing at {request.url.path[:100]!r}; /openapi.json has what there is",
+            )
+        elif error.status_code == 405:
+            code, allowed = "method_not_allowed", (error.headers or {}).get("Allow", "another")
+            detail = f"is {request.method}; must be {allowed} here"
+        return Problem(code, detail, status=error.status_code, headers=error.headers).response()
 
     async def files_away(_request: Request, error: Exception) -> JSONResponse:
         _LOG.warning("a request met a store of files that refuses: %s", type(error).__name__)

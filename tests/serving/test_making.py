@@ -79,7 +79,7 @@ async def test_the_size_of_the_persons_picture(served: Open, pictures: dict[str,
 @pytest.mark.parametrize(
     ("change", "status", "code", "said"),
     [
-        ({"garment": None}, 400, "field_missing", "garment: must be given"),
+        ({"garment": None}, 400, "field_missing", "garment: must be given; try_on needs person and garment"),
         ({"colour": "red"}, 400, "field_unknown", "colour: try_on has no such field"),
         ({"prompt": "a shirt"}, 400, "field_unknown", "prompt: try_on has no such field"),
         ({"seed": "-1"}, 400, "field_invalid", "seed: "),
@@ -89,7 +89,7 @@ async def test_the_size_of_the_persons_picture(served: Open, pictures: dict[str,
         ({"output_format": "png", "quality": "50"}, 400, "field_invalid", "quality of png is 50"),
         ({"model": "other"}, 404, "model_unknown", "there is no 'other'"),
         ({"person": "not base64!"}, 400, "field_invalid", "person: is no base64"),
-        ({"person": 7}, 400, "field_invalid", "person: is a int"),
+        ({"person": 7}, 400, "field_invalid", "person: is of type int"),
         ({"person": "data:image/png,abc"}, 400, "field_invalid", "person: is a data URL without base64"),
         ({"person": "ftp://example.com/a"}, 422, "address_refused", "person: its scheme is not taken"),
         ({"person": "s3://somebody/a"}, 422, "address_refused", "person: this s3:// address is not among"),
@@ -181,7 +181,9 @@ async def test_what_is_not_there(served: Open) -> None:
         nowhere, wrong = await client.get("/v1/nowhere"), await client.get("/v1/try-on")
 
     assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not_found")
+    assert nowhere.json()["detail"] == "there is nothing at '/v1/nowhere'; /openapi.json has what there is"
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
+    assert wrong.json()["detail"] == "is GET; must be POST here"
 
 
 async def test_models_say_what_they_are(served: Open) -> None:
