@@ -212,7 +212,8 @@ async function make() {
   body.append("num_samples", element("samples").value);
   body.append("output_format", element("format").value);
   if (task.modes.length) body.append("mode", element("mode").value);
-  if (task.hasPrompt && element("prompt").value) body.append("prompt", element("prompt").value);
+  const prompt = element("prompt").value.replace(/\s+/g, " ").trim();
+  if (task.hasPrompt && prompt) body.append("prompt", prompt);
   const headers = { Accept: "application/json" };
   if (facts.needsKey) headers.Authorization = `Bearer ${element("key").value.trim()}`;
   const controller = new AbortController();
@@ -354,6 +355,11 @@ element("key").addEventListener("change", () => sessionStorage.setItem("key", el
 element("task").addEventListener("change", () => { task = facts.tasks[element("task").selectedIndex]; showTask(); forgetMade(); });
 element("dice").addEventListener("click", () => { element("seed").value = Math.floor(Math.random() * 2 ** 31); });
 element("cancel").addEventListener("click", () => { say("Cancelling…"); running?.controller.abort(); });
+element("prompt").addEventListener("keydown", (event) => { // as in a field of one line
+  if (event.key !== "Enter" || event.isComposing) return;
+  event.preventDefault();
+  if (!element("make").disabled) element("form").requestSubmit();
+});
 addEventListener("pagehide", forget);
 element("form").addEventListener("submit", (event) => { event.preventDefault(); make(); });
 showTask();
