@@ -117,7 +117,7 @@ class StoreServer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a terminal's Ctrl-C ends this program, which then ends the server
-                preexec_fn=_die_with_parent(),
+                preexec_fn=die_with_parent(),
             )
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -233,7 +233,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _die_with_parent() -> Callable[[], int] | None:
+def die_with_parent() -> Callable[[], int] | None:
     """What the child runs before it becomes the server: on Linux the kernel kills it when this program is killed."""
     if sys.platform != "linux":
         return None

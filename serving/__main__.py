@@ -35,12 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from serving import launch
+    from serving.jobs.sql import SqlJobs
 
     settings = _settings(arguments.settings)
     if arguments.anonymous:
         settings = settings.model_copy(update={"anonymous": True})
     if not settings.anonymous and not KeyRing(settings.keys).owners():
         raise ConfigError(f"{settings.keys}: holds no key; `python -m serving keys add NAME` makes one, or --anonymous")
+    SqlJobs(settings.database)  # one that cannot be used says so before Ray starts
     launch.run(settings, host=arguments.host, port=arguments.port, with_dashboard=not arguments.no_dashboard)
     return 0
 

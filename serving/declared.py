@@ -10,6 +10,7 @@ from typing import Any
 
 from atelier import storage
 from atelier.errors import AtelierError, ConfigError
+from serving import database_url
 from serving.environment import AUTH_MODE
 from serving.offered import offered
 from serving.settings import ModelSettings, ServeSettings
@@ -28,7 +29,7 @@ def resolved(settings: ServeSettings) -> ServeSettings:
     """The same with whole paths: what a replica takes for its folder is not where the caller stands."""
     places = {
         "store": storage.resolve(settings.store),
-        "database": str(Path(settings.database).resolve()),
+        "database": database_url.resolved(settings.database),
         "keys": str(Path(settings.keys).resolve()),
     }
     return settings.model_copy(update=places)

@@ -19,8 +19,7 @@ from ray.serve.handle import DeploymentHandle
 from atelier.errors import AtelierError, ConfigError
 from serving import environment
 from serving.api.access import is_loopback
-from serving.api.api import close, create_api
-from serving.jobs.sqlite import SqliteJobs
+from serving.api.api import close, create_api, stores
 from serving.models.asked import Answer, Ask, ModelCard, Progress, Refusal
 from serving.models.client import ModelDied, ModelUnavailable
 from serving.models.family import ModelFamily, card_of
@@ -101,7 +100,7 @@ class Ingress:
         }
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        self._api = create_api(self._settings, self._models, SqliteJobs(self._settings.database))
+        self._api = create_api(self._settings, self._models, *stores(self._settings.database))
         return self._api
 
     async def close(self) -> int:

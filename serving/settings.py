@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from atelier.recipes import RECIPES
+from serving.database_url import DatabaseUrl
 from serving.offered import OFFERED
 
 
@@ -205,16 +206,17 @@ class ServeSettings(_Settings):
             that names none.
         store: folder or `s3://` prefix where jobs' inputs and pictures lie, no other service's: those that `database`
             knows no job of are deleted.
-        database: file of the jobs' states; every ingress must see it.
+        database: of the jobs' states, one for every ingress: a file, where they are on one machine, or
+            `postgresql://USER@HOST:5432/NAME`, with the password in the environment's `PGPASSWORD`.
         keys: file of API keys' hashes, see `python -m serving keys`.
         anonymous: take requests without a key. Only loopback is then answered, whatever Serve listens on.
-        ingress_replicas: how many ingresses; more than one needs them on machines that see `database`.
+        ingress_replicas: how many ingresses; on several machines they need a `database` that is no file.
         drain_s: how long what has begun may take to end when the service, or a replica of it, is to stop.
     """
 
     models: tuple[ModelSettings, ...] = Field(default_factory=_all_models, min_length=1)
     store: str = "out/serve/store"
-    database: str = "out/serve/jobs.sqlite"
+    database: str = Field(default="out/serve/jobs.sqlite", repr=False)
     keys: str = "out/serve/keys.json"
     anonymous: bool = False
     ingress_replicas: Annotated[int, Field(ge=1)] = 1
@@ -224,9 +226,17 @@ class ServeSettings(_Settings):
     jobs: JobSettings = Field(default_factory=JobSettings)
     webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
 
-    @model_validator(mode="after")
-    def _names_once(self) -> Self:
-        names = [model.recipe for model in self.models]
+    # Of the field, not of the whole, which pydantic would show, and in it the database's password.
+    @field_validator("models")
+    @classmethod
+    def _stand_once(cls, models: tuple[ModelSettings, ...]) -> tuple[ModelSettings, ...]:
+        names = [model.recipe for model in models]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"models {twice} stand in it twice; give one more replicas instead")
-        return self
+        return models
+
+    @field_validator("database")
+    @classmethod
+    def _is_an_address(cls, address: str) -> str:
+        DatabaseUrl.of(address)  # raises what pydantic lets through as it is
+        return address

@@ -24,11 +24,13 @@ from serving.api.problems import Problem, Unexpected, install
 from serving.api.receiving import Receiver
 from serving.api.tasks import tasks_of
 from serving.api.views import JobView
+from serving.database import Database
 from serving.jobs.files import JobFiles
 from serving.jobs.job import Job, JobStore
 from serving.jobs.progress import ProgressStore
 from serving.jobs.runner import JobRunner
-from serving.jobs.sqlite_progress import SqliteProgress
+from serving.jobs.sql import SqlJobs
+from serving.jobs.sql_progress import SqlProgress
 from serving.jobs.webhooks import NotReached, WebhookSender
 from serving.keys import KeyRing
 from serving.metrics import RequestMetrics
@@ -36,7 +38,7 @@ from serving.models.asked import Refusal
 from serving.models.client import Model
 from serving.offered import offered
 from serving.quotas.quota import UseStore
-from serving.quotas.sqlite import SqliteUses
+from serving.quotas.sql import SqlUses
 from serving.settings import ServeSettings
 
 _THREADS = 64
@@ -64,9 +66,9 @@ def create_api(
     access, addresses = Access(ring), Addresses(settings.fetching, max_bytes=limits.max_input_bytes)
     reader = FormReader(limits, addresses)
     files = JobFiles(settings.store)
-    progress = progress or SqliteProgress(settings.database)
+    progress = progress or SqlProgress(settings.database)
     runner = JobRunner(store, progress, files, by_recipe, settings.jobs, metrics, _as_problem)
-    meter = Meter(uses or SqliteUses(settings.database), access)
+    meter = Meter(uses or SqlUses(settings.database), access)
     door = Door(most=limits.max_requests)
     receiver = Receiver(store, progress, files, runner, settings.jobs, meter, door, metrics)
     told = partial(_told, keep_s=settings.jobs.keep_s, links_from=settings.webhooks.links_from)
@@ -116,6 +118,16 @@ def create_api(
     whole = app.openapi
     app.openapi = lambda: drop_unused(whole()) if settings.anonymous else with_keys(drop_unused(whole()))
     return app
+
+
+def stores(address: str) -> tuple[JobStore, UseStore, ProgressStore]:
+    """What an application keeps its state in, with the same connections.
+
+    Raises:
+        ConfigError, StateUnavailable: the database cannot be used, or does not answer.
+    """
+    database = Database(address)
+    return SqlJobs(database), SqlUses(database), SqlProgress(database)
 
 
 def close(app: FastAPI) -> int:

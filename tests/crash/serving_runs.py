@@ -21,8 +21,8 @@ import torch
 from atelier import poses
 from atelier.models.pidm import Pidm, pidm_closet
 from serving.jobs.job import Job
-from serving.jobs.sqlite import SqliteJobs
-from serving.jobs.sqlite_progress import SqliteProgress
+from serving.jobs.sql import SqlJobs
+from serving.jobs.sql_progress import SqlProgress
 from serving.models.samples import drawn_person
 from serving.settings import ServeSettings
 from tests.crash.training_runs import PATIENCE_S, ROOT, descendants, stop
@@ -54,7 +54,7 @@ class Service:
         told |= {"models": [model], "jobs": {"lease_s": 3.0, "at_once": 2, "max_attempts": 6}}
         self.settings = ServeSettings.model_validate(told)
         self._told.write_text(json.dumps(told))
-        self.jobs, self.progress = SqliteJobs(told["database"]), SqliteProgress(told["database"])
+        self.jobs, self.progress = SqlJobs(told["database"]), SqlProgress(told["database"])
         with sqlite3.connect(told["database"]) as connection:
             connection.executescript(_COUNTED)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=PATIENCE_S)

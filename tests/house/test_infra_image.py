@@ -32,7 +32,8 @@ def test_the_images_versions_are_within_the_projects_bounds() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     text = (FOLDER / "constraints.txt").read_text()
     pinned = dict(line.split("==") for line in text.splitlines() if not line.startswith("#"))
-    chosen = [project["dependencies"], *(project["optional-dependencies"][one] for one in ("ray", "train", "serve"))]
+    extras = ("ray", "train", "serve", "postgres")
+    chosen = [project["dependencies"], *(project["optional-dependencies"][one] for one in extras)]
     wanted = [Requirement(line) for lines in chosen for line in lines]
     wanted = [one for one in wanted if one.name != project["name"]]
 

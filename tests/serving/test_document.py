@@ -12,7 +12,7 @@ from schemathesis import GenerationMode, checks, openapi
 from schemathesis.specs.openapi import checks as document
 
 from serving.api.api import create_api
-from serving.jobs.sqlite import SqliteJobs
+from serving.jobs.sql import SqlJobs
 from serving.keys import KeyRing
 from serving.models.client import LocalModel
 from serving.models.family import ModelFamily
@@ -64,7 +64,7 @@ def schema(
     told = settings.model_copy(update={"anonymous": False, "models": (*settings.models, stepping_settings, spoken)})
     families = {"viton_hd_closet": family, "pidm_closet": stepping, "human_diffusion_closet": speaking}
     by_recipe = {name: LocalModel(one) for name, one in families.items()}
-    return openapi.from_asgi("/openapi.json", create_api(told, by_recipe, SqliteJobs(told.database)))
+    return openapi.from_asgi("/openapi.json", create_api(told, by_recipe, SqlJobs(told.database)))
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import dataclasses
 import json
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,8 +17,8 @@ from atelier import poses
 from atelier.images import decode_picture
 from serving.api.api import create_api
 from serving.jobs.job import Ending, Job
-from serving.jobs.sqlite import SqliteJobs
-from serving.jobs.sqlite_progress import SqliteProgress
+from serving.jobs.sql import SqlJobs
+from serving.jobs.sql_progress import SqlProgress
 from serving.models.asked import Progress
 from serving.models.client import LocalModel
 from serving.models.family import ModelFamily
@@ -42,7 +41,7 @@ def told(settings: ServeSettings, stepping_settings: ModelSettings) -> ServeSett
 
 @pytest.fixture
 def app(told: ServeSettings, stepping: ModelFamily) -> Any:
-    return create_api(told, {"pidm_closet": LocalModel(stepping)}, SqliteJobs(told.database))
+    return create_api(told, {"pidm_closet": LocalModel(stepping)}, SqlJobs(told.database))
 
 
 async def add(client: httpx.AsyncClient, query: str = "") -> str:
@@ -155,9 +154,8 @@ async def test_a_caller_who_leaves_stops_the_loop_before_its_next_step(app: Any,
             assert after.status_code == 200 and denoiser.calls == 3 + STEPS
 
 
-async def test_progress_is_its_holders_and_leaves_with_the_job(tmp_path: Path) -> None:
-    path = tmp_path / "jobs.sqlite"
-    jobs, store = SqliteJobs(path), SqliteProgress(path)
+async def test_progress_is_its_holders_and_leaves_with_the_job(database: str) -> None:
+    jobs, store = SqlJobs(database), SqlProgress(database)
     plain: dict[str, Any] = {"owner": "me", "request": {}, "inputs": (), "created_at_s": 1.0}
     for name in ("one", "two"):
         jobs.add(Job(id=name, task="t", recipe="r", **plain))

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from serving.jobs.job import Ending, Job
-from serving.jobs.sqlite import SqliteJobs
+from serving.jobs.sql import SqlJobs
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> SqliteJobs:
-    return SqliteJobs(tmp_path / "jobs.sqlite")
+def store(database: str) -> SqlJobs:
+    return SqlJobs(database)
 
 
 def job(number: int, **values: Any) -> Job:
@@ -23,13 +22,13 @@ def job(number: int, **values: Any) -> Job:
     return Job(id=f"job-{number}", task="try_on", recipe="r", created_at_s=float(number), **plain | values)
 
 
-def test_a_job_comes_back_as_it_was(store: SqliteJobs) -> None:
+def test_a_job_comes_back_as_it_was(store: SqlJobs) -> None:
     kept = store.add(job(1))
 
     assert kept == job(1) == store.get("job-1") and store.get("job-2") is None
 
 
-def test_the_oldest_is_claimed_once(store: SqliteJobs) -> None:
+def test_the_oldest_is_claimed_once(store: SqlJobs) -> None:
     for number in (2, 1, 3):
         store.add(job(number))
     assert [store.position(job(number)) for number in (1, 2, 3)] == [0, 1, 2]
@@ -41,7 +40,7 @@ def test_the_oldest_is_claimed_once(store: SqliteJobs) -> None:
     assert store.num_queued("r") == 1 and store.num_queued("q") == 0
 
 
-def test_a_recipe_that_has_its_places_leaves_room_for_others(store: SqliteJobs) -> None:
+def test_a_recipe_that_has_its_places_leaves_room_for_others(store: SqlJobs) -> None:
     for number in (1, 2):
         store.add(job(number))
     store.add(replace(job(3), recipe="q"))
@@ -54,7 +53,7 @@ def test_a_recipe_that_has_its_places_leaves_room_for_others(store: SqliteJobs) 
     assert found is not None and found.id == "job-1"
 
 
-def test_only_the_holder_ends_a_job_and_only_once(store: SqliteJobs) -> None:
+def test_only_the_holder_ends_a_job_and_only_once(store: SqlJobs) -> None:
     store.add(job(1))
     store.claim("a", now_s=10, lease_s=5)
     done = Ending(state="succeeded", result={"samples": []})
@@ -66,7 +65,7 @@ def test_only_the_holder_ends_a_job_and_only_once(store: SqliteJobs) -> None:
     assert ended is not None and (ended.state, ended.ended_at_s, ended.result) == ("succeeded", 11, {"samples": []})
 
 
-def test_a_holder_who_died_loses_the_job_and_one_who_renews_keeps_it(store: SqliteJobs) -> None:
+def test_a_holder_who_died_loses_the_job_and_one_who_renews_keeps_it(store: SqlJobs) -> None:
     store.add(job(1))
     store.claim("a", now_s=10, lease_s=5)
     assert store.claim("b", now_s=14, lease_s=5) is None
@@ -82,7 +81,7 @@ def test_a_holder_who_died_loses_the_job_and_one_who_renews_keeps_it(store: Sqli
     assert again is not None and (again.state, again.attempts) == ("queued", 1)
 
 
-def test_a_cancelled_job_is_nobodys(store: SqliteJobs) -> None:
+def test_a_cancelled_job_is_nobodys(store: SqlJobs) -> None:
     store.add(job(1))
     store.claim("a", now_s=10, lease_s=5)
 
@@ -93,7 +92,7 @@ def test_a_cancelled_job_is_nobodys(store: SqliteJobs) -> None:
     assert list(store.ended_before(11)) == [] and list(store.ended_before(11.5)) == ["job-1"]
 
 
-def test_an_idempotency_key_is_an_owners(store: SqliteJobs) -> None:
+def test_an_idempotency_key_is_an_owners(store: SqlJobs) -> None:
     first = store.add(job(1, idempotency_key="k"))
     again = store.add(job(2, idempotency_key="k"))
     other = store.add(job(3, idempotency_key="k", owner="you"))
@@ -104,15 +103,14 @@ def test_an_idempotency_key_is_an_owners(store: SqliteJobs) -> None:
     assert store.find("me", "") is None
 
 
-def test_many_threads_claim_each_job_once(tmp_path: Path) -> None:
-    path = tmp_path / "jobs.sqlite"
-    store = SqliteJobs(path)
+def test_many_threads_claim_each_job_once(database: str) -> None:
+    store = SqlJobs(database)
     for number in range(30):
         store.add(job(number))
     claimed: list[str] = []
 
     def work(name: str) -> None:
-        mine = SqliteJobs(path)
+        mine = SqlJobs(database)
         while (found := mine.claim(name, now_s=10, lease_s=5)) is not None:
             claimed.append(found.id)
             assert mine.end(found.id, name, Ending(state="succeeded"), now_s=11)

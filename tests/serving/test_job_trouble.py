@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from serving.api.api import create_api
-from serving.jobs.sqlite import SqliteJobs
+from serving.jobs.sql import SqlJobs
 from serving.models.asked import Answer, Ask, ModelCard, Refusal
 from serving.models.client import LocalModel, ModelDied, ModelUnavailable
 from serving.models.family import ModelFamily
@@ -99,7 +99,7 @@ async def test_jobs_of_an_absent_model_leave_the_others_their_places(
     models = (*settings.models, ModelSettings(recipe="pidm_closet"))
     told = settings.model_copy(update={"models": models, "jobs": jobs})
     by_recipe = {"viton_hd_closet": LocalModel(family), "pidm_closet": absent}
-    app = create_api(told, by_recipe, SqliteJobs(told.database))
+    app = create_api(told, by_recipe, SqlJobs(told.database))
     posed = {"files": {"person": pictures["person"]}, "data": {"task": "pose_transfer", "pose": "standing"}}
     async with opened(app) as client:
 
@@ -119,7 +119,7 @@ async def test_jobs_of_an_absent_model_leave_the_others_their_places(
 async def test_a_job_outlives_a_store_that_is_away_for_a_while(
     settings: ServeSettings, pictures: dict[str, bytes], family: ModelFamily, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Away(SqliteJobs):
+    class Away(SqlJobs):
         """A job store that sometimes isn't there."""
 
         is_away, refused = False, 0

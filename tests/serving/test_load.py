@@ -11,7 +11,7 @@ import pytest
 
 from atelier.errors import ConfigError, WeightsError
 from serving.api.api import create_api
-from serving.jobs.sqlite import SqliteJobs
+from serving.jobs.sql import SqlJobs
 from serving.models.asked import Answer, Ask
 from serving.models.client import LocalModel
 from serving.models.family import ModelFamily, Unhealthy
@@ -38,7 +38,7 @@ def ask(pictures: dict[str, bytes], *seeds: int, **values: Any) -> Ask:
 async def test_a_crowd_is_served_or_told_when_to_come_again(
     settings: ServeSettings, narrow: ModelFamily, pictures: dict[str, bytes]
 ) -> None:
-    app = create_api(settings, {"viton_hd_closet": LocalModel(narrow)}, SqliteJobs(settings.database))
+    app = create_api(settings, {"viton_hd_closet": LocalModel(narrow)}, SqlJobs(settings.database))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         asks = [client.post("/v1/try-on", files=pictures, data={"seed": str(seed)}) for seed in range(12)]
         answers = await asyncio.gather(*asks)
@@ -74,7 +74,7 @@ async def test_a_caller_who_leaves_frees_the_place(
                 raise
             raise AssertionError("it waits for ever")
 
-    app = create_api(settings, {"viton_hd_closet": Slow()}, SqliteJobs(settings.database))  # pyright: ignore[reportArgumentType]
+    app = create_api(settings, {"viton_hd_closet": Slow()}, SqlJobs(settings.database))  # pyright: ignore[reportArgumentType]
     request = httpx.Request("POST", "http://localhost/v1/try-on", files=pictures)
     messages = [{"type": "http.request", "body": request.read(), "more_body": False}]
 

@@ -12,7 +12,7 @@ import pytest
 from serving.api import models
 from serving.api.api import create_api
 from serving.deployments import ServedModel
-from serving.jobs.sqlite import SqliteJobs
+from serving.jobs.sql import SqlJobs
 from serving.models.asked import ModelCard
 from serving.models.client import LocalModel, ModelUnavailable
 from serving.models.family import ModelFamily, card_of
@@ -42,7 +42,7 @@ def told(settings: ServeSettings, stepping_settings: ModelSettings) -> ServeSett
 
 
 async def listed(told: ServeSettings, **by_recipe: Any) -> httpx.Response:
-    app = create_api(told, by_recipe, SqliteJobs(told.database))
+    app = create_api(told, by_recipe, SqlJobs(told.database))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         return await client.get("/v1/models")
 

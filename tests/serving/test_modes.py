@@ -15,7 +15,7 @@ from atelier.errors import ConfigError
 from atelier.stages.sampled import MODES
 from serving.api.api import create_api
 from serving.api.options import Options
-from serving.jobs.sqlite import SqliteJobs
+from serving.jobs.sql import SqlJobs
 from serving.models.asked import Ask
 from serving.models.client import LocalModel
 from serving.models.family import ModelFamily
@@ -35,7 +35,7 @@ async def client(
     """A service with a model that has modes, `fast` its own, and one that has none."""
     told = settings.model_copy(update={"models": (*settings.models, stepping_settings)})
     by_recipe = {"viton_hd_closet": LocalModel(family), "pidm_closet": LocalModel(stepping)}
-    app = create_api(told, by_recipe, SqliteJobs(told.database))
+    app = create_api(told, by_recipe, SqlJobs(told.database))
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),

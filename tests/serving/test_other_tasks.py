@@ -11,7 +11,7 @@ import pytest
 
 from atelier import poses, recipes
 from serving.api.api import create_api
-from serving.jobs.sqlite import SqliteJobs
+from serving.jobs.sql import SqlJobs
 from serving.models.client import LocalModel
 from serving.models.family import ModelFamily
 from serving.models.samples import drawn_person
@@ -39,7 +39,7 @@ async def test_a_systems_picture_is_what_the_batch_plane_stores(name: str, tmp_p
     places = {place: str(tmp_path / place) for place in ("store", "database", "keys")}
     settings = ServeSettings(models=(model,), anonymous=True, **places)
     family = ModelFamily(model)
-    app = create_api(settings, {name: LocalModel(family)}, SqliteJobs(settings.database))
+    app = create_api(settings, {name: LocalModel(family)}, SqlJobs(settings.database))
     body: dict[str, Any] = {one: base64.b64encode(data).decode() for one, data in files.items()}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         answer = await client.post(path, json=body | fields | {"seed": SEEDS[0]})

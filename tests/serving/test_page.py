@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from atelier.images import decode_picture
 from serving.api.api import create_api
-from serving.jobs.sqlite import SqliteJobs
+from serving.jobs.sql import SqlJobs
 from serving.keys import KeyRing
 from serving.models.client import LocalModel
 from serving.models.family import ModelFamily
@@ -64,7 +64,7 @@ def on_loopback(app: FastAPI) -> Iterator[str]:
 def address(settings: ServeSettings, model: LocalModel, request: pytest.FixtureRequest) -> Iterator[str]:
     """A service on loopback, with keys where the test is parametrized so."""
     told = settings.model_copy(update=getattr(request, "param", {}))
-    with on_loopback(create_api(told, {"viton_hd_closet": model}, SqliteJobs(told.database))) as address:
+    with on_loopback(create_api(told, {"viton_hd_closet": model}, SqlJobs(told.database))) as address:
         yield address
 
 
@@ -97,7 +97,7 @@ def test_steps_are_watched_and_what_is_coming_is_shown(
     captions = "[...document.querySelectorAll('#coming figcaption')].map((caption) => caption.textContent)"
     first, second = (f"document.querySelectorAll('#coming img')[{number}]" for number in (0, 1))
     with (
-        on_loopback(create_api(told, {"pidm_closet": LocalModel(stepping)}, SqliteJobs(told.database))) as address,
+        on_loopback(create_api(told, {"pidm_closet": LocalModel(stepping)}, SqlJobs(told.database))) as address,
         Browser(tmp_path / "profile", width=390, height=844) as page,
     ):
         page.open(address)

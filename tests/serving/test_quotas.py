@@ -14,10 +14,10 @@ import pytest
 from atelier.errors import ConfigError
 from serving.__main__ import main
 from serving.jobs.job import Job, TooManyOpen
-from serving.jobs.sqlite import SqliteJobs
+from serving.jobs.sql import SqlJobs
 from serving.keys import KeyRing
 from serving.quotas.quota import Quota
-from serving.quotas.sqlite import SqliteUses
+from serving.quotas.sql import SqlUses
 from serving.settings import ServeSettings
 from tests.serving.conftest import Open
 from tests.serving.gates import Gate, add
@@ -27,8 +27,8 @@ QUOTA = Quota.of_words(["requests=3/minute", "pictures=10/day"])
 
 
 @pytest.fixture
-def uses(tmp_path: Path) -> SqliteUses:
-    return SqliteUses(tmp_path / "jobs.sqlite")
+def uses(database: str) -> SqlUses:
+    return SqlUses(database)
 
 
 async def test_a_quota_is_said_in_words() -> None:
@@ -41,7 +41,7 @@ async def test_a_quota_is_said_in_words() -> None:
         Quota.of_words(["requests=1/day", "requests=2/day"])
 
 
-async def test_a_window_slides_and_says_when_there_is_room(uses: SqliteUses) -> None:
+async def test_a_window_slides_and_says_when_there_is_room(uses: SqlUses) -> None:
     for now_s in (1000.0, 1000.5, 1030.2):
         assert uses.take("shop", QUOTA, "requests", 1, now_s=now_s).wait_s == 0
     full = uses.take("shop", QUOTA, "requests", 1, now_s=1040.0)
@@ -55,7 +55,7 @@ async def test_a_window_slides_and_says_when_there_is_room(uses: SqliteUses) -> 
     assert math.isinf(uses.take("shop", QUOTA, "requests", 4, now_s=2000.0).wait_s)
 
 
-async def test_each_owner_and_unit_is_counted_by_itself_and_uses_are_given_back(uses: SqliteUses) -> None:
+async def test_each_owner_and_unit_is_counted_by_itself_and_uses_are_given_back(uses: SqlUses) -> None:
     assert uses.take("shop", QUOTA, "pictures", 8, now_s=1000.0).wait_s == 0
     assert uses.take("shop", QUOTA, "pictures", 3, now_s=1000.0).full == QUOTA.rates[1]
     assert uses.take("other", QUOTA, "pictures", 10, now_s=1000.0).wait_s == 0
@@ -67,11 +67,11 @@ async def test_each_owner_and_unit_is_counted_by_itself_and_uses_are_given_back(
     assert uses.standings("shop", QUOTA, now_s=1000.0 + 86400 + 600)[1].used == 0
 
 
-async def test_no_two_ingresses_give_the_same_use_twice(tmp_path: Path) -> None:
+async def test_no_two_ingresses_give_the_same_use_twice(database: str) -> None:
     quota, given = Quota.of_words(["pictures=25/day", "pictures=1000/minute"]), []
 
     def ask() -> None:
-        mine = SqliteUses(tmp_path / "jobs.sqlite")
+        mine = SqlUses(database)
         given.extend(mine.take("shop", quota, "pictures", 1, now_s=1000.0).wait_s == 0 for _ in range(20))
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
@@ -82,11 +82,11 @@ async def test_no_two_ingresses_give_the_same_use_twice(tmp_path: Path) -> None:
 
     assert len(given) == 80 and sum(given) == 25
     # What one rate refuses, the other has not counted either.
-    assert [one.used for one in SqliteUses(tmp_path / "jobs.sqlite").standings("shop", quota, now_s=1000.0)] == [25, 25]
+    assert [one.used for one in SqlUses(database).standings("shop", quota, now_s=1000.0)] == [25, 25]
 
 
-async def test_jobs_at_once_are_counted_in_the_store(tmp_path: Path) -> None:
-    store = SqliteJobs(tmp_path / "jobs.sqlite")
+async def test_jobs_at_once_are_counted_in_the_store(database: str) -> None:
+    store = SqlJobs(database)
 
     def job(number: int, owner: str = "shop") -> Job:
         values = {"task": "try_on", "recipe": "r", "request": {}, "inputs": (), "created_at_s": float(number)}

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from serving.api.api import close, create_api
-from serving.jobs.sqlite import SqliteJobs
+from serving.jobs.sql import SqlJobs
 from serving.models.client import LocalModel
 from serving.models.family import ModelFamily
 from serving.pace import Pace
@@ -23,7 +23,7 @@ async def test_what_has_begun_ends_and_nothing_new_begins(
 ) -> None:
     told = settings.model_copy(update={"jobs": JobSettings(at_once=1)})
     gate = Gate(LocalModel(family))
-    app = create_api(told, {"viton_hd_closet": gate}, SqliteJobs(told.database))
+    app = create_api(told, {"viton_hd_closet": gate}, SqlJobs(told.database))
     async with opened(app) as client:
         running = (await add(client, pictures)).json()
 

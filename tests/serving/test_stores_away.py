@@ -16,7 +16,7 @@ from serving.api.api import create_api
 from serving.database import StateUnavailable
 from serving.jobs.files import JobFiles
 from serving.jobs.job import Ending, Job
-from serving.jobs.sqlite import SqliteJobs
+from serving.jobs.sql import SqlJobs
 from serving.jobs.sweeping import Sweeper
 from serving.keys import KeyRing
 from serving.models.client import LocalModel
@@ -81,7 +81,7 @@ async def test_a_job_is_refused_while_its_files_cannot_be_kept_and_costs_nothing
 async def test_the_job_store_may_be_away_in_the_midst_of_everything(
     settings: ServeSettings, pictures: dict[str, bytes], family: ModelFamily, key: dict[str, str], tmp_path: Path
 ) -> None:
-    class Watched(SqliteJobs):
+    class Watched(SqlJobs):
         """A job store that counts who looks."""
 
         looks = 0
@@ -123,13 +123,13 @@ async def test_the_job_store_may_be_away_in_the_midst_of_everything(
     assert [problem(answer) for answer in meanwhile] == [(502, "job_store_unavailable")] * 4
     assert found["state"] == "succeeded" and picture.status_code == 200 and gate.asked == 1
     assert '"state": "succeeded"' in stream.text and "event: problem" not in stream.text
-    assert counted == 1 and len(SqliteJobs(told.database).ended_before(2e9)) == 1
+    assert counted == 1 and len(SqlJobs(told.database).ended_before(2e9)) == 1
 
 
 async def test_a_job_that_is_not_kept_leaves_no_picture_and_no_count(
     settings: ServeSettings, pictures: dict[str, bytes], family: ModelFamily, key: dict[str, str]
 ) -> None:
-    class Full(SqliteJobs):
+    class Full(SqlJobs):
         """A job store whose disk is full."""
 
         def add(self, *_arguments: Any, **_values: Any) -> Job:
@@ -148,7 +148,7 @@ async def test_a_job_that_is_not_kept_leaves_no_picture_and_no_count(
 
 
 async def test_files_that_no_job_knows_of_are_swept(tmp_path: Path) -> None:
-    store, files = SqliteJobs(tmp_path / "jobs.sqlite"), JobFiles(str(tmp_path / "store"))
+    store, files = SqlJobs(tmp_path / "jobs.sqlite"), JobFiles(str(tmp_path / "store"))
     names = [letter * 32 for letter in "abc"]
     for name in names:
         files.put_inputs(name, {"person": b"picture"})
@@ -172,7 +172,7 @@ async def test_files_that_no_job_knows_of_are_swept(tmp_path: Path) -> None:
 
 async def test_a_database_that_has_gone_is_not_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "jobs.sqlite"
-    store = SqliteJobs(path)
+    store = SqlJobs(path)
     path.unlink()
     with pytest.raises(StateUnavailable, match=r"jobs\.sqlite"):
         store.get("a")

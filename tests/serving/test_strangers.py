@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from serving.api.api import create_api
-from serving.jobs.sqlite import SqliteJobs
+from serving.jobs.sql import SqlJobs
 from serving.keys import KeyRing
 from serving.models.client import LocalModel
 from serving.models.family import ModelFamily
@@ -82,7 +82,7 @@ async def test_fifty_at_once_are_served_or_told_when_to_come_again(
 ) -> None:
     gate = Gate(LocalModel(ready))
     small = settings.model_copy(update={"limits": Limits(max_requests=20)})
-    app = create_api(small, {"viton_hd_closet": gate}, SqliteJobs(small.database))
+    app = create_api(small, {"viton_hd_closet": gate}, SqlJobs(small.database))
     transport = httpx.ASGITransport(app, client=("127.0.0.1", 4242))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         asked = [asyncio.create_task(client.post("/v1/try-on", files=pictures)) for _ in range(50)]
@@ -101,7 +101,7 @@ async def test_who_leaves_in_the_midst_of_an_upload_leaves_nothing(
     settings: ServeSettings, pictures: dict[str, bytes], family: ModelFamily
 ) -> None:
     gate = Gate(LocalModel(family))
-    app = create_api(settings, {"viton_hd_closet": gate}, SqliteJobs(settings.database))
+    app = create_api(settings, {"viton_hd_closet": gate}, SqlJobs(settings.database))
     request = httpx.Request("POST", "http://localhost/v1/jobs", files=pictures, data={"task": "try_on"})
     body = request.read()
     messages: list[dict[str, Any]] = [
@@ -153,7 +153,7 @@ async def test_pictures_at_addresses_are_as_good_as_files(served: Open, pictures
 
 async def test_health_is_told_to_anybody_until_the_service_stops(settings: ServeSettings, family: ModelFamily) -> None:
     told = settings.model_copy(update={"anonymous": False})
-    app = create_api(told, {"viton_hd_closet": LocalModel(family)}, SqliteJobs(told.database))
+    app = create_api(told, {"viton_hd_closet": LocalModel(family)}, SqlJobs(told.database))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.example") as client:
         well = await client.get("/healthz")
         app.state.door.close()

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from serving.jobs.job import Ending
-from serving.jobs.sqlite import SqliteJobs
+from serving.jobs.sql import SqlJobs
 from serving.keys import KeyRing
 from serving.settings import Fetching, ServeSettings, WebhookSettings
 from tests.serving.conftest import Open, until
@@ -235,8 +235,8 @@ async def test_without_a_secret_there_is_no_webhook(
     assert (at_once.status_code, at_once.json()["code"]) == (400, "field_unknown")
 
 
-def test_a_due_call_is_one_ingresss_until_its_lease_runs_out(tmp_path: Path) -> None:
-    store = SqliteJobs(tmp_path / "jobs.sqlite")
+def test_a_due_call_is_one_ingresss_until_its_lease_runs_out(database: str) -> None:
+    store = SqlJobs(database)
     for number in (1, 2):
         store.add(job(number, webhook="https://shop.example/" if number == 1 else ""))
         store.claim("a", now_s=10, lease_s=5)
@@ -257,14 +257,14 @@ def test_a_due_call_is_one_ingresss_until_its_lease_runs_out(tmp_path: Path) -> 
 
 def test_a_cancelled_job_is_told_too_and_an_older_file_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "jobs.sqlite"
-    SqliteJobs(path).add(job(1))
+    SqlJobs(path).add(job(1))
     connection = sqlite3.connect(path)
     connection.execute("drop index jobs_by_webhook")
     for column in ("webhook", "webhook_attempts", "webhook_due_at_s", "webhook_result"):
         connection.execute(f"alter table jobs drop column {column}")
     connection.commit()
     connection.close()
-    store = SqliteJobs(path)
+    store = SqlJobs(path)
 
     assert store.get("job-1") == job(1)
     store.add(job(2, webhook="https://shop.example/"))
