@@ -179,7 +179,7 @@ def test_a_pose_map_in_other_clothes_by_keyboard_on_a_phone(settings: ServeSetti
     focused = "document.activeElement.id || document.activeElement.name || document.activeElement.tagName"
     family = LocalModel(ModelFamily(model))
     with (
-        on_loopback(create_api(told, {"human_diffusion_closet": family}, SqliteJobs(told.database))) as address,
+        on_loopback(create_api(told, {"human_diffusion_closet": family}, SqlJobs(told.database))) as address,
         Browser(tmp_path / "profile", width=390, height=844) as page,
     ):
         page.open(address)
