@@ -80,8 +80,7 @@ def _replicas(settings: ModelSettings) -> dict[str, Any]:
     return {
         "autoscaling_config": AutoscalingConfig(
             min_replicas=scaling.min_replicas,
-            # One at least: weights that cannot be used are refused when they are deployed, not at the first request.
-            initial_replicas=max(1, scaling.min_replicas),
+            initial_replicas=settings.first_replicas,
             max_replicas=scaling.max_replicas,
             upscale_delay_s=scaling.up_after_s,
             downscale_delay_s=scaling.down_after_s,

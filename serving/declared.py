@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ APP = "default"
 DASHBOARD = "http://127.0.0.1:8265"
 """Where Ray's dashboard is by default; it takes configs, from those who have Ray's token."""
 _LOOK_EVERY_S = 0.5
+_MOST_S = 1800.0
+"""Of a service being brought about: compiled networks take minutes, a GPU node that has to come as many."""
 
 
 class NotDeployed(AtelierError):
@@ -49,12 +51,14 @@ class Declared:
 
     Args:
         dashboard: its address.
+        most_s: seconds that a service may take to be brought about, its models' warm-up included.
 
     Raises:
         ConfigError: nobody is there, or it wants Ray's token.
     """
 
-    def __init__(self, dashboard: str = DASHBOARD) -> None:
+    def __init__(self, dashboard: str = DASHBOARD, *, most_s: float = _MOST_S) -> None:
+        self._most_s = most_s
         # Ray reads it once, when it is imported; `serve deploy` finds the token in the same places.
         os.environ.setdefault(AUTH_MODE, "token")
         from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
@@ -68,7 +72,7 @@ class Declared:
         """Brings a service about, and returns when every model is warm.
 
         Raises:
-            NotDeployed: Serve could not.
+            NotDeployed: Serve could not, or not in time.
         """
         self._send(config_of(settings))
 
@@ -82,7 +86,8 @@ class Declared:
             the recipes whose weights were changed in place; None where the service was deployed anew.
 
         Raises:
-            AtelierError: weights that cannot be used: nothing is sent then. NotDeployed: Serve could not.
+            AtelierError: weights that cannot be used: nothing is sent then. NotDeployed: Serve could not, or not in
+                time; it goes on trying.
         """
         for model in settings.models:
             _recipe(model).check()
@@ -101,18 +106,28 @@ class Declared:
         # Serve's own cannot be changed while it runs, and would be another without a word.
         listening = {name: details[name] for name in ("proxy_location", "http_options") if details.get(name)}
         self._client.deploy_applications({**config, **listening})
-        self._wait(lambda: self._client.get_serve_details()["applications"].get(APP))
+        self._wait()
 
-    def _wait(self, look: Callable[[], Mapping[str, Any] | None]) -> None:
-        while True:
+    def _wait(self) -> None:
+        until_s = time.monotonic() + self._most_s
+        found: Mapping[str, Any] = {}
+        while time.monotonic() < until_s:
             time.sleep(_LOOK_EVERY_S)
-            found = look()
-            if found is None:
-                continue
-            if found["status"] == "RUNNING":
+            found = self._client.get_serve_details()["applications"].get(APP) or {}
+            if found.get("status") == "RUNNING":
                 return
-            if found["status"] in ("DEPLOY_FAILED", "UNHEALTHY"):
+            if found.get("status") in ("DEPLOY_FAILED", "UNHEALTHY"):
                 raise NotDeployed(f"service: {found['status']}: {found['message']}")
+        raise NotDeployed(f"service: was not brought about within {self._most_s:g} s; {stand(found)}")
+
+
+def stand(app: Mapping[str, Any]) -> str:
+    """What Serve says of a service that is not there yet: its state, and what each unready deployment waits for."""
+    if not app:
+        return "Serve knows of none"
+    unready = [one for one in app["deployments"].values() if one["status"] != "HEALTHY"]
+    waits = [f"{one['name']} is {one['status']}: {one['message'] or 'its replicas start'}" for one in unready]
+    return "; ".join([f"Serve says {app['status']}", *waits])
 
 
 def _config(args: Mapping[str, Any], settings: ServeSettings) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import ipaddress
 import logging
 import os
@@ -33,6 +35,8 @@ def run(settings: ServeSettings, *, host: str, port: int, with_dashboard: bool =
         NotDeployed: Serve could not bring it about.
     """
     check_address(settings, host)
+    sys.stdout.write(f"Starts Ray, and warms up {', '.join(model.recipe for model in settings.models)}\n")
+    sys.stdout.flush()
     dashboard = start_empty(settings, host=host, port=port, with_dashboard=with_dashboard)
     _deploy(settings, dashboard)
     stopped, hurried = threading.Event(), threading.Event()
@@ -69,7 +73,8 @@ def start_empty(settings: ServeSettings, *, host: str, port: int, with_dashboard
     """Starts Ray with room for a service, and Serve without it; gives the dashboard's address, or `""`.
 
     Raises:
-        ConfigError: without keys, on an address that others reach; or Ray was imported too early to be told of tokens.
+        ConfigError: without keys, on an address that others reach; more GPUs wanted than there are; or Ray was imported
+            too early to be told of tokens.
     """
     check_address(settings, host)
     if "ray" in sys.modules and environment.AUTH_MODE not in os.environ:
@@ -91,6 +96,8 @@ def start_empty(settings: ServeSettings, *, host: str, port: int, with_dashboard
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
+    check_gpus(settings, ray.cluster_resources().get("GPU", 0.0))
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)  # it tells whoever looks on of its clients and their ends
     serve.start(http_options={"host": host, "port": port})
     return f"http://{context.dashboard_url}" if with_dashboard else ""
 
@@ -132,8 +139,25 @@ def stop() -> None:
     import ray
     from ray import serve
 
-    serve.shutdown()
-    ray.shutdown()
+    # Serve's controller ends itself while it is asked to, and Ray prints that in red, as a call that failed.
+    with contextlib.redirect_stdout(io.StringIO()):
+        serve.shutdown()
+        ray.shutdown()
+
+
+def check_gpus(settings: ServeSettings, there: float) -> None:
+    """Refuses models that would wait for a GPU for ever.
+
+    Args:
+        there: GPUs of this computer.
+
+    Raises:
+        ConfigError: the replicas that the models begin with want more.
+    """
+    wanted = sum(model.num_gpus * model.first_replicas for model in settings.models)
+    if wanted > there:
+        by_name = ", ".join(f"{one.recipe} {one.num_gpus * one.first_replicas:g}" for one in settings.models)
+        raise ConfigError(f"num_gpus: models begin with {wanted:g} GPUs ({by_name}); this computer has {there:g}")
 
 
 def check_address(settings: ServeSettings, host: str) -> None:

@@ -79,6 +79,11 @@ class ModelSettings(_Settings):
         """How many there may be at a time."""
         return self.replicas if self.scaling is None else self.scaling.max_replicas
 
+    @property
+    def first_replicas(self) -> int:
+        """How many it begins with; one at least, so that weights that cannot be used are refused at the start."""
+        return self.replicas if self.scaling is None else max(1, self.scaling.min_replicas)
+
     @field_validator("num_gpus")
     @classmethod
     def _is_a_part_or_whole(cls, num_gpus: float) -> float:

@@ -236,8 +236,9 @@ class JobRunner:
         nothing longer than a job may take.
         """
         deaths, awaited = 0, ""
+        deadline = asyncio.timeout(left_s)
         try:
-            async with asyncio.timeout(left_s) as deadline:
+            async with deadline:
                 while True:
                     awaited = f"an answer of model {job.recipe}"
                     try:

@@ -11,8 +11,8 @@ import pytest
 from atelier.errors import ConfigError
 from serving.__main__ import main
 from serving.keys import KeyRing
-from serving.launch import check_address
-from serving.settings import ServeSettings
+from serving.launch import check_address, check_gpus
+from serving.settings import ModelSettings, ServeSettings
 from tests.serving.conftest import Open
 
 pytestmark = pytest.mark.anyio
@@ -146,6 +146,14 @@ async def test_without_keys_only_this_machine_is_answered(served: Open, peer: st
         answer = await client.get("/v1/models", headers=headers)
 
     assert (answer.status_code, answer.json()["code"]) == (403, "not_loopback")
+
+
+async def test_gpus_that_are_not_there_are_not_waited_for() -> None:
+    models = (ModelSettings(num_gpus=0.5, replicas=2), ModelSettings(recipe="pidm_closet", num_gpus=0.25))
+    check_gpus(ServeSettings(models=models), 2.0)
+    check_gpus(ServeSettings(), 0.0)
+    with pytest.raises(ConfigError, match=r"begin with 1.25 GPUs \(viton_hd_closet 1, pidm_closet 0.25\); .* has 1$"):
+        check_gpus(ServeSettings(models=models), 1.0)
 
 
 async def test_without_keys_no_other_address_is_listened_on() -> None:

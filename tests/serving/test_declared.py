@@ -14,7 +14,7 @@ from ray.serve.schema import ServeDeploySchema
 from atelier.errors import ConfigError
 from serving import environment
 from serving.__main__ import main
-from serving.declared import Declared, config_of, fits
+from serving.declared import Declared, config_of, fits, stand
 from serving.deployments import check_serve
 from serving.offered import offered
 from serving.settings import ModelSettings, ScalingSettings, ServeSettings
@@ -63,6 +63,23 @@ async def test_weights_alone_change_in_place() -> None:
     assert fits(*(ServeSettings(models=(one,)) for one in published))
     scaled = told().models[1].model_copy(update={"scaling": ScalingSettings()})
     assert not fits(told(), told().model_copy(update={"models": (told().models[0], scaled)}))
+
+
+async def test_what_a_service_that_is_not_there_yet_waits_for() -> None:
+    waits = {
+        "name": "pidm_closet",
+        "status": "UPDATING",
+        "message": "1 replicas have taken more than 30s to be scheduled",
+    }
+    begun = {"name": "Ingress", "status": "UPDATING", "message": ""}
+    ready = {"name": "viton_hd_closet", "status": "HEALTHY", "message": ""}
+    app = {"status": "DEPLOYING", "deployments": {one["name"]: one for one in (ready, waits, begun)}}
+
+    assert stand(app) == (
+        "Serve says DEPLOYING; pidm_closet is UPDATING: 1 replicas have taken more than 30s to be scheduled; "
+        "Ingress is UPDATING: its replicas start"
+    )
+    assert stand({}) == "Serve knows of none"
 
 
 async def test_nobody_at_the_door_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
