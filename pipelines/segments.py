@@ -91,7 +91,7 @@ def _said(segments: Sequence[str], found: _Found) -> Said:
         for unit, row in _rows(segments, found.units, wanting, ("picture_key", *_SAID))
         if not (row["scores"] or row["notes"])
     }
-    their = np.isin(found.units, np.fromiter(keys, np.uint64, len(keys)))
+    their = np.isin(found.units, np.fromiter(keys, np.uint64, len(keys)), kind="sort")  # numpy 2.0 overflows else
     return {
         unit: (row["scores"], row["notes"])
         for unit, row in _rows(segments, found.units, their, ("picture_key", *_SAID))
