@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from infra.postgres import PostgresServer
 from infra.store import BUCKET, StoreServer
-from serving.api.api import create_api
+from serving.api.api import create_api, stores
 from serving.database import StateUnavailable
 from serving.jobs.files import JobFiles
 from serving.jobs.job import Ending, Job
@@ -217,3 +218,47 @@ async def test_a_real_object_store_is_killed_and_comes_back(
     assert problem(refused) == problem(unread) == (502, "storage_unavailable")
     assert [answer.status_code for answer in read] == [200] * 3 and len({answer.content for answer in read}) == 1
     assert left == [], "inputs are in the store no longer than they are needed"
+
+
+@pytest.mark.slow
+async def test_a_real_postgres_is_killed_and_comes_back(
+    settings: ServeSettings,
+    pictures: dict[str, bytes],
+    family: ModelFamily,
+    key: dict[str, str],
+    postgres: PostgresServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = settings.model_copy(update={"anonymous": False, "database": postgres.new()})
+    gate = Gate(LocalModel(family))
+    app = create_api(told, {"viton_hd_closet": gate}, *stores(told.database))
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=key) as client,
+    ):
+        job = (await add(client, pictures, idempotency_key="order-1")).json()
+        await until(gate.has_begun)
+        postgres.stop()
+        meanwhile = [
+            await add(client, pictures, idempotency_key="order-2"),
+            await client.get(f"/v1/jobs/{job['id']}"),
+            await client.get("/v1/usage"),
+        ]
+        gate.open.set()
+
+        async def refused() -> bool:
+            return f"does not take the end of job {job['id']}" in caplog.text
+
+        await until(refused)
+        postgres.start()
+        found = await ended(client, job)
+        again = await ended(client, (await add(client, pictures, idempotency_key="order-2")).json())
+        same = (await add(client, pictures, idempotency_key="order-1")).json()
+        counted, document = await used(client), (await client.get("/openapi.json")).text
+
+    assert [problem(answer) for answer in meanwhile] == [(502, "job_store_unavailable")] * 3
+    assert found["state"] == again["state"] == "succeeded" and gate.asked == 2 and same["id"] == job["id"]
+    assert counted == 2, "what was refused meanwhile is not counted"
+    texts = [caplog.text, document, *(answer.text for answer in meanwhile)]
+    assert [text for text in texts if postgres.password in text] == []
