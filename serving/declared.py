@@ -117,7 +117,7 @@ class Declared:
             if found.get("status") == "RUNNING":
                 return
             if found.get("status") in ("DEPLOY_FAILED", "UNHEALTHY"):
-                raise NotDeployed(f"service: {found['status']}: {found['message']}")
+                raise NotDeployed(f"service: {found['message']}; {stand(found)}")
         raise NotDeployed(f"service: was not brought about within {self._most_s:g} s; {stand(found)}")
 
 

@@ -73,6 +73,9 @@ class ModelReplica:
 
     def check_health(self) -> None:
         if self._made is not None:
+            # Ray's worker hands on what a gauge was set to once, and its node forgets that after 20 s: one that is set
+            # only where the queue changes is in no scrape of a model at rest.
+            self._made.tell()
             self._made.check()
 
     @property

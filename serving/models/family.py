@@ -126,6 +126,10 @@ class ModelFamily:
         """Seconds until all that waits or runs would be made, by what batches have taken."""
         return self._batcher.expected_wait_s(self._engine, 0)
 
+    def tell(self) -> None:
+        """Tells Prometheus how many pictures wait; to be called every few seconds, also while nothing changes."""
+        self._metrics.waiting(self._batcher.waiting)
+
     def check(self) -> None:
         """Says by raising that the replica is no good: a batch that neither ends nor comes a step further, or errors
         that no row is to blame for.

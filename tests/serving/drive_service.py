@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 from serving import launch
-from serving.declared import Declared
+from serving.declared import Declared, NotDeployed
 from serving.keys import KeyRing
 from serving.models.samples import drawn_garment, drawn_person
 from serving.settings import ServeSettings
@@ -44,9 +44,9 @@ NAMES = (
     "atelier_webhooks_total",
 )
 """All that docs/serving.md says that Prometheus sees."""
-GAUGE = "atelier_waiting"
-"""Set where a queue changes; Ray's node tells no gauge that nobody has set for some time."""
-SHARED = (f'ray_atelier_batch_rows_count{{.*"{NAME}"', "ray_atelier_requests_total")
+GAUGE = "ray_atelier_waiting"
+"""The one that a model at rest tells, too: the second has had nothing to do for some time at the end."""
+SHARED = (f'ray_atelier_batch_rows_count{{.*"{NAME}"', f'{GAUGE}{{.*"{NAME}"', "ray_atelier_requests_total")
 """Metrics of the first model's replicas, and of the ingresses."""
 POSED = {"person": drawn_person(1, (128, 96))}
 FILES = {"person": drawn_person(1, (256, 192)), "garment": drawn_garment(1, (256, 192))}
@@ -84,6 +84,8 @@ def main() -> None:
             found["said"] = applied(told, dashboard, folder)
             found["second"], found["second_pids"] = [make(client, {}) for _ in range(4)], pids()
             found["metrics"] = metrics()
+            told["models"][1]["num_gpus"] = 2
+            found["never"] = in_vain(told, dashboard)
     finally:
         launch.stop()
     sys.stdout.write(json.dumps(found))
@@ -104,6 +106,15 @@ def deployed(told: dict[str, Any], weights: dict[str, str], dashboard: str, fold
     config["applications"][0]["deployments"][0]["user_config"] = {"weights": weights}
     file.write_text(json.dumps(config))
     run(str(Path(sys.executable).with_name("serve")), "deploy", str(file), "--address", dashboard)
+
+
+def in_vain(told: dict[str, Any], dashboard: str) -> str:
+    """What is said of a service that a model keeps from being there, since it wants what no machine has."""
+    try:
+        Declared(dashboard, most_s=2.0).apply(ServeSettings.model_validate(told))
+    except NotDeployed as error:
+        return str(error)
+    return ""
 
 
 def run(*command: str) -> str:
@@ -192,10 +203,14 @@ def metrics() -> str:
     address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     text = ""
     # The ingress and each replica report in their own time.
-    wanted = ('route="/v1/try-on"', 'status="200"', 'status="401"', 'state="cancelled"', *(set(NAMES) - {GAUGE}))
+    wanted = ('route="/v1/try-on"', 'status="200"', 'status="401"', 'state="cancelled"', *NAMES)
     for _ in range(120):
         text = httpx.get(address, timeout=60).text
-        if all(words in text for words in wanted) and all(len(replicas(text, one)) == 2 for one in SHARED):
+        if (
+            all(words in text for words in wanted)
+            and len(replicas(text, GAUGE)) == 3
+            and all(len(replicas(text, one)) == 2 for one in SHARED)
+        ):
             break
         time.sleep(0.5)
     return "\n".join(line for line in text.splitlines() if "atelier_" in line or LATENCY in line)

@@ -80,6 +80,10 @@ def test_weights_that_cannot_be_used_change_nothing(found: dict[str, Any]) -> No
     assert found["third_pids"] == found["first_pids"] and found["third"] == found["first"] and found["refused"]
 
 
+def test_a_service_that_does_not_come_about_is_not_waited_for_for_ever(found: dict[str, Any]) -> None:
+    assert found["never"].startswith("service: was not brought about within 2 s; Serve says DEPLOYING")
+
+
 def test_a_crowd_is_served_by_every_replica_and_ingress_or_told_when_to_come_again(found: dict[str, Any]) -> None:
     statuses = [status for status, _ in found["crowd"]]
     assert len(statuses) == CALLERS and set(statuses) <= {200, 429} and statuses.count(200) >= 16
@@ -113,10 +117,16 @@ def test_prometheus_sees_seconds(found: dict[str, Any]) -> None:
     assert any('le="30000.0"' in line for line in text.splitlines() if LATENCY in line), "Serve's own fit seconds, too"
 
 
+def test_a_model_at_rest_tells_that_nothing_waits(found: dict[str, Any]) -> None:
+    lines = [line for line in found["metrics"].splitlines() if line.startswith(f"{GAUGE}{{")]
+    assert len(lines) == 3 and {float(line.rpartition(" ")[2]) for line in lines} == {0.0}
+    assert sum("pidm_closet" in line for line in lines) == 1
+
+
 def test_prometheus_sees_every_metric_that_is_documented(found: dict[str, Any]) -> None:
     documented = re.findall(r"`(atelier_\w+)", (ROOT / "docs" / "serving.md").read_text())
     assert sorted(documented) == sorted(NAMES)
-    assert [name for name in NAMES if f"ray_{name}" not in found["metrics"]] in ([], [GAUGE])
+    assert [name for name in NAMES if f"ray_{name}" not in found["metrics"]] == []
     counted = {line.partition("{")[0]: line for line in found["metrics"].splitlines() if 'result="hit"' in line}
     assert found["again"] == 1 and 'cache="jobs"' in counted["ray_atelier_cache_lookups_total"]
     assert 'state="cancelled"' in found["metrics"] and 'result="not answered"' in found["metrics"]
