@@ -122,7 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_job(run)
     _add_catalog(run)
     run.add_argument("--placement", choices=["fused", "split"], help="how stages share processes")
-    run.add_argument("--accelerators", dest="num_accelerators", type=int, metavar="N", help="GPUs to use; 0: CPUs only")
+    run.add_argument(
+        "--accelerators", dest="num_accelerators", type=_counted, metavar="N", help="GPUs to use; 0: CPUs only"
+    )
     run.add_argument("--dashboard", action="store_true", default=None, help="Ray's own, on this computer, for the run")
     run.add_argument("--log", choices=["text", "json"], default="text", help="json: a JSON object a line on stdout")
     run.set_defaults(command=_run)
@@ -175,6 +177,12 @@ def _weights(text: str) -> tuple[str, str]:
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 up")
+    return int(text)
+
+
+def _counted(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 0 up")
     return int(text)
 
 

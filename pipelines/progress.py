@@ -3,42 +3,90 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 
 from atelier.rows import Outcome
 from pipelines.logs import event
 
 _EVERY_S = 10.0
+_SETTLING_S = 5.0
+"""Blocks of rows that end together say nothing of how long the next takes."""
+_WINDOW_S = 120.0
+_NUM_KEPT = 4
+
+
+class _Pace:
+    """How fast one recipe's units end lately; `num_left` of them have not."""
+
+    def __init__(self, num_left: int) -> None:
+        self.num_left = num_left
+        self._ends: deque[tuple[float, int]] = deque()
+
+    @property
+    def has_begun(self) -> bool:
+        return bool(self._ends)
+
+    def ended(self, count: int, now: float) -> None:
+        self.num_left -= count
+        self._ends.append((now, count))
+        while len(self._ends) > _NUM_KEPT and now - self._ends[0][0] > _WINDOW_S:
+            self._ends.popleft()
+
+    def rate(self, now: float) -> float | None:
+        """Units a second since the oldest end of the window: what came before was start-up. None: can't be said yet."""
+        if len(self._ends) < 2 or (span := now - self._ends[0][0]) < _SETTLING_S:
+            return None
+        return (sum(count for _, count in self._ends) - self._ends[0][1]) / span
 
 
 class RunProgress:
     """Counts outcomes, and says how many, how fast and how long still.
 
+    A recipe's pace is its own: a sampler's units take a hundred times what another's do. The time left is that of the
+    recipes at work, which end side by side; what has not begun has no pace yet, so it is *at least* that time.
+
     Args:
-        total: units to make.
-        live: draw a bar (a terminal); otherwise a line every ten seconds.
+        to_make: units to make, by recipe.
+        console: on a terminal a bar is drawn, otherwise a line is printed every ten seconds.
         quiet: only the log's events.
+        clock: seconds that only grow.
     """
 
-    def __init__(self, total: int, *, console: Console, quiet: bool = False) -> None:
-        self.total, self.counts, self.num_made = total, Counter[str](), 0
-        self._console, self._quiet = console, quiet
-        self._started_s = self._said_s = time.monotonic()
-        self._first_s: float | None = None
-        self._num_first = 0
+    def __init__(
+        self,
+        to_make: Mapping[str, int],
+        *,
+        console: Console,
+        quiet: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.total, self.counts, self.num_made = sum(to_make.values()), Counter[str](), 0
+        self._paces = {recipe: _Pace(count) for recipe, count in to_make.items()}
+        self._console, self._quiet, self._clock = console, quiet, clock
+        self._said_s = clock()
         self._num_said = -1
-        self._bar = _bar(console) if console.is_terminal and not quiet else None
-        self._task: TaskID | None = self._bar.add_task("starting", total=total, rate="") if self._bar else None
+        self._bar = self._draw() if console.is_terminal and not quiet else None
+        self._task: TaskID | None = self._bar.add_task("starting", total=self.total) if self._bar else None
 
     def ended(self, outcomes: Sequence[Outcome]) -> None:
         """Takes outcomes in."""
-        now = time.monotonic()
+        now = self._clock()
         for outcome in outcomes:
             self.counts[outcome.status] += 1
             self.num_made += outcome.made
@@ -47,10 +95,10 @@ class RunProgress:
                     "row", outcome.detail, item_id=outcome.item_id, variant=outcome.variant, status=outcome.status,
                     stage=outcome.stage, code=outcome.code,
                 )  # fmt: skip
-        if outcomes and self._first_s is None:
-            self._first_s, self._num_first = now, self.num_ended
+        for recipe, count in Counter(outcome.recipe for outcome in outcomes).items():
+            self._paces[recipe].ended(count, now)
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=self.num_ended, description=self._counted(), rate=self._pace())
+            self._bar.update(self._task, completed=self.num_ended, description=self._counted())
         elif outcomes and now - self._said_s >= _EVERY_S:
             self._say(now)
 
@@ -59,28 +107,43 @@ class RunProgress:
         """Units with an outcome so far."""
         return self.counts.total()
 
-    def rate(self) -> float:
-        """Units a second since the first outcomes: what came before was start-up. 0 where it can't be said yet."""
-        if self._first_s is None or self.num_ended == self._num_first:
-            return 0.0
-        return (self.num_ended - self._num_first) / max(1e-6, time.monotonic() - self._first_s)
+    def rate(self, now: float) -> float | None:
+        """Units a second that end lately, of the recipes at work; None where it can't be said yet."""
+        rates = [pace.rate(now) for pace in self._at_work()]
+        return None if not rates or None in rates else sum(rate for rate in rates if rate)
+
+    def left_s(self, now: float) -> float | None:
+        """Seconds that the recipes at work still take at that pace; None where it can't be said yet."""
+        left = [pace.num_left / rate for pace in self._at_work() if (rate := pace.rate(now))]
+        return max(left) if left and len(left) == len(self._at_work()) else None
+
+    def _at_work(self) -> list[_Pace]:
+        return [pace for pace in self._paces.values() if pace.has_begun and pace.num_left > 0]
 
     def _say(self, now: float) -> None:
         self._said_s, self._num_said = now, self.num_ended
-        line = f"{self.num_ended:,} of {self.total:,} units, {self._counted()}{self._pace()}"
+        line = f"{self.num_ended:,} of {self.total:,} units, {self._counted()}{self._pace(now)}"
         if not self._quiet:
             self._console.print(line, highlight=False)
-        event("progress", line, ended=self.num_ended, total=self.total, counts=dict(self.counts), rate=self.rate())
+        event(
+            "progress", line, ended=self.num_ended, total=self.total, counts=dict(self.counts), rate=self.rate(now),
+            left_s=self.left_s(now),
+        )  # fmt: skip
 
     def _counted(self) -> str:
         return ", ".join(f"{count:,} {status}" for status, count in sorted(self.counts.items())) or "starting"
 
-    def _pace(self) -> str:
-        rate = self.rate()
-        if not rate:
+    def _pace(self, now: float) -> str:
+        rate, left_s = self.rate(now), self.left_s(now)
+        if not rate or left_s is None:
             return ""
-        left_s = (self.total - self.num_ended) / rate
-        return f", {rate:.1f} a second, {_duration(left_s)} left"
+        waits = any(pace.num_left and not pace.has_begun for pace in self._paces.values())
+        pace = f"{rate:.1f} a second" if rate >= 1 else f"{60 * rate:.1f} a minute"
+        return f", {pace}, {'at least ' if waits else ''}{_duration(left_s)} left"
+
+    def _draw(self) -> Progress:
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), _Words(self._pace, self._clock))
+        return Progress(*columns, TimeElapsedColumn(), console=self._console)
 
     def __enter__(self) -> Self:
         if self._bar is not None:
@@ -91,12 +154,20 @@ class RunProgress:
         if self._bar is not None:
             self._bar.stop()
         elif self.num_ended != self._num_said:
-            self._say(time.monotonic())
+            self._say(self._clock())
 
 
-def _bar(console: Console) -> Progress:
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}{task.fields[rate]}"))
-    return Progress(*columns, TimeElapsedColumn(), console=console)
+class _Words(ProgressColumn):
+    """Says something of now each time that the bar is drawn: a pace must not stand while nothing ends."""
+
+    max_refresh = 1.0
+
+    def __init__(self, words: Callable[[float], str], clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._words, self._clock = words, clock
+
+    def render(self, task: Task) -> Text:
+        return Text(self._words(self._clock()).removeprefix(", "))
 
 
 def _duration(seconds: float) -> str:

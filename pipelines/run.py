@@ -93,7 +93,8 @@ class _Run:
         from pipelines.cluster import connected
         from pipelines.metrics import RunMetrics
 
-        progress = RunProgress(plan.counts.to_make, console=self._console)
+        to_make = {recipe: of["to_make"] for recipe, of in plan.counts.by_recipe.items()}
+        progress = RunProgress(to_make, console=self._console)
         with (
             connected(self._job, plan.partitions, self._opened) as (placements, machine),
             terminated_as_interrupted(),
