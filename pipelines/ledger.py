@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from atelier import storage
 from atelier.errors import NotFound, PreconditionFailed
 from atelier.rows import OUTCOME_SCHEMA, Outcome
+from pipelines.damage import damaged, json_object
 from pipelines.outcomes import to_table
 from pipelines.segments import latest_rows
 
@@ -29,6 +30,8 @@ ROWS_A_SEGMENT = 100_000
 
 READERS_GRACE_S = 3600.0
 """How long a replaced segment stays for those who are reading it."""
+
+_MEND = "restore it, or delete it, since the segments beside it hold all that it is made from"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +43,10 @@ class _Index:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The ledger below an output; only the output's address, so it crosses to any process."""
+    """The ledger below an output; only the output's address, so it crosses to any process.
+
+    What reads it raises `LedgerError` where its index or a segment is damaged, with the address and what to do.
+    """
 
     output: str
 
@@ -110,10 +116,16 @@ class Ledger:
         address = f"{self.folder}/INDEX.json"
         try:
             token = storage.head(address).token
-            held = json.loads(storage.get(address))
+            content = storage.get(address)
         except NotFound:
             return _Index()
-        return _Index(segments=tuple(held["segments"]), replaced=held["replaced"], token=token)
+        held = json_object(address, content, _MEND)
+        segments, replaced = held.get("segments"), held.get("replaced")
+        if not isinstance(segments, list) or not all(isinstance(name, str) for name in segments):
+            raise damaged(address, "has no list of names under 'segments'", _MEND)
+        if not isinstance(replaced, dict) or not all(isinstance(at_s, int | float) for at_s in replaced.values()):
+            raise damaged(address, "has no times by name under 'replaced'", _MEND)
+        return _Index(segments=tuple(segments), replaced=replaced, token=token)
 
     def _write(self, table: pa.Table) -> str:
         buffer = io.BytesIO()

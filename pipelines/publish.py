@@ -21,9 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from atelier import storage
-from atelier.errors import NotFound, PreconditionFailed
+from atelier.errors import NotFound, PreconditionFailed, StorageError
 from atelier.rows import OUTCOME_SCHEMA
 from pipelines.census import Census
+from pipelines.damage import damaged, json_object
 from pipelines.ledger import Ledger
 from pipelines.runs import read_record
 from pipelines.unit_ids import text_ids, unit_ids
@@ -34,6 +35,7 @@ COLUMNS = ("item_id", "variant", "task", "recipe", "picture", "picture_key", "re
 
 CSV_COLUMNS = ("item_id", "variant", "task", "picture", "seed", "finished_at")
 _SCHEMA = pa.schema([OUTCOME_SCHEMA.field(name) for name in COLUMNS])
+_MEND = "restore it, or delete catalog/CURRENT, and the next run publishes what the ledger holds of its catalog"
 _ATTEMPTS = 5
 _ROWS_A_BATCH = 8192
 
@@ -60,6 +62,9 @@ def publish(output: str, run_id: str) -> Published:
     A run that was limited to the first items leaves what was published of the others. Nothing is written where the same
     is published already, and a catalog of a newer run is never replaced by an older run's. Memory: the table, about 400
     bytes a picture.
+
+    Raises:
+        LedgerError: `CURRENT`, or the table that it names, is damaged.
     """
     root = storage.resolve(output)
     ledger, census = Ledger(output), Census(output, run_id)
@@ -109,9 +114,14 @@ def _point(address: str, published: Published) -> Published:
 def _held(address: str) -> tuple[Published, str] | None:
     try:
         token = storage.head(address).token
-        return Published(**json.loads(storage.get(address))), token
+        content = storage.get(address)
     except NotFound:
         return None
+    held = json_object(address, content, _MEND)
+    wanted = {field.name: str if field.type == "str" else int | float for field in dataclasses.fields(Published)}
+    if off := [name for name, kind in wanted.items() if not isinstance(held.get(name), kind)]:
+        raise damaged(address, f"says nothing that can be used of {', '.join(off)}", _MEND)
+    return Published(**{name: held[name] for name in wanted}), token
 
 
 def _finished(ledger: Ledger, census: Census) -> pa.Table:
@@ -130,8 +140,15 @@ def _finished(ledger: Ledger, census: Census) -> pa.Table:
 def _others(address: str, census: Census) -> pa.Table:
     """What was published of units that aren't in the census."""
     filesystem, path = storage.arrow_filesystem(address)
-    with filesystem.open_input_file(path) as source:
-        table = pq.read_table(source)
+    try:
+        with filesystem.open_input_file(path) as source:
+            table = pq.read_table(source).select(COLUMNS)
+    except FileNotFoundError as error:
+        raise damaged(address, "is gone, though catalog/CURRENT names it", _MEND) from error
+    except OSError as error:
+        raise StorageError(address, f"cannot be read ({error}); if it is damaged, {_MEND}") from error
+    except (pa.ArrowException, KeyError) as error:
+        raise damaged(address, f"is not a table of pictures ({error})", _MEND) from error
     names = unit_ids(table.column("item_id").to_pylist(), table.column("variant").to_pylist())
     return table.filter(pa.array(census.find(names) < 0))
 

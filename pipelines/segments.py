@@ -11,13 +11,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from atelier import storage
+from atelier.errors import StorageError
 from atelier.rows import OUTCOME_SCHEMA
+from pipelines.damage import damaged
 from pipelines.unit_ids import unit_ids
 
 _ROWS_A_BATCH = 8192
 
 _SAID = ("scores", "notes")
 """Columns that only the run that makes a picture can fill."""
+
+_NEEDED = ("item_id", "variant", "status", "finished_at_s")
+"""Columns without which a table tells nothing of a unit."""
+
+_MEND = "restore it, or delete it and ledger/INDEX.json, and the next run looks again at the units that it told of"
 
 Said = dict[int, tuple[Any, Any]]
 """Unit to the scores and notes of its picture."""
@@ -34,6 +41,9 @@ def latest_rows(
     Args:
         segments: addresses, oldest first.
         columns: of `OUTCOME_SCHEMA`; None for all.
+
+    Raises:
+        LedgerError: a segment that is damaged or gone.
     """
     is_asked = columns is None or not set(_SAID).isdisjoint(columns)
     found = _find(segments, with_kept=is_asked)
@@ -129,11 +139,21 @@ def _with(said: Said, units: np.ndarray, batch: pa.RecordBatch) -> pa.RecordBatc
 
 def _batches(segment: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
     filesystem, path = storage.arrow_filesystem(segment)
-    with filesystem.open_input_file(path) as source, pq.ParquetFile(source) as file:
-        wanted = [OUTCOME_SCHEMA.field(name) for name in columns or OUTCOME_SCHEMA.names]
-        there = [field.name for field in wanted if field.name in file.schema_arrow.names]
-        for batch in file.iter_batches(_ROWS_A_BATCH, columns=there, use_threads=False):
-            yield batch if len(there) == len(wanted) else _completed(batch, wanted)
+    wanted = [OUTCOME_SCHEMA.field(name) for name in columns or OUTCOME_SCHEMA.names]
+    try:
+        with filesystem.open_input_file(path) as source, pq.ParquetFile(source) as file:
+            names = file.schema_arrow.names
+            if lacking := [name for name in _NEEDED if name not in names]:
+                raise damaged(segment, f"is no segment of a ledger, it has no {', '.join(lacking)}", _MEND)
+            there = [field.name for field in wanted if field.name in names]
+            for batch in file.iter_batches(_ROWS_A_BATCH, columns=there, use_threads=False):
+                yield batch if len(there) == len(wanted) else _completed(batch, wanted)
+    except FileNotFoundError as error:
+        raise damaged(segment, "is gone, though ledger/INDEX.json names it", _MEND) from error
+    except OSError as error:  # a store that does not answer, or a page that does not unpack: the text tells them apart
+        raise StorageError(segment, f"cannot be read ({error}); if it is damaged, {_MEND}") from error
+    except pa.ArrowException as error:
+        raise damaged(segment, f"is not a Parquet file ({error})", _MEND) from error
 
 
 def _completed(batch: pa.RecordBatch, wanted: Sequence[pa.Field]) -> pa.RecordBatch:
