@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 
 from atelier.commands import COMMANDS
-from atelier.errors import AtelierError
+from atelier.errors import AtelierError, ConfigError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and gives its exit status: 0 done, 1 refused with a reason, 2 wrong usage."""
+    """Runs one command and gives its exit status: 0 done, 1 refused with a reason, 2 wrong usage or settings."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(prog="python -m atelier", description="Fashion catalog regeneration.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -25,6 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     try:
         return parsed.run(parsed)
+    except ConfigError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
     except AtelierError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

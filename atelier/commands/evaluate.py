@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from atelier.commands import people, pictures
+from atelier.commands import numbers, outputs, people, pictures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what can be judged."""
     tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
     try_on = tasks.add_parser("try_on", help="SSIM, PSNR and CIEDE2000 against true answers, baselines beside them")
-    try_on.add_argument("--items", type=int, default=200, help="held-out items, default 200")
+    try_on.add_argument("--items", type=numbers.count, default=200, help="held-out items, default 200")
     try_on.add_argument("--seed", type=int, default=0, help="which ones")
     try_on.add_argument("--weights", default="viton_hd_closet", help="a shipped name or a folder")
     try_on.add_argument("--parser", default="parser_closet", help="a shipped name or a folder")
     try_on.add_argument("--pose", default="pose_closet", help="a shipped name or a folder")
-    try_on.add_argument("--out", type=Path, required=True, help="folder for eval.json, tables.md and sheet.jpg")
+    try_on.add_argument(
+        "--out", type=outputs.local_folder, required=True, help="folder for eval.json, tables.md and sheet.jpg"
+    )
     for task, models in people.MODELS.items():
         people.add_arguments(tasks.add_parser(task, help=people.HELP[task]), models)
     refusals = tasks.add_parser("refusals", help="how many pictures without a person are refused, and how many with")
-    refusals.add_argument("--items", type=int, default=500, help="held-out people of either kind, default 500")
-    refusals.add_argument("--others", type=int, default=200, help="of each kind of other pictures, default 200")
+    refusals.add_argument(
+        "--items", type=numbers.count, default=500, help="held-out people of either kind, default 500"
+    )
+    refusals.add_argument(
+        "--others", type=numbers.count, default=200, help="of each kind of other pictures, default 200"
+    )
     refusals.add_argument("--parser", default="parser_closet", help="a shipped name or a folder")
     refusals.add_argument("--pose", default="pose_closet", help="a shipped name or a folder")
     sets = tasks.add_parser("pictures", help="SSIM, PSNR, LPIPS, FID and KID of made pictures against true ones")
@@ -34,9 +39,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Judges, writes, and prints the tables."""
     if arguments.task == "pictures":
         return pictures.run(arguments)
-    if arguments.items < 1 or getattr(arguments, "others", 1) < 1:
-        sys.stderr.write("--items and --others must be at least 1\n")
-        return 2
     if arguments.task in people.MODELS:
         return people.run(arguments)
     return _refusals(arguments) if arguments.task == "refusals" else _try_on(arguments)

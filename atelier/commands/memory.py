@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from atelier.commands import numbers, outputs
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -41,11 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whose encoders: a shipped name or a folder; default human_diffusion_closet, or the published with --clip",
     )
     build.add_argument("--clip", metavar="DIR", help="folder of CLIP, for a model whose folder does not hold it")
-    build.add_argument("--out", type=Path, required=True, help="the folder to write")
-    build.add_argument("--items", type=_count, metavar="N", help="the first N pictures only")
-    build.add_argument("--per-phrase", type=_count, default=8, metavar="K", help="crops of one phrase, default 8")
+    build.add_argument("--out", type=outputs.local_folder, required=True, help="the folder to write")
+    build.add_argument("--items", type=numbers.count, metavar="N", help="the first N pictures only")
     build.add_argument(
-        "--max-bytes", type=_count, default=3_000_000, metavar="B", help="of the folder, default 3000000"
+        "--per-phrase", type=numbers.count, default=8, metavar="K", help="crops of one phrase, default 8"
+    )
+    build.add_argument(
+        "--max-bytes", type=numbers.count, default=3_000_000, metavar="B", help="of the folder, default 3000000"
     )
 
 
@@ -94,12 +98,6 @@ def _make_room(out: Path) -> None:
     is_memory = weights.CONFIG_NAME in held and weights.read_config(out).get("model") == MODEL_NAME
     if held and not is_memory:
         raise ConfigError(f"--out {out}: holds {', '.join(held[:3])}; must be absent, empty or an earlier memory")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 up")
-    return int(text)
 
 
 def _add(builder: MemoryBuilder, encoders: Encoders, config: HumanDiffusionConfig, batch: Sequence[_Described]) -> int:

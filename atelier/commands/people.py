@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+
+from atelier.commands import numbers, outputs
 
 MODELS: Mapping[str, Sequence[str]] = {"pose_transfer": ("pidm", "truepose"), "text_to_person": ("human_diffusion",)}
 HELP = {
@@ -29,11 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser, models: Sequence[str]) -> Non
             help="a folder that `memory build` made with the encoders of WEIGHTS, of all of them",
         )
     parser.add_argument("--mode", default="balanced", help="of sampling: quality, balanced or fast; default balanced")
-    parser.add_argument("--items", type=int, default=200, help="held-out items, default 200")
+    parser.add_argument("--items", type=numbers.count, default=200, help="held-out items, default 200")
     parser.add_argument("--seed", type=int, default=0, help="which ones")
     parser.add_argument("--parser", default="parser_closet", help="a shipped name or a folder; reads the pictures")
     parser.add_argument("--pose", default="pose_closet", help="a shipped name or a folder; reads the pictures")
-    parser.add_argument("--out", type=Path, required=True, help="folder for eval.json, tables.md and sheet.jpg")
+    parser.add_argument(
+        "--out", type=outputs.local_folder, required=True, help="folder for eval.json, tables.md and sheet.jpg"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from atelier.commands import numbers, outputs
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares two sets, a protocol and the weights to judge by."""
@@ -29,8 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "called by other names",
     )
     parser.add_argument("--device", default="", help="cpu or cuda; default: cuda where there is one")
-    parser.add_argument("--batch-size", type=int, default=8, metavar="B", help="pictures in a network at once")
-    parser.add_argument("--out", required=True, metavar="URI", help="folder or prefix for eval.json and pairs.csv")
+    parser.add_argument(
+        "--batch-size", type=numbers.count, default=8, metavar="B", help="pictures in a network at once"
+    )
+    parser.add_argument(
+        "--out", required=True, type=outputs.folder, metavar="URI", help="folder or prefix for eval.json, pairs.csv"
+    )
 
 
 def _told(name: str, done: int, total: int) -> None:

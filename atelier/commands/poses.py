@@ -6,11 +6,17 @@ import argparse
 import sys
 
 from atelier import poses
+from atelier.commands import outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the sheet."""
-    parser.add_argument("--sheet", metavar="FILE", help="draw them all, in the order listed, into a .png or .jpg file")
+    parser.add_argument(
+        "--sheet",
+        type=outputs.file,
+        metavar="FILE",
+        help="draw them all, in the order listed, into a .png or .jpg file",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

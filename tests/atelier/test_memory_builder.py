@@ -129,7 +129,7 @@ def test_what_cannot_be_read_is_named_and_left_out(
     said = capsys.readouterr()
     assert f"left out: {picture}" in said.err and "of 1 pictures" in said.out
     assert _build(tmp_path / "nowhere", weights_folder, tmp_path / "out") == 1
-    assert _build(closet_folder, weights_folder, tmp_path / "out", "--max-bytes", "100") == 1
+    assert _build(closet_folder, weights_folder, tmp_path / "out", "--max-bytes", "100") == 2
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
@@ -177,10 +177,11 @@ def test_a_memory_is_built_of_a_catalog(
 
 def test_no_other_folder_is_written_over(closet_folder: Path, weights_folder: Path, tmp_path: Path) -> None:
     before = (weights_folder / "config.json").read_bytes()
-    assert _build(closet_folder, weights_folder, weights_folder) == 1
+    assert _build(closet_folder, weights_folder, weights_folder) == 2
     assert (weights_folder / "config.json").read_bytes() == before
     (tmp_path / "file").write_text("no folder")
-    assert _build(closet_folder, weights_folder, tmp_path / "file" / "memory") == 1
+    with pytest.raises(SystemExit, match="2"):
+        _build(closet_folder, weights_folder, tmp_path / "file" / "memory")
     assert _build(closet_folder, weights_folder, tmp_path / "memory", "--items", "1") == 0
     assert _build(closet_folder, weights_folder, tmp_path / "memory", "--items", "2") == 0
     assert "2 pictures" in (tmp_path / "memory" / "config.json").read_text()

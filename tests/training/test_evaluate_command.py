@@ -50,5 +50,5 @@ def test_refusals_give_a_reason_and_write_nothing(
     assert main() == 1
     assert "1 of 3 true pictures have no partner" in capsys.readouterr().err
     assert not (pictures / "out").exists()
-    assert atelier_main(["convert", "lpips", "--net", "alex", "--out", str(pictures / "weights")]) == 1
+    assert atelier_main(["convert", "lpips", "--net", "alex", "--out", str(pictures / "weights")]) == 2
     assert "give --flax alone, or --backbone and --heads together" in capsys.readouterr().err

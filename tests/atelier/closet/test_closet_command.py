@@ -54,7 +54,12 @@ def test_a_sheet_is_one_picture(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("said", "command"),
-    [("--items must be at least 1", ["catalog", "--items", "0"]), ("64by48", ["sheet", "--size", "64by48"])],
+    [
+        ("argument --items: is '0', must be a whole number from 1 up", ["catalog", "--items", "0"]),
+        ("argument --broken: is '-1', must be a whole number from 0 up", ["catalog", "--broken=-1"]),
+        ("64by48", ["sheet", "--size", "64by48"]),
+        ("tasks: dance: is none of try_on, ", ["catalog", "--tasks", "try_on,dance"]),
+    ],
 )
 def test_wrong_words_are_refused(
     said: str, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -33,7 +33,14 @@ def test_a_system_is_asked_for_by_its_task(capsys: pytest.CaptureFixture[str]) -
 def test_other_weights_need_a_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("pose_transfer", "--beside", "weights/only", "--out", str(tmp_path)) == 2
     assert "'weights/only' names no weights; must be NAME=WEIGHTS" in capsys.readouterr().err
-    assert _run("text_to_person", "--items", "0", "--out", str(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("task", ["try_on", "pose_transfer", "text_to_person", "refusals"])
+def test_a_judgement_of_nobody_names_the_option_alone(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        _run(task, "--items", "0")
+    said = capsys.readouterr().err
+    assert said.endswith("argument --items: is '0', must be a whole number from 1 up\n")
 
 
 def test_own_weights_are_judged_with_their_own_memory(tmp_path: Path) -> None:
