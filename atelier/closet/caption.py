@@ -73,13 +73,16 @@ def look_caption(person: Person, pose: Pose, clothes: Worn) -> str:
     else:
         hair = f"{person.hair_style} {person.hair} hair"
     extras = ["a beard"] * person.beard + ["glasses"] * person.glasses + ([f"a {person.hat}"] if person.hat else [])
-    traits = ", ".join([f"{_skin_word(person)} skin", hair, *extras])
+    *traits, last = f"{_skin_word(person)} skin", hair, *extras
     garments = [_noun(garment) for garment in reversed(clothes.layers)]
     outfit = " over ".join(garments)
     if clothes.bottom is not None:
         outfit += f" with {_noun(clothes.bottom)}"
     footwear = f"{person.shoes} {'boots' if person.boots else 'shoes'}"
-    return f"A person with {traits} wears {outfit} and {footwear}, {_STANCES[pose.name]}, {pose.arms_name}."
+    return (
+        f"A person with {', '.join(traits)} and {last} wears {outfit} and {footwear}, "
+        f"{_STANCES[pose.name]}, {pose.arms_name}."
+    )
 
 
 def flat_caption(garment: Garment) -> str:

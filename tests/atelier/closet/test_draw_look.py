@@ -155,6 +155,8 @@ def test_the_caption_names_the_garments():
     outfit = Outfit(top=garment_seed("hoodie", 4), bottom=garment_seed("skirt", 2))
     caption = draw_look(person=1, outfit=outfit, pose=1, size=(32, 24)).caption
     assert "hoodie" in caption and "skirt" in caption and caption.endswith(".")
+    traits, _, _ = caption.removeprefix("A person with ").partition(" wears ")
+    assert traits.count(" and ") == 1 and not traits.rpartition(" and ")[2].count(",")
 
 
 def test_many_people_and_poses_can_be_drawn():
