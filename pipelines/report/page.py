@@ -14,7 +14,7 @@ from atelier import storage
 from atelier.rows import Outcome
 from pipelines.census import Census
 from pipelines.ledger import Ledger
-from pipelines.report.selection import Limits, Selection, select
+from pipelines.report.selection import Limits, Rank, Selection, select
 from pipelines.report.thumbnails import Thumbnail, thumbnails
 from pipelines.summary import NOT_RUN, Summary, summarize
 
@@ -31,6 +31,7 @@ class Card:
         link: the picture itself, relative to the page.
         prompt: the row's words.
         notes: (code, sentence) of what a person should know of the picture.
+        rank: of one of the worst, which score put it there.
     """
 
     item_id: str
@@ -49,6 +50,7 @@ class Card:
     recipe: str = ""
     picture_key: str = ""
     scores: Mapping[str, float] | None = None
+    rank: Rank | None = None
     seconds: float = 0.0
 
 
@@ -88,24 +90,26 @@ def _template() -> jinja2.Template:
     )
     environment.filters["number"] = lambda number: f"{number:,}"
     environment.filters["percent"] = _percent
+    environment.filters["place"] = _place
     return environment.get_template("page.html.j2")
 
 
 def _cards(root: str, selection: Selection) -> list[Card]:
-    groups = [
-        *((outcome.status, outcome) for outcome in selection.not_ok),
-        *(("worst", outcome) for outcome in selection.worst),
-        *(("random", outcome) for outcome in selection.random),
-    ]
-    wanted = [shown for _, outcome in groups for shown in _addresses(root, outcome)]
+    wanted = [shown for outcome in (*selection.not_ok, *selection.ok) for shown in _addresses(root, outcome)]
     shown = thumbnails(wanted)
-    failed = [_card(group, outcome, root, shown) for group, outcome in groups if group == "failed"]
+    not_ok = [_card(outcome.status, outcome, root, shown) for outcome in selection.not_ok]
+    worst = [
+        _card("worst", outcome, root, shown, rank)
+        for outcome, rank in zip(selection.worst, selection.ranks, strict=True)
+    ]
+    random = [_card("random", outcome, root, shown) for outcome in selection.random]
+    failed = [card for card in not_ok if card.group == "failed"]
     detail = "it was planned, and its run ended before it was made; the next run makes it"
     not_run = [
         Card(item_id=item_id, variant=variant, task=task, status="failed", group="failed", code=NOT_RUN, detail=detail)
         for item_id, variant, task in selection.not_run
     ]
-    return failed + not_run + [_card(group, outcome, root, shown) for group, outcome in groups if group != "failed"]
+    return failed + not_run + [card for card in not_ok if card.group != "failed"] + worst + random
 
 
 def _addresses(root: str, outcome: Outcome) -> list[tuple[str, str]]:
@@ -113,7 +117,9 @@ def _addresses(root: str, outcome: Outcome) -> list[tuple[str, str]]:
     return [*given, ("result", f"{root}/{outcome.picture}")] if outcome.picture else given
 
 
-def _card(group: str, outcome: Outcome, root: str, shown: Mapping[tuple[str, str], Thumbnail]) -> Card:
+def _card(
+    group: str, outcome: Outcome, root: str, shown: Mapping[tuple[str, str], Thumbnail], rank: Rank | None = None
+) -> Card:
     return Card(
         item_id=outcome.item_id,
         variant=outcome.variant,
@@ -131,6 +137,7 @@ def _card(group: str, outcome: Outcome, root: str, shown: Mapping[tuple[str, str
         recipe=outcome.recipe,
         picture_key=outcome.picture_key,
         scores=outcome.scores,
+        rank=rank,
         seconds=sum(outcome.seconds.values()),
     )
 
@@ -169,6 +176,14 @@ def _percent(share: float) -> str:
     if 0.999 < share < 1:
         return "> 99.9 %"
     return f"{share:.1%}".replace("%", " %")
+
+
+def _place(place: int) -> str:
+    """Where something stands from the worst on, in words: `worst`, `2nd worst`."""
+    if place == 1:
+        return "worst"
+    ending = "th" if place % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"{place:,}{ending} worst"
 
 
 def _moment(seconds: float) -> str:

@@ -36,11 +36,27 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rank:
+    """Why an outcome is among the worst.
+
+    Args:
+        score: the one that it stands out in most.
+        place: where it stands there; 1 is the very worst.
+        among: how many have that score.
+    """
+
+    score: str
+    place: int
+    among: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Selection:
     """What a report shows.
 
     Args:
         not_ok, worst, random: outcomes to show, in order.
+        ranks: of each of the worst, in their order.
         not_run: (item_id, variant, task) of some units without an outcome.
         seconds: mean seconds a made picture by stage.
         num_timed: made pictures that the mean is over.
@@ -49,6 +65,7 @@ class Selection:
     not_ok: tuple[Outcome, ...]
     worst: tuple[Outcome, ...]
     random: tuple[Outcome, ...]
+    ranks: tuple[Rank, ...]
     not_run: tuple[tuple[str, int, str], ...]
     seconds: Mapping[str, float]
     num_timed: int
@@ -68,8 +85,8 @@ def select(ledger: Ledger, census: Census, limits: Limits | None = None) -> Sele
     unit, status, code = scan.columns()
     not_ok = _spread(unit, status, code, limits.not_ok)
     ok = np.flatnonzero(status == OK)
-    standing_out = _standing_out({name: score[ok] for name, score in scan.scores().items()}, len(ok))
-    worst = ok[np.argsort(-standing_out, kind="stable")][: min(limits.worst, int((standing_out > 0).sum()))]
+    worst, ranks = _worst({name: score[ok] for name, score in scan.scores().items()}, len(ok), limits.worst)
+    worst = ok[worst]
     # A unit's name is a hash, so the lowest names are a draw, and the same one each time.
     others = np.setdiff1d(ok, worst)
     random = others[np.argsort(unit[others])][: max(0, limits.total - len(not_ok) - len(worst))]
@@ -79,6 +96,7 @@ def select(ledger: Ledger, census: Census, limits: Limits | None = None) -> Sele
         not_ok=tuple(outcomes[name] for name in unit[not_ok].tolist()),
         worst=tuple(outcomes[name] for name in unit[worst].tolist()),
         random=tuple(outcomes[name] for name in unit[random].tolist()),
+        ranks=ranks,
         not_run=tuple(census.names(without[: max(0, limits.not_ok - len(not_ok))])),
         seconds={stage: total / scan.num_timed for stage, total in scan.seconds.items()},
         num_timed=scan.num_timed,
@@ -134,17 +152,26 @@ class _Scan:
         return np.concatenate([np.zeros(0, np.int64), *(part[0] for part in self._parts)])
 
 
-def _standing_out(scores: Mapping[str, np.ndarray], count: int) -> np.ndarray:
-    """How far up each outcome stands among the worst of any of its scores: 1 is the very worst, 0 has no score.
+def _worst(scores: Mapping[str, np.ndarray], count: int, most: int) -> tuple[np.ndarray, tuple[Rank, ...]]:
+    """Where the outcomes stand that are furthest up among the worst of any of their scores, and why each is there.
 
-    Scores have different units (a colour distance, a share), so their ranks are compared, not they themselves.
+    Scores have different units (a colour distance, a share), so places are compared, not they themselves: first the
+    worst of each score, then the second of each. An outcome without a score is none of them.
     """
-    highest = np.zeros(count)
-    for score in scores.values():
-        there = np.flatnonzero(np.isfinite(score))
-        order = there[np.argsort(score[there], kind="stable")]
-        highest[order] = np.maximum(highest[order], np.arange(1, len(order) + 1) / max(1, len(order)))
-    return highest
+    names = sorted(scores)
+    share, by, place = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
+    among = [int(np.isfinite(scores[name]).sum()) for name in names]
+    for number, name in enumerate(names):
+        there = np.flatnonzero(np.isfinite(scores[name]))
+        order = there[np.argsort(-scores[name][there], kind="stable")]
+        places = np.arange(1, len(order) + 1)
+        left = (len(order) + 1 - places) / max(1, len(order))
+        further = left > share[order]
+        share[order[further]] = left[further]
+        by[order[further]], place[order[further]] = number, places[further]
+    worst = np.argsort(-share, kind="stable")[: min(most, int((share > 0).sum()))]
+    ranks = (Rank(score=names[by[at]], place=int(place[at]), among=among[by[at]]) for at in worst)
+    return worst, tuple(ranks)
 
 
 def _spread(unit: np.ndarray, status: np.ndarray, code: np.ndarray, count: int) -> np.ndarray:

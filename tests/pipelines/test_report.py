@@ -99,6 +99,40 @@ def test_the_worst_of_each_score_is_shown_whatever_its_unit(studio: Studio) -> N
     assert {item for _, _, item in cards(page)} == {"i39", "i05"}
 
 
+def test_each_of_the_worst_says_which_score_put_it_there(studio: Studio) -> None:
+    studio.write_items("a", "b", "c", "d", "unscored")
+    studio.scores = {
+        "a": {"drift": 1.0, "misaligned": 0.4},
+        "b": {"drift": 9.0, "misaligned": 0.2},
+        "c": {"drift": 8.0, "misaligned": 0.1},
+        "d": {"drift": 7.0},
+    }
+    studio.run()
+    page = Path(write_report(studio.output)).read_text()
+    said = dict(re.findall(r'data-item="(\w+)"(?:(?!data-item).)*?> ([\d.]+, (?:\w+ )?worst of \d)<', page, re.DOTALL))
+    assert said == {
+        "a": "0.400, worst of 3",
+        "b": "9.000, worst of 4",
+        "c": "8.000, 2nd worst of 4",
+        "d": "7.000, 3rd worst of 4",
+    }
+    assert {item for _, _, item in cards(page)[:2]} == {"a", "b"}
+    assert [item for _, _, item in cards(page)[2:]] == ["c", "d", "unscored"]
+    assert "a picture says which score put it there" in page
+
+
+def test_nothing_folds_out_where_nothing_lies_behind(studio: Studio) -> None:
+    studio.write_catalog([{"item_id": "a", "task": ""}, {"item_id": "b", "task": "levitate"}])
+    studio.run()
+    page = Path(write_report(studio.output)).read_text()
+    main = page[page.index("<main") : page.index("</main>")]
+    assert len(cards(page)) == 2 and "<details" not in main and '<p class="task">levitate</p>' in main
+    studio.write_items("c")
+    studio.run()
+    page = Path(write_report(studio.output)).read_text()
+    assert re.search(r"<summary>try_on, 0.75 s</summary>\s*recipe", page)
+
+
 def test_a_picture_that_cannot_be_shown_says_why(tmp_path: Path) -> None:
     large, broken = tmp_path / "large.png", tmp_path / "broken.png"
     large.write_bytes(picture("red", (1200, 600)))
