@@ -14,6 +14,7 @@ from typing import TextIO
 
 from rich.console import Console
 
+from atelier.commands import outputs
 from atelier.errors import AtelierError, CatalogError, ConfigError, WeightsError
 from pipelines import jobs
 from pipelines.exits import Exit
@@ -147,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(command=_report)
 
     demo = commands.add_parser("demo", help="draw a small catalog, run it, and show what became of it")
-    demo.add_argument("--out", default="out/demo", metavar="DIR")
+    demo.add_argument("--out", type=outputs.folder, default="out/demo", metavar="DIR")
     demo.set_defaults(command=_demo)
 
     listed = commands.add_parser("jobs", help="list the jobs")
@@ -163,7 +164,9 @@ def _add_job(parser: argparse.ArgumentParser, *, optional: bool = False) -> None
 
 def _add_catalog(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--catalog", required=True, metavar="URI", help="Parquet, CSV or JSON lines; a path or s3://…")
-    parser.add_argument("--output", required=True, metavar="URI", help="a folder or s3://bucket/folder")
+    parser.add_argument(
+        "--output", required=True, type=outputs.folder, metavar="URI", help="a folder or s3://bucket/folder"
+    )
     parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N items")
 
 

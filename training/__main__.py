@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from atelier import storage
+from atelier.commands import outputs
 from atelier.errors import AtelierError, ConfigError
 from training import evaluate
 from training.data.command import add_prepare, prepare_command
@@ -39,7 +40,12 @@ def main() -> int:
     run = commands.add_parser("run", help="train a named run, or take it up again")
     run.add_argument("name", metavar="NAME", help=", ".join(RUNS))
     run.add_argument("--data", help="address of its data; default: drawn, where the run names what to draw")
-    run.add_argument("--output", required=True, help="folder of runs, local or s3://: this one's goes to OUTPUT/NAME")
+    run.add_argument(
+        "--output",
+        required=True,
+        type=outputs.folder,
+        help="folder of runs, local or s3://: this one's goes to OUTPUT/NAME",
+    )
     run.add_argument("--cache", type=Path, default=TrainRequest.cache, help="where drawn and fetched data is kept")
     run.add_argument("--steps", type=int, help="how long the run is, in place of its own number of steps")
     run.add_argument("--keep-last", type=int, metavar="N", help="how many of the newest checkpoints stay")
@@ -69,7 +75,9 @@ def main() -> int:
     exporting = commands.add_parser("export", help="a checkpoint as the weight folder that batch and serving load")
     exporting.add_argument("name", metavar="NAME", help=", ".join(RUNS))
     exporting.add_argument("--output", required=True, help="folder of runs, local or s3://")
-    exporting.add_argument("--to", required=True, help="the weight folder to write, local or s3://")
+    exporting.add_argument(
+        "--to", required=True, type=outputs.folder, help="the weight folder to write, local or s3://"
+    )
     exporting.add_argument("--cache", type=Path, default=TrainRequest.cache, help="where fetched weights are kept")
     exporting.add_argument("--step", type=int, help="which checkpoint; default: the newest")
     exporting.add_argument(

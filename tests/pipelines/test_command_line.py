@@ -88,10 +88,24 @@ def test_a_catalog_that_is_not_there_is_wrong_usage(
     assert missing in capsys.readouterr().err
 
 
-def test_a_limit_must_be_a_number_from_1() -> None:
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--limit", "0"], "'0' must be a whole number from 1 up"),
+        (["--accelerators", "-1"], "'-1' must be a whole number from 0 up"),
+        (["--output", "FILE"], "FILE: is a file, must be a folder"),
+        (["--output", "ftp://shop/made"], "ftp://shop/made: its scheme is unknown"),
+    ],
+)
+def test_words_that_no_run_can_follow_are_wrong_usage(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FILE").touch()
     with pytest.raises(SystemExit) as error:
-        main(["plan", "closet", "--catalog", "c.csv", "--output", "o", "--limit", "0"])
+        main(["run", "closet", "--catalog", "c.csv", "--output", "o", *words])
     assert error.value.code == Exit.WRONG_USAGE
+    assert said in capsys.readouterr().err
 
 
 def test_an_output_without_a_run_is_wrong_usage(tmp_path: Path) -> None:

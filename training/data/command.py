@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from atelier import storage
+from atelier.commands import outputs
 from atelier.errors import ConfigError
 from training.data.config import DataConfig
 from training.data.held_out import carry_held_out
@@ -31,7 +32,9 @@ def add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="folder or s3:// prefix in the layout of VITON-HD, DeepFashion or DeepFashion-MultiModal, "
         "detected or named (viton_hd:URI); default: drawn",
     )
-    prepare.add_argument("--output", required=True, help="folder or s3:// prefix of its own for the shards")
+    prepare.add_argument(
+        "--output", required=True, type=outputs.folder, help="folder or s3:// prefix of its own for the shards"
+    )
     prepare.add_argument("--split", choices=("train", "test"), help="of the data set; default: the run's")
     prepare.add_argument("--parser", help="weights that find the parse, in place of the data set's own")
     prepare.add_argument("--pose", help="weights that find the keypoints, in place of the data set's own")
