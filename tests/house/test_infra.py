@@ -24,6 +24,7 @@ from pipelines import jobs
 from pipelines.placement import Machine, place
 from serving.api import models as model_routes
 from serving.api.access import Access, is_loopback
+from serving.database_url import PASSWORD
 from serving.deployments import Ingress
 from serving.environment import ENVIRONMENT
 from serving.offered import offered
@@ -309,6 +310,8 @@ def test_the_service_finds_its_volumes_its_environment_and_its_probe() -> None:
 
     assert {str(Path(settings.keys).parent), str(Path(settings.database).parent)} <= mounted
     assert settings.store.startswith("s3://")
+    secrets = {one["secretRef"]["name"] for one in container(door)["envFrom"] if one["secretRef"]["optional"]}
+    assert secrets == {"atelier-store", "atelier-database"} and f"from-literal={PASSWORD}=" in OPERATIONS.read_text()
     for one in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
         environment = {variable["name"]: variable["value"] for variable in container(one)["env"]}
         assert ENVIRONMENT.items() <= environment.items(), one.get("groupName", "head")
