@@ -144,7 +144,11 @@ def _parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="write report.html anew, and print where it is")
     report.add_argument("output", metavar="URI", help="the output of a run")
-    report.add_argument("--json", action="store_true", help="print the counts of the whole catalog instead")
+    report.add_argument(
+        "--json",
+        action="store_true",
+        help="print the counts of the whole catalog instead (after --limit N: of its first N items)",
+    )
     report.set_defaults(command=_report)
 
     demo = commands.add_parser("demo", help="draw a small catalog, run it, and show what became of it")

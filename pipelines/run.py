@@ -74,7 +74,7 @@ class _Run:
         try:
             plan.record_rejections(self._ledger)
             if plan.is_empty:
-                self._tell("nothing_to_make", "nothing to make: the output holds every picture that can be made")
+                self._tell("nothing_to_make", "nothing to make: the ledger has an outcome for every unit")
             else:
                 self._make(plan)
             self._ledger.compact()
