@@ -23,6 +23,14 @@ from atelier.errors import WeightsError
 CONFIG_NAME = "config.json"
 SUFFIX = ".safetensors"
 
+_WRAPPED = "module."
+"""What DistributedDataParallel and DataParallel put before every key."""
+
+_UNWRAPPED = (
+    f"all keys begin with {_WRAPPED!r}, as DistributedDataParallel saves them; save its `.module.state_dict()` instead,"
+    f" or take the prefix off: {{key.removeprefix({_WRAPPED!r}): value for key, value in state.items()}}"
+)
+
 _UNKNOWN_OBJECT = re.compile(r"Unsupported (?:global|class|operand)[^\n]*?GLOBAL ([\w.]+)")
 """In the safe reader's message: the object that it will not make."""
 
@@ -145,9 +153,13 @@ def check_keys(module: nn.Module, state: Mapping[str, Tensor], source: str | Pat
     """Holds a state dict against a module, key by key.
 
     Raises:
-        WeightsError: lists every missing, unexpected and mis-shaped key.
+        WeightsError: lists every missing, unexpected and mis-shaped key; where it was saved wrapped, under keys that
+            all begin with `module.`, says so and lists what is off besides.
     """
-    wanted = module.state_dict()
+    wanted, reason = module.state_dict(), ""
+    if state and all(key.startswith(_WRAPPED) and key not in wanted for key in state):
+        state = {key.removeprefix(_WRAPPED): value for key, value in state.items()}
+        reason = _UNWRAPPED
     missing = [key for key in wanted if key not in state]
     unexpected = [key for key in state if key not in wanted]
     mis_shaped = [
@@ -155,8 +167,36 @@ def check_keys(module: nn.Module, state: Mapping[str, Tensor], source: str | Pat
         for key in wanted
         if key in state and state[key].shape != wanted[key].shape
     ]
-    if missing or unexpected or mis_shaped:
-        raise WeightsError(str(source), missing=missing, unexpected=unexpected, mis_shaped=mis_shaped)
+    if missing or unexpected or mis_shaped or reason:
+        if reason:
+            reason += "; besides, these are off" if missing or unexpected or mis_shaped else "; nothing else is off"
+        raise WeightsError(str(source), missing=missing, unexpected=unexpected, mis_shaped=mis_shaped, reason=reason)
+
+
+def check_finite(network: str, state: Mapping[str, Tensor], source: str | Path) -> None:
+    """Refuses weights that would make nothing but NaN.
+
+    Args:
+        network: whose they are, for the message.
+
+    Raises:
+        WeightsError: names the first key with a value that is NaN or infinite.
+    """
+    for key, tensor in state.items():
+        if tensor.is_floating_point() and (off := int((~tensor.isfinite()).sum())):
+            told = f"{key} holds {off:,} values of {tensor.numel():,} that are NaN or infinite; all must be finite"
+            raise WeightsError(str(source), reason=f"network {network}: {told}")
+
+
+def check_file(path: str | Path) -> None:
+    """Refuses a path at which no file lies.
+
+    Raises:
+        WeightsError: nothing lies there, or a folder.
+    """
+    if not Path(path).is_file():
+        reason = "is a folder, must be a file" if Path(path).is_dir() else "there is no such file"
+        raise WeightsError(str(path), reason=reason)
 
 
 def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
@@ -180,8 +220,7 @@ def read_foreign(path: str | Path, part: str | None = None) -> dict[str, Tensor]
         WeightsError: no such file, not a checkpoint, one that holds other objects than tensors, or no flat state dict.
     """
     path = Path(path)
-    if not path.is_file():
-        raise WeightsError(str(path), reason="there is no such file")
+    check_file(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

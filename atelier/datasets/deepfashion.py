@@ -32,7 +32,11 @@ def read(root: str, split: Split) -> Iterator[PoseTransferSample]:
     """
     pairs, annotations = _path(root, "pairs", split), _path(root, "annotation", split)
     joints = _annotations(annotations)
-    for number, row in enumerate(csv.DictReader(io.StringIO(_text(root, pairs))), start=2):
+    rows = csv.DictReader(io.StringIO(_text(root, pairs)))
+    if lacking := [name for name in ("from", "to") if name not in (rows.fieldnames or ())]:
+        held = ",".join(rows.fieldnames or ())
+        raise CatalogError(f"{pairs}: its header is {held!r}, without {' and '.join(lacking)}; must be 'from,to'")
+    for number, row in enumerate(rows, start=2):
         names = (row.get("from"), row.get("to"))
         if absent := [name for name in names if name not in joints]:
             raise CatalogError(f"{pairs}, line {number}: names {absent}, which {annotations} does not annotate")

@@ -28,7 +28,8 @@ def convert_torch(net: Net, *, backbone: str | Path, heads: str | Path, out: str
         heads: `weights/v0.1/alex.pth` or `vgg.pth` of the `lpips` package.
 
     Raises:
-        WeightsError: a file that is no plain state dict, or lists its missing, unexpected and mis-shaped keys.
+        WeightsError: a file that is no plain state dict, or lists its missing, unexpected and mis-shaped keys,
+            or names one that is not finite.
     """
     state = {key: value for key, value in weights.read_file(backbone).items() if not key.startswith("classifier.")}
     found = weights.read_file(heads)
@@ -82,6 +83,8 @@ def _write(
     network = LPIPS(net)
     weights.check_keys(network.backbone, backbone, sources[0])
     weights.check_keys(network.heads, heads, sources[1])
+    weights.check_finite(BACKBONE, backbone, sources[0])
+    weights.check_finite(HEADS, heads, sources[1])
     config = {"model": MODEL, "version": VERSION, "net": net}
     return weights.write_folder(out, config, {BACKBONE: backbone, HEADS: heads})
 
@@ -104,8 +107,7 @@ class _ArraysOnly(pickle.Unpickler):
 
 def _read_arrays(path: str | Path) -> dict[str, Any]:
     path = Path(path)
-    if not path.is_file():
-        raise WeightsError(str(path), reason="there is no such file")
+    weights.check_file(path)
     try:
         with path.open("rb") as file:
             tree = _ArraysOnly(file).load()

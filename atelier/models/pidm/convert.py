@@ -43,7 +43,7 @@ def convert(
 
     Raises:
         WeightsError: not exactly one file given; a file that would have to be executed to be read, with the way round
-            it; or the list of missing, unexpected and mis-shaped keys.
+            it; the list of missing, unexpected and mis-shaped keys; or a key that is not finite.
     """
     config = config or PidmConfig()
     source, state = _read(checkpoint, state_dict)
@@ -52,6 +52,7 @@ def convert(
         model = Pidm(config)
     for name, part in parts.items():
         weights.check_keys(model.get_submodule(name), part, source)
+        weights.check_finite(name, part, source)
     return weights.write_folder(out, config.to_json(), parts)
 
 

@@ -41,7 +41,7 @@ def convert(
         dtype: what weights are stored in; None keeps theirs.
 
     Raises:
-        WeightsError: a missing folder, or networks that are built otherwise than the config says.
+        WeightsError: a missing folder, or networks that are built otherwise than the config says, or not finite.
     """
     config, source = config or truepose(), Path(stable_diffusion)
     unet, vae = read_unet(source / _UNET, config), Autoencoder.from_folder(source / _VAE)
@@ -49,6 +49,8 @@ def convert(
     encoder = ClipImageEncoder.from_folder(clip, config)
     model = TruePose(config, encoder=encoder, siamese=Siamese(config, unet=unet), vae=vae)
     states = {name: part.state_dict() for name, part in model.parts().items()}
+    for name, state in states.items():
+        weights.check_finite(name, state, source)
     return weights.write_folder(out, model.described(), states, dtype=dtype)
 
 

@@ -32,7 +32,7 @@ def convert(
 
     Raises:
         WeightsError: a file that is no plain state dict, or another network's; or lists its missing, unexpected and
-            mis-shaped keys.
+            mis-shaped keys; or names a key that is not finite.
     """
     config = config or VitonHDConfig()
     with torch.device("meta"):  # shapes are all that is asked of the networks
@@ -44,6 +44,7 @@ def convert(
             weights.check_keys(model.get_submodule(name), states[name], path)
         except WeightsError as error:
             raise _swapped(model, name, states[name], path) or error from None
+        weights.check_finite(name, states[name], path)
     return weights.write_folder(out, config.to_json(), states)
 
 

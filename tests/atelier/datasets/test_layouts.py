@@ -58,6 +58,17 @@ def test_viton_hd_refuses_another_folder(tmp_path: Path) -> None:
         list(viton_hd.read(str(tmp_path), "train", paired=True))
 
 
+@pytest.mark.parametrize(("header", "lacking"), [("a;b", "from and to"), ("from;to", "from and to"), ("from,b", "to")])
+def test_deepfashion_names_the_columns_that_its_list_lacks(header: str, lacking: str, tmp_path: Path) -> None:
+    joints = np.ones((18, 3), np.float32)
+    deepfashion.write(str(tmp_path), "test", [("x.jpg", b"x", joints), ("y.jpg", b"y", joints)], [])
+    pairs = tmp_path / "fasion-resize-pairs-test.csv"
+    pairs.write_text(f"{header}\nx.jpg;y.jpg\n")
+    with pytest.raises(CatalogError) as caught:
+        list(deepfashion.read(str(tmp_path), "test"))
+    assert str(caught.value) == f"{pairs}: its header is {header!r}, without {lacking}; must be 'from,to'"
+
+
 def test_deepfashion_keeps_missing_joints_missing(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     joints = np.concatenate([rng.integers(0, 176, (2, 18, 2)), np.ones((2, 18, 1))], axis=2).astype(np.float32)

@@ -56,6 +56,37 @@ def test_files_in_each_others_places_are_told(tmp_path: Path, states: dict[str, 
         convert(**paths, out=tmp_path / "out", config=viton_hd_closet())
 
 
+def test_a_network_saved_wrapped_is_told_in_a_sentence(tmp_path: Path, states: dict[str, dict[str, Tensor]]) -> None:
+    wrapped = {f"module.{key}": value for key, value in states["matching"].items()}
+    paths = _save(tmp_path, {**states, "matching": wrapped})
+    with pytest.raises(WeightsError, match=r"matching\.pth: all keys begin with 'module\.'") as caught:
+        convert(**paths, out=tmp_path / "out", config=viton_hd_closet())
+    assert "\n" not in str(caught.value) and str(caught.value).endswith("nothing else is off")
+    del wrapped[next(iter(wrapped))]
+    with pytest.raises(WeightsError, match="besides, these are off") as caught:
+        convert(**_save(tmp_path, {**states, "matching": wrapped}), out=tmp_path / "out", config=viton_hd_closet())
+    assert caught.value.missing == (next(iter(states["matching"])),) and not caught.value.unexpected
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(
+    value: float, tmp_path: Path, states: dict[str, dict[str, Tensor]]
+) -> None:
+    alias = {key: tensor.clone() for key, tensor in states["alias"].items()}
+    alias["conv_img.bias"][1] = value
+    paths = _save(tmp_path, {**states, "alias": alias})
+    said = r"alias\.pth: network alias: conv_img\.bias holds 1 values of 3 that are NaN or infinite"
+    with pytest.raises(WeightsError, match=said):
+        convert(**paths, out=tmp_path / "out", config=viton_hd_closet())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_is_no_checkpoint(tmp_path: Path, states: dict[str, dict[str, Tensor]]) -> None:
+    paths = {**_save(tmp_path, states), "matching": tmp_path}
+    with pytest.raises(WeightsError, match=f"{tmp_path}: is a folder, must be a file"):
+        convert(**paths, out=tmp_path / "out", config=viton_hd_closet())
+
+
 def test_command_line_says_what_is_wrong(
     tmp_path: Path, states: dict[str, dict[str, Tensor]], capsys: pytest.CaptureFixture[str]
 ) -> None:
