@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from atelier.recipe import Recipe
@@ -68,7 +68,11 @@ def json_lines(rows: Iterable[BadRow]) -> Iterator[str]:
 
 def print_table(rows: Iterable[BadRow], console: Console, *, title: str = "") -> int:
     """Shows the first faults as a table and the count of every code, and gives the number of bad rows."""
-    table = Table("line", "item", "field", "value", "reason", title=title or None, title_justify="left")
+    # Folded, never cut: a reason's last word may be the limit itself. Item and value leave it most of the room.
+    given = max(8, console.width // 6)
+    widths = {"line": None, "item": given, "field": None, "value": given, "reason": None}
+    columns = (Column(name, overflow="fold", max_width=width) for name, width in widths.items())
+    table = Table(*columns, title=title or None, title_justify="left")
     codes: Counter[str] = Counter()
     bad = 0
     for row in rows:

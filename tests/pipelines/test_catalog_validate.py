@@ -4,6 +4,7 @@ import io
 import json
 from typing import TYPE_CHECKING
 
+import pytest
 from rich.console import Console
 
 from pipelines.catalog import Catalog
@@ -38,6 +39,21 @@ def test_the_table_shows_cells_as_they_are_and_counts_rows(studio: Studio) -> No
     bad = print_table(validate(Catalog(studio.catalog), studio.job), Console(file=text, width=120))
     assert bad == 3
     assert "[red]" in text.getvalue() and "3 bad rows; faults: 2 missing_input" in text.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_no_cell_of_the_table_is_cut_however_narrow_it_is(studio: Studio, width: int) -> None:
+    row = {"item_id": "a-long-name-of-one-item-" * 5, "task": "try_on", "person": "a.png", "garment": "b.png"}
+    studio.write_catalog([row | {"seed": "9" * 60}])
+    (bad,) = validate(Catalog(studio.catalog), studio.job)
+    text = io.StringIO()
+    print_table([bad], Console(file=text, width=width))
+    lines = [line.strip("│").split("│") for line in text.getvalue().splitlines() if line.startswith("│")]
+    shown = ["".join("".join(cells).split()) for cells in zip(*lines, strict=True)]
+    (fault,) = bad.faults
+    assert shown == ["2", bad.item_id, "seed", fault.value, "".join(fault.reason.split())]
+    assert shown[-1].endswith("9,223,372,036,854,775,807")
+    assert max(map(len, text.getvalue().splitlines())) <= width
 
 
 def test_a_clean_catalog_shows_nothing(studio: Studio) -> None:
