@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
@@ -43,8 +44,8 @@ def demo(out: str, console: Console, *, num_items: int = NUM_ITEMS) -> Exit:
             f"{out}/catalog", items=num_items, seed=SEED, size=size, tasks=turns(job), broken=1, kinds=kinds
         )
     status = run(job, catalog, output, console=console)
-    console.print(_table(output))
-    console.print(f"open {output}/report.html in a browser", highlight=False, soft_wrap=True)
+    console.print(outcomes_table(output, below=out))
+    console.print(f"the pictures: open {output}/report.html in a browser", highlight=False, soft_wrap=True)
     return status
 
 
@@ -58,13 +59,19 @@ def turns(job: CatalogJob) -> list[str]:
     return [task for other in others for task in (first, other)] or [first]
 
 
-def _table(output: str) -> Table:
-    table = Table("item", "recipe", "outcome", Column("what became of it", overflow="fold"))
+def outcomes_table(output: str, *, below: str) -> Table:
+    """What became of every item, most of them in a line; addresses are told from `below` on. Pictures are named by
+    their keys, 64 letters long: the report shows them."""
+    names = ("item", "recipe", "what became of it")
+    table = Table(*(Column(name, overflow="fold") for name in names), box=SIMPLE_HEAD)
     outcomes = [outcome for batch in Ledger(output).latest() for outcome in from_table(batch)]
     for outcome in sorted(outcomes, key=lambda outcome: (outcome.item_id, outcome.variant)):
-        reason = f"{outcome.stage}: {outcome.code}\n{outcome.detail}"
-        became = "\n".join((outcome.picture, *outcome.notes)) if outcome.status == "ok" else reason
-        cells = (outcome.item_id, outcome.recipe, outcome.status, became)
+        detail = outcome.detail.replace(f"{below}/", "")
+        took = f"made in {sum(outcome.seconds.values()):.1f} s" if outcome.made else "kept, as it was made before"
+        became = (f"ok: {took}", *outcome.notes)
+        if outcome.status != "ok":
+            became = (f"{outcome.status} at {outcome.stage}: {outcome.code}", detail)
+        cells = (outcome.item_id, outcome.recipe, "\n".join(became))
         table.add_row(*(Text(cell) for cell in cells), style=_STYLES[outcome.status])
     return table
 

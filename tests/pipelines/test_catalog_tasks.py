@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from atelier import poses
 from atelier.closet.catalog import write_catalog
 from atelier.errors import ConfigError
 from atelier.rows import Item
 from pipelines.catalog import BadRow, Catalog
-from pipelines.demo import BROKEN, turns
+from pipelines.demo import BROKEN, outcomes_table, turns
 from pipelines.job import CatalogJob
 from pipelines.validate import checked_item
 from tests.pipelines.conftest import Studio, small_job
@@ -97,6 +99,21 @@ def test_the_demo_draws_rows_that_every_recipe_takes(tmp_path: Path) -> None:
         "unknown-pose-0": "unknown_pose",
         "missing-prompt-0": "missing_input",
     }
+
+
+def test_the_demo_tells_of_a_picture_in_one_line_of_80_columns(studio: Studio) -> None:
+    studio.write_items("a", "b", "c")
+    studio.run(lambda unit: {"b": "rejected", "c": "failed"}.get(unit["item_id"], "ok"))
+    text = StringIO()
+    Console(file=text, width=80).print(outcomes_table(studio.output, below=studio.root))
+    lines = text.getvalue().splitlines()
+    assert [line.split(maxsplit=2) for line in (line.strip() for line in lines) if line][2:] == [
+        ["a", "small_try_on", "ok: made in 0.8 s"],
+        ["b", "small_try_on", "rejected at decode: was_rejected"],
+        ["as", "the", "test says"],
+        ["c", "small_try_on", "failed at decode: was_failed"],
+        ["as", "the", "test says"],
+    ]
 
 
 def _plan_key(file: str) -> str:
