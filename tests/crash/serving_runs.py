@@ -40,18 +40,28 @@ when new.state in ('succeeded', 'failed', 'cancelled') begin insert into endings
 
 
 class Service:
-    """`python -m serving run` with a model of twenty steps, some seconds a picture, again and again on one database."""
+    """`python -m serving run` with a model of twenty steps, some seconds a picture, again and again on one database.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        more: settings of the model.
+    """
+
+    def __init__(self, root: Path, **more: Any) -> None:
         self._root, self._told = root, root / "serve.json"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
-        model = {"recipe": MODEL, "batch_size": 1, "weights": {"weights": _write_weights(root), "mode": "balanced"}}
+        model: dict[str, Any] = {
+            "recipe": MODEL,
+            "batch_size": 1,
+            "weights": {"weights": _write_weights(root), "mode": "balanced"},
+        }
+        model |= more
         names = {"store": "store", "database": "jobs.sqlite", "keys": "keys.json"}
         told: dict[str, Any] = {name: str(root / file) for name, file in names.items()}
         # A job whose ingress is gone is taken up soon; the ingress has two with the model at a time.
         told |= {"models": [model], "jobs": {"lease_s": 3.0, "at_once": 2, "max_attempts": 6}}
+        told |= {"limits": {"timeout_s": PATIENCE_S}}  # for a busy machine
         self.settings = ServeSettings.model_validate(told)
         self._told.write_text(json.dumps(told))
         self.jobs, self.progress = SqlJobs(told["database"]), SqlProgress(told["database"])
