@@ -13,7 +13,7 @@ import pytest
 from tests.crash.serving_runs import MODEL, PERSON, POSE, Service
 from tests.crash.training_runs import descendants
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.long]
 SCALING = {"min_replicas": 0, "max_replicas": 1, "down_after_s": 0.0, "zero_after_s": 0.0, "up_after_s": 0.0}
 
 
