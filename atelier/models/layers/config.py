@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Self, get_type_hints
 
 from atelier.errors import ConfigError
+from atelier.models.layers.config_types import fits, in_words
 from atelier.weights import read_config
 
 DIGESTS = "digests"
@@ -45,7 +46,8 @@ class ModelConfig:
         """The config that `to_json` wrote.
 
         Raises:
-            ConfigError: another model's config, or a field or a value that this one does not have.
+            ConfigError: another model's config, a field that this one does not have, a value of another type, or values
+                that do not go together; names the fields that were not given where it may be their defaults' doing.
         """
         fields: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
@@ -56,7 +58,16 @@ class ModelConfig:
         known = {field.name for field in dataclasses.fields(cls)}
         if strangers := sorted(set(fields) - known):
             raise ConfigError(f"{', '.join(strangers)}: no such field; {cls.model} has {', '.join(sorted(known))}")
-        for name, kind in get_type_hints(cls).items():
-            if name in fields and get_origin(kind) is Literal and fields[name] not in get_args(kind):
-                raise ConfigError(f"{name}: is {fields[name]!r}, must be one of {list(get_args(kind))}")
-        return cls(**fields)
+        kinds = {name: kind for name, kind in get_type_hints(cls).items() if name in known}
+        for name, kind in kinds.items():
+            if name in fields and not fits(fields[name], kind):
+                raise ConfigError(f"{name}: is {values[name]!r}, must be {in_words(kind)}")
+        try:
+            return cls(**fields)
+        except ConfigError as error:
+            absent = [f"{name} ({in_words(kind)})" for name, kind in kinds.items() if name not in fields]
+            if not absent:
+                raise
+            raise ConfigError(
+                f"{', '.join(absent)}: not given, and with its default the rest does not hold: {error}"
+            ) from error

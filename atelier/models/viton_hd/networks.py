@@ -16,6 +16,7 @@ from atelier.errors import ConfigError
 from atelier.models.geometry.tps import warp
 from atelier.models.layers.noise import Generators, draw_normal
 from atelier.models.layers.pixels import bytes_from_picture, mask_from_bytes, one_hot, picture_from_bytes
+from atelier.models.layers.shapes import check_shapes
 from atelier.models.tensors import (
     AgnosticParse,
     Grid,
@@ -93,8 +94,18 @@ class VitonHD(nn.Module):
                 does not depend on its batch mates. Consumed after the layout and the warp.
 
         Raises:
-            ConfigError: a picture size that the generator cannot make.
+            ConfigError: a picture size that the generator cannot make, or an input of another shape.
         """
+        check_shapes(
+            {
+                "garment": (garment, ("batch", 3, "height", "width")),
+                "garment_mask": (garment_mask, ("batch", 1, "height", "width")),
+                "agnostic_person": (agnostic_person, ("batch", 3, "height", "width")),
+                "pose_image": (pose_image, ("batch", 3, "height", "width")),
+                "agnostic_parse": (agnostic_parse, ("batch", NUM_AGNOSTIC_CLASSES, "height", "width")),
+                "segmentation_noise": (segmentation_noise, ("batch", 1, *self.config.segmentation_size)),
+            }
+        )
         size = _size(garment)
         self.config.check_size(size)
         segmentation = self.segment(pose_image, garment, garment_mask, agnostic_parse, segmentation_noise)
