@@ -23,7 +23,7 @@ from pipelines.plan import Partition, Plan
 from pipelines.planner import plan_catalog
 from pipelines.pools import Work
 from pipelines.progress import RunProgress
-from pipelines.publish import publish
+from pipelines.publish import current, publish
 from pipelines.records import Facts, software_versions
 from pipelines.report import write_report
 from pipelines.runs import RunRecord, State, discard_plans, new_run_id, plan_folder, write_record
@@ -66,6 +66,7 @@ class _Run:
         self._placements: dict[str, str] = {}
 
     def go(self) -> Exit:
+        current(self._output)  # read when all is made: better known now, if it is damaged
         plan = plan_catalog(
             self._job, self._catalog, self._output, folder=self._folder, run_id=self._run_id, limit=self._limit
         )

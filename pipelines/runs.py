@@ -13,8 +13,10 @@ from typing import Any, Literal
 
 from atelier import storage
 from atelier.errors import LedgerError, NotFound
+from pipelines.damage import damaged, json_object
 
 _ABANDONED_S = 7 * 24 * 3600.0
+_MEND = "run the job again, and what is told is of the newer run"
 
 State = Literal["running", "finished", "stopped"]
 
@@ -64,12 +66,17 @@ def read_record(output: str, run_id: str) -> RunRecord:
     """The record of one run.
 
     Raises:
-        LedgerError: the output knows no such run.
+        LedgerError: the output knows no such run, or its record is damaged.
     """
+    address = f"{_folder(output)}/{run_id}.json"
     try:
-        return RunRecord(**json.loads(storage.get(f"{_folder(output)}/{run_id}.json")))
+        held = json_object(address, storage.get(address), _MEND)
     except NotFound as error:
         raise LedgerError(f"output {output}: holds no run {run_id!r}") from error
+    try:
+        return RunRecord(**held)
+    except TypeError as error:
+        raise damaged(address, f"is no record of a run ({error})", _MEND) from error
 
 
 class NothingRun(LedgerError):

@@ -130,3 +130,27 @@ def test_the_command_says_it_in_one_line(output: Path, studio: Studio, capsys: p
     assert main(["plan", "closet", "--catalog", studio.catalog, "--output", str(output)]) == 1
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith(f"ERROR: LedgerError: {output}/ledger/INDEX.json: is not JSON")
+
+
+def test_a_run_looks_at_the_pointer_before_it_begins(
+    output: Path, studio: Studio, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (output / "catalog" / "CURRENT").write_text("junk")
+    before = sorted((output / "runs").iterdir())
+    assert main(["run", "closet", "--catalog", studio.catalog, "--output", str(output)]) == 1
+    assert f"{output}/catalog/CURRENT: is not JSON" in capsys.readouterr().err
+    assert sorted((output / "runs").iterdir()) == before
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"{", "is not JSON"), (b'{"limit": 3}', "is no record of a run")])
+def test_a_record_of_a_run_that_is_damaged_is_named_and_a_newer_run_helps(
+    content: bytes, said: str, output: Path, studio: Studio, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (record,) = (output / "runs").iterdir()
+    record.write_bytes(content)
+    assert main(["report", str(output), "--json"]) == 1
+    told = capsys.readouterr().err
+    assert str(record) in told and said in told and "run the job again" in told
+
+    studio.run()
+    assert main(["report", str(output), "--json"]) == 0
