@@ -210,6 +210,7 @@ def metrics() -> str:
             all(words in text for words in wanted)
             and len(replicas(text, GAUGE)) == 3
             and all(len(replicas(text, one)) == 2 for one in SHARED)
+            and re.search(rf"^ray_{STOPPED}{{.*}} 2", text, re.MULTILINE)  # the second may come in a later round
         ):
             break
         time.sleep(0.5)
