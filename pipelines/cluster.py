@@ -102,9 +102,12 @@ def _held_back() -> Iterator[None]:
 
 
 def _quiet_ray_data() -> None:
-    """Keeps what Ray Data says in its session's file; what of it matters to a person, the outcomes say."""
+    """Keeps what Ray Data says in its session's file; what of it matters to a person, the outcomes say.
+
+    Its own handler for the console alone: one that somebody else put there stays as it is.
+    """
     for handler in logging.getLogger("ray.data").handlers:
-        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+        if isinstance(handler, logging.StreamHandler) and type(handler).__module__.startswith("ray."):
             handler.setLevel(logging.CRITICAL)
 
 

@@ -135,7 +135,7 @@ def _connected() -> Iterator[None]:
     # Ray's C++ side writes to the driver's stderr what every actor pool of Ray Data brings about and nobody can mend.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     for handler in logging.getLogger("ray.data").handlers:
-        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+        if isinstance(handler, logging.StreamHandler) and type(handler).__module__.startswith("ray."):
             handler.setLevel(logging.CRITICAL)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if os.environ.get("RAY_ADDRESS"):
