@@ -122,7 +122,7 @@ def test_theta_has_the_reference_bits_in_any_batch(published: Published, output:
     assert torch.equal(published.model.match(*batch)[[0, 2]], theta.expand(2, -1))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_stages_are_the_forward_at_512x384(published: Published) -> None:
     generator = torch.Generator().manual_seed(3)
     size = (512, 384)

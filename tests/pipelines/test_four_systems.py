@@ -117,6 +117,7 @@ def test_a_catalog_of_all_tasks_ends_in_pictures_and_reasons(cluster: None, job:
     assert run(job, address, output) is Exit.DONE and summarize(output).made == 0
 
 
+@pytest.mark.long
 def test_the_rows_of_the_readme_become_what_they_say(cluster: None, job: CatalogJob, tmp_path: Path) -> None:
     """As a new user writes them, with pictures of their own beside the table."""
     table = (ROOT / "README.md").read_text().partition("```csv\n")[2].partition("```")[0]

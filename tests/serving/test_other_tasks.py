@@ -31,7 +31,9 @@ OFFERED = {
 """As they are shipped: their own batch size and mode."""
 
 
-@pytest.mark.parametrize("name", list(OFFERED))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "pidm_closet" else pytest.mark.long) for name in OFFERED]
+)
 async def test_a_systems_picture_is_what_the_batch_plane_stores(name: str, tmp_path: Path) -> None:
     model, (path, fields) = ModelSettings(recipe=name), OFFERED[name]
     files = {"pose_map": poses.read(POSE, "pose_map")} if "prompt" in fields else {"pose": poses.read(POSE, "pose")}
