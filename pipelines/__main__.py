@@ -175,9 +175,11 @@ def _add_catalog(parser: argparse.ArgumentParser) -> None:
 
 
 def _weights(text: str) -> tuple[str, str]:
-    name, _, folder = text.partition("=")
-    if not name.isidentifier() or not folder:
-        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=FOLDER, e.g. viton_hd=/models/viton_hd")
+    name, equals, folder = text.partition("=")
+    if not name.isidentifier() or not equals:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be NAME=FOLDER, e.g. viton_hd=/models/viton_hd, or NAME= to leave a system out"
+        )
     return name, folder
 
 

@@ -93,6 +93,7 @@ def test_a_catalog_that_is_not_there_is_wrong_usage(
     [
         (["--limit", "0"], "'0' must be a whole number from 1 up"),
         (["--accelerators", "-1"], "'-1' must be a whole number from 0 up"),
+        (["--weights", "pidm"], "'pidm' must be NAME=FOLDER"),
         (["--output", "FILE"], "FILE: is a file, must be a folder"),
         (["--output", "ftp://shop/made"], "ftp://shop/made: its scheme is unknown"),
     ],
@@ -110,3 +111,13 @@ def test_words_that_no_run_can_follow_are_wrong_usage(
 
 def test_an_output_without_a_run_is_wrong_usage(tmp_path: Path) -> None:
     assert main(["report", str(tmp_path), "--json"]) == Exit.WRONG_USAGE
+
+
+def test_a_system_without_weights_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "c.csv").write_text("item_id,task,person,pose,model\na,pose_transfer,p.png,standing,pidm\n")
+    words = ["plan", "closet", "--catalog", str(tmp_path / "c.csv"), "--output", str(tmp_path / "o")]
+    assert main(words) == Exit.DONE
+    assert "pidm_closet" in capsys.readouterr().out
+    assert main([*words, "--weights", "pidm="]) == Exit.DONE
+    said = capsys.readouterr().out
+    assert "pidm_closet" not in said and "rejected at plan: 1" in said

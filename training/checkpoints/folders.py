@@ -71,7 +71,7 @@ def remove(folder: str) -> None:
 
 def _checked(folder: str, sizes: dict[str, int]) -> Manifest:
     if MANIFEST_NAME not in sizes:
-        raise DamagedCheckpoint(folder, f"has no {MANIFEST_NAME}: it was never finished")
+        raise DamagedCheckpoint(folder, f"has no {MANIFEST_NAME}: it was never finished", was_finished=False)
     manifest = read_manifest(folder)
     for file in manifest.files:
         if file.name not in sizes:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 from atelier import storage
@@ -24,14 +25,15 @@ class DamagedCheckpoint(Exception):
     Args:
         address: the file or folder.
         reason: what is wrong.
+        was_finished: whether it was whole once; one that a killed writer left never was.
     """
 
-    def __init__(self, address: str, reason: str) -> None:
-        self.address, self.reason = address, reason
+    def __init__(self, address: str, reason: str, *, was_finished: bool = True) -> None:
+        self.address, self.reason, self.was_finished = address, reason, was_finished
         super().__init__(f"{address}: {reason}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.address, self.reason)
+        return partial(type(self), was_finished=self.was_finished), (self.address, self.reason)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +155,7 @@ def read_manifest(folder: str) -> Manifest:
             files=tuple(StoredFile(**file) for file in content["files"]),
         )
     except NotFound as error:
-        raise DamagedCheckpoint(folder, f"has no {MANIFEST_NAME}: it was never finished") from error
+        raise DamagedCheckpoint(folder, f"has no {MANIFEST_NAME}: it was never finished", was_finished=False) from error
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedCheckpoint(address, "is no manifest of a checkpoint") from error
     if content.get("digest") != manifest.digest:

@@ -84,10 +84,12 @@ class CheckpointStore:
                 `state` may then be half of one.
             StorageError: the store does not answer.
         """
-        for damage in self._torn:
-            self._discard(damage.address, damage.reason)
-        self._torn = ()
-        damaged: dict[str, str] = {}
+        damaged = {damage.address: damage.reason for damage in self._torn if damage.was_finished}
+        if self._kept or not damaged:
+            for damage in self._torn:
+                if not damage.was_finished:
+                    self._discard(damage.address, damage.reason)
+            self._torn = ()
         while self._kept:
             info = self._kept[-1]
             folder = self._folder(info)
@@ -95,7 +97,7 @@ class CheckpointStore:
             try:
                 load_checkpoint(folder, state, self._ranks)
             except DamagedCheckpoint as damage:
-                damaged[folder] = str(damage)
+                damaged[folder] = damage.reason if damage.address == folder else str(damage)
                 self._kept.pop()
                 continue
             for folder_passed, reason in damaged.items():
@@ -107,7 +109,9 @@ class CheckpointStore:
             return info
         if damaged:
             # They stay: somebody may mend them, and a run from the start would bury them.
-            raise ConfigError(f"{self.address}: no checkpoint is whole any more: " + "; ".join(damaged.values()))
+            raise ConfigError(
+                f"{self.address}: no checkpoint is whole any more: " + "; ".join(map(": ".join, damaged.items()))
+            )
         return None
 
     def load(self, state: TrainState, step: int | None = None) -> CheckpointInfo:

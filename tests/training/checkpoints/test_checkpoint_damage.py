@@ -77,10 +77,16 @@ def test_the_one_before_is_taken_up(
     assert CheckpointStore(str(tmp_path)).resume(Tiny().state, tiny_info()) is not None
 
 
-def test_where_none_is_whole_nothing_starts_by_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [(flip_a_byte, "must have"), (cut_short, "bytes, must hold"), (cut_the_manifest, "is no manifest")],
+)
+def test_where_none_is_whole_nothing_starts_by_itself(
+    damage: Callable[[Path], None], said: str, tmp_path: Path
+) -> None:
     saved_at(CheckpointStore(str(tmp_path)), 1)
-    flip_a_byte(tmp_path / "step-00000001")
-    with pytest.raises(ConfigError, match=r"no checkpoint is whole any more: .*must have"):
+    damage(tmp_path / "step-00000001")
+    with pytest.raises(ConfigError, match=rf"no checkpoint is whole any more: .*step-00000001.*{said}"):
         CheckpointStore(str(tmp_path)).resume(Tiny().state, tiny_info())
     assert (tmp_path / "step-00000001" / TENSORS).exists()
 
