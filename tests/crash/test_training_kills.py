@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -75,6 +76,18 @@ def test_two_torchrun_workers_lose_one_and_go_on_by_themselves(tmp_path: Path, c
     finally:
         stop(process)
     assert killed.checkpoints()[-1] == killed.last_step() < 60
+
+    last = killed.last_step()
+    process = killed.start("--resume")
+    try:
+        killed.wait_for(lambda: killed.last_step() > last, process)
+        below = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        _, alive = psutil.wait_procs(below, PATIENCE_S)
+        assert not alive, "workers go on without their launcher"
+    finally:
+        stop(process)
+    assert len(killed.events("stopped")) == 2 and killed.last_step() < 60
 
     assert killed.run("--resume") == 0
     assert_same(killed, undisturbed, cache)
