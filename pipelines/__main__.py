@@ -14,7 +14,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-from atelier.commands import outputs
+from atelier.commands import numbers, outputs
 from atelier.errors import AtelierError, CatalogError, ConfigError, WeightsError
 from pipelines import jobs
 from pipelines.exits import Exit
@@ -124,7 +124,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_catalog(run)
     run.add_argument("--placement", choices=["fused", "split"], help="how stages share processes")
     run.add_argument(
-        "--accelerators", dest="num_accelerators", type=_counted, metavar="N", help="GPUs to use; 0: CPUs only"
+        "--accelerators",
+        dest="num_accelerators",
+        type=numbers.count_from_zero,
+        metavar="N",
+        help="GPUs to use; 0: CPUs only",
     )
     run.add_argument("--dashboard", action="store_true", default=None, help="Ray's own, on this computer, for the run")
     run.add_argument("--log", choices=["text", "json"], default="text", help="json: a JSON object a line on stdout")
@@ -171,7 +175,7 @@ def _add_catalog(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", required=True, type=outputs.folder, metavar="URI", help="a folder or s3://bucket/folder"
     )
-    parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N items")
+    parser.add_argument("--limit", type=numbers.count, metavar="N", help="only the first N items")
 
 
 def _weights(text: str) -> tuple[str, str]:
@@ -181,18 +185,6 @@ def _weights(text: str) -> tuple[str, str]:
             f"{text!r} must be NAME=FOLDER, e.g. viton_hd=/models/viton_hd, or NAME= to leave a system out"
         )
     return name, folder
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 up")
-    return int(text)
-
-
-def _counted(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 0 up")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -52,7 +53,7 @@ class _Pace:
         """Units a second since the oldest end of the window: what came before was start-up. None: can't be said yet."""
         if len(self._ends) < 2 or (span := now - self._ends[0][0]) < _SETTLING_S:
             return None
-        return (sum(count for _, count in self._ends) - self._ends[0][1]) / span
+        return sum(count for _, count in islice(self._ends, 1, None)) / span
 
 
 class RunProgress:
@@ -109,20 +110,22 @@ class RunProgress:
 
     def rate(self, now: float) -> float | None:
         """Units a second that end lately, of the recipes at work; None where it can't be said yet."""
-        rates = [pace.rate(now) for pace in self._at_work()]
-        return None if not rates or None in rates else sum(rate for rate in rates if rate)
+        return sum(rate for _, rate in at_work) if (at_work := self._at_work(now)) else None
 
     def left_s(self, now: float) -> float | None:
         """Seconds that the recipes at work still take at that pace; None where it can't be said yet."""
-        left = [pace.num_left / rate for pace in self._at_work() if (rate := pace.rate(now))]
-        return max(left) if left and len(left) == len(self._at_work()) else None
+        return max((num_left / rate for num_left, rate in self._at_work(now)), default=None)
 
-    def _at_work(self) -> list[_Pace]:
-        return [pace for pace in self._paces.values() if pace.has_begun and pace.num_left > 0]
+    def _at_work(self, now: float) -> list[tuple[int, float]]:
+        """Units left and pace of each recipe at work; empty where one's can't be said."""
+        at_work = [pace for pace in self._paces.values() if pace.has_begun and pace.num_left > 0]
+        found = [(pace.num_left, rate) for pace in at_work if (rate := pace.rate(now))]
+        return found if len(found) == len(at_work) else []
 
     def _say(self, now: float) -> None:
         self._said_s, self._num_said = now, self.num_ended
-        line = f"{self.num_ended:,} of {self.total:,} units, {self._counted()}{self._pace(now)}"
+        said = (f"{self.num_ended:,} of {self.total:,} units", self._counted(), self._pace(now))
+        line = ", ".join(filter(None, said))
         if not self._quiet:
             self._console.print(line, highlight=False)
         event(
@@ -139,7 +142,7 @@ class RunProgress:
             return ""
         waits = any(pace.num_left and not pace.has_begun for pace in self._paces.values())
         pace = f"{rate:.1f} a second" if rate >= 1 else f"{60 * rate:.1f} a minute"
-        return f", {pace}, {'at least ' if waits else ''}{_duration(left_s)} left"
+        return f"{pace}, {'at least ' if waits else ''}{_duration(left_s)} left"
 
     def _draw(self) -> Progress:
         columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), _Words(self._pace, self._clock))
@@ -167,7 +170,7 @@ class _Words(ProgressColumn):
         self._words, self._clock = words, clock
 
     def render(self, task: Task) -> Text:
-        return Text(self._words(self._clock()).removeprefix(", "))
+        return Text(self._words(self._clock()))
 
 
 def _duration(seconds: float) -> str:

@@ -59,6 +59,13 @@ class Database:
         self._url = DatabaseUrl.of(address)
         self._engine = self._of_file(self._url.file) if self._url.file is not None else self._of_server()
 
+    @classmethod
+    def holding(cls, tables: MetaData, database: Database | str | Path) -> Database:
+        """A database, given or by its address, with these tables in it; raises as `make`."""
+        found = database if isinstance(database, Database) else cls(database)
+        found.make(tables)
+        return found
+
     def make(self, tables: MetaData) -> None:
         """Makes the tables, columns and indexes that are not there yet; ingresses of other versions may be at work.
 

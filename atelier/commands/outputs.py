@@ -12,12 +12,8 @@ from atelier.errors import StorageError
 
 def folder(text: str) -> str:
     """A folder that is there or can be made, or an `s3://` prefix, as it was typed."""
-    try:
-        if storage.is_s3(storage.resolve(text)):
-            return text
-    except StorageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    local_folder(text)
+    if not _is_s3(text):
+        local_folder(text)
     return text
 
 
@@ -34,16 +30,20 @@ def local_folder(text: str) -> Path:
 
 def file(text: str) -> str:
     """A file that is there or can be made, or an `s3://` address, as it was typed."""
-    try:
-        if storage.is_s3(storage.resolve(text)):
-            return text
-    except StorageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+    if _is_s3(text):
+        return text
     path = Path(text)
     if path.is_dir():
         raise argparse.ArgumentTypeError(f"{text}: is a folder, must be a file")
     _check_room(text, path.parent)
     return text
+
+
+def _is_s3(text: str) -> bool:
+    try:
+        return storage.is_s3(storage.resolve(text))
+    except StorageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _check_room(text: str, wanted: Path) -> None:

@@ -129,8 +129,7 @@ class SqlJobs:
     """
 
     def __init__(self, database: Database | str | Path) -> None:
-        self._database = database if isinstance(database, Database) else Database(database)
-        self._database.make(TABLES)
+        self._database = Database.holding(TABLES, database)
         self._insert = self._database.insert(JOBS).on_conflict_do_nothing().returning(JOBS.c.id)
 
     def add(self, job: Job, *, most_open: int | None = None) -> Job:

@@ -28,8 +28,7 @@ class SqlProgress:
     """A `ProgressStore` in a database where `SqlJobs` keeps the jobs. A power cut may take the last steps along."""
 
     def __init__(self, database: Database | str | Path) -> None:
-        self._database = database if isinstance(database, Database) else Database(database)
-        self._database.make(TABLES)
+        self._database = Database.holding(TABLES, database)
         self._put, self._show = self._upsert(PROGRESS), self._upsert(PARTIALS)
 
     def put(self, job_id: str, worker: str, progress: Progress) -> None:

@@ -54,8 +54,7 @@ class SqlUses:
     """A `UseStore`."""
 
     def __init__(self, database: Database | str | Path) -> None:
-        self._database = database if isinstance(database, Database) else Database(database)
-        self._database.make(TABLES)
+        self._database = Database.holding(TABLES, database)
         insert = self._database.insert(USES)
         self._add = insert.on_conflict_do_update(
             index_elements=USES.primary_key.columns, set_={"count": USES.c["count"] + insert.excluded["count"]}

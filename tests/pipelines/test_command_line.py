@@ -91,8 +91,8 @@ def test_a_catalog_that_is_not_there_is_wrong_usage(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--limit", "0"], "'0' must be a whole number from 1 up"),
-        (["--accelerators", "-1"], "'-1' must be a whole number from 0 up"),
+        (["--limit", "0"], "is '0', must be a whole number from 1 up"),
+        (["--accelerators", "-1"], "is '-1', must be a whole number from 0 up"),
         (["--weights", "pidm"], "'pidm' must be NAME=FOLDER"),
         (["--output", "FILE"], "FILE: is a file, must be a folder"),
         (["--output", "ftp://shop/made"], "ftp://shop/made: its scheme is unknown"),

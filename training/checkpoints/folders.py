@@ -9,7 +9,13 @@ from pathlib import Path
 
 from atelier import storage
 from training.checkpoints.info import CheckpointInfo
-from training.checkpoints.manifest import MANIFEST_NAME, DamagedCheckpoint, Manifest, read_manifest
+from training.checkpoints.manifest import (
+    MANIFEST_NAME,
+    DamagedCheckpoint,
+    Manifest,
+    UnfinishedCheckpoint,
+    read_manifest,
+)
 
 _NAME = re.compile(r"step-(\d{8,})")
 
@@ -44,7 +50,7 @@ def find(address: str) -> Found:
         try:
             whole.append(_checked(folder, sizes[name]).info)
         except DamagedCheckpoint as damage:
-            torn.append(DamagedCheckpoint(folder, damage.reason))
+            torn.append(type(damage)(folder, damage.reason))
     return Found(whole=tuple(whole), torn=tuple(torn))
 
 
@@ -71,7 +77,7 @@ def remove(folder: str) -> None:
 
 def _checked(folder: str, sizes: dict[str, int]) -> Manifest:
     if MANIFEST_NAME not in sizes:
-        raise DamagedCheckpoint(folder, f"has no {MANIFEST_NAME}: it was never finished", was_finished=False)
+        raise UnfinishedCheckpoint(folder)
     manifest = read_manifest(folder)
     for file in manifest.files:
         if file.name not in sizes:

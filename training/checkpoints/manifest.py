@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Self
 
 from atelier import storage
@@ -25,15 +24,21 @@ class DamagedCheckpoint(Exception):
     Args:
         address: the file or folder.
         reason: what is wrong.
-        was_finished: whether it was whole once; one that a killed writer left never was.
     """
 
-    def __init__(self, address: str, reason: str, *, was_finished: bool = True) -> None:
-        self.address, self.reason, self.was_finished = address, reason, was_finished
+    def __init__(self, address: str, reason: str) -> None:
+        self.address, self.reason = address, reason
         super().__init__(f"{address}: {reason}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return partial(type(self), was_finished=self.was_finished), (self.address, self.reason)
+        return type(self), (self.address, self.reason)
+
+
+class UnfinishedCheckpoint(DamagedCheckpoint):
+    """One that a killed writer left: it has no manifest, and never was whole."""
+
+    def __init__(self, folder: str, reason: str = f"has no {MANIFEST_NAME}: it was never finished") -> None:
+        super().__init__(folder, reason)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +160,7 @@ def read_manifest(folder: str) -> Manifest:
             files=tuple(StoredFile(**file) for file in content["files"]),
         )
     except NotFound as error:
-        raise DamagedCheckpoint(folder, f"has no {MANIFEST_NAME}: it was never finished", was_finished=False) from error
+        raise UnfinishedCheckpoint(folder) from error
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedCheckpoint(address, "is no manifest of a checkpoint") from error
     if content.get("digest") != manifest.digest:

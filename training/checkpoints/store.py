@@ -11,7 +11,7 @@ from atelier.errors import ConfigError, StorageError
 from training.checkpoints import folders
 from training.checkpoints.info import CheckpointInfo
 from training.checkpoints.loading import load_checkpoint
-from training.checkpoints.manifest import DamagedCheckpoint, read_manifest
+from training.checkpoints.manifest import DamagedCheckpoint, UnfinishedCheckpoint, read_manifest
 from training.checkpoints.ranks import Ranks
 from training.checkpoints.retention import Retention
 from training.checkpoints.saving import Save, Saved
@@ -84,11 +84,11 @@ class CheckpointStore:
                 `state` may then be half of one.
             StorageError: the store does not answer.
         """
-        damaged = {damage.address: damage.reason for damage in self._torn if damage.was_finished}
+        unfinished = [torn for torn in self._torn if isinstance(torn, UnfinishedCheckpoint)]
+        damaged = {torn.address: torn.reason for torn in self._torn if torn not in unfinished}
         if self._kept or not damaged:
-            for damage in self._torn:
-                if not damage.was_finished:
-                    self._discard(damage.address, damage.reason)
+            for torn in unfinished:
+                self._discard(torn.address, torn.reason)
             self._torn = ()
         while self._kept:
             info = self._kept[-1]

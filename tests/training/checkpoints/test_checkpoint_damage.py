@@ -91,6 +91,22 @@ def test_where_none_is_whole_nothing_starts_by_itself(
     assert (tmp_path / "step-00000001" / TENSORS).exists()
 
 
+def test_one_that_a_killed_writer_left_is_no_loss(tmp_path: Path) -> None:
+    saved_at(CheckpointStore(str(tmp_path)), 1)
+    lose_the_manifest(tmp_path / "step-00000001")
+    assert CheckpointStore(str(tmp_path)).resume(Tiny().state, tiny_info()) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_one_was_whole_once_none_is_removed(tmp_path: Path) -> None:
+    saved_at(CheckpointStore(str(tmp_path)), 1, 2)
+    cut_short(tmp_path / "step-00000001")
+    lose_the_manifest(tmp_path / "step-00000002")
+    with pytest.raises(ConfigError, match=r"no checkpoint is whole any more: .*step-00000001"):
+        CheckpointStore(str(tmp_path)).resume(Tiny().state, tiny_info())
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["step-00000001", "step-00000002"]
+
+
 def test_who_only_reads_removes_nothing(tmp_path: Path) -> None:
     saved_at(CheckpointStore(str(tmp_path)), 1, 2)
     flip_a_byte(tmp_path / "step-00000002")
