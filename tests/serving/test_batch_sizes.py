@@ -56,6 +56,7 @@ async def test_memory_and_the_setting_bound_them() -> None:
         Device([]).sizes()
 
 
+@pytest.mark.slow
 async def test_a_measured_model_makes_lone_pictures_alone_and_tells_its_table(
     settings: ServeSettings,
     family_settings: ModelSettings,

@@ -78,6 +78,7 @@ def operation(schema: Any, name: str) -> schemathesis.APIOperation:
     )
 
 
+@pytest.mark.slow
 def test_every_operation_is_drawn_from(schema: Any) -> None:
     names = {found.ok().definition.raw["operationId"] for found in schema.get_all_operations()}
 

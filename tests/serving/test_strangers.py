@@ -77,6 +77,7 @@ async def test_each_gets_what_the_readme_says(
     assert {tried: told[tried] for tried in given} == given and len(told) == len(given) + 1
 
 
+@pytest.mark.slow
 async def test_fifty_at_once_are_served_or_told_when_to_come_again(
     settings: ServeSettings, pictures: dict[str, bytes], told: dict[str, str], ready: ModelFamily
 ) -> None:

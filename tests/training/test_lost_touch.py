@@ -28,6 +28,7 @@ except RuntimeError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_known_as_such(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _PROGRAM]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -29,6 +29,7 @@ from atelier.weights import state_digest, write_folder
 from pipelines import jobs
 from tests.atelier.models.human_diffusion.local_parts import latent, write_clip, write_vae
 from tests.atelier.models.human_diffusion.tiny import SIZE, TINY
+from tests.training.steps.descent import descend
 from training.data.closet_source import ClosetConfig, draw_sample
 from training.data.dataset import Sample
 from training.data.described import DescribedColumns, item_number, letters, phrases_from
@@ -61,14 +62,8 @@ def encoders_folder(batch: Mapping[str, Tensor], tmp_path_factory: pytest.TempPa
     torch.manual_seed(0)
     step = EncodersStepConfig(model=TINY, learning_rate=5e-3).build(Path())
     optimizer = torch.optim.Adam(step.networks.parameters(), lr=5e-3)
-    totals = []
-    for _ in range(8):
-        loss = step.loss("encoders", batch, _moment(0))
-        optimizer.zero_grad()
-        loss.total.backward()
-        optimizer.step()
-        totals.append(float(loss.total.detach()))
-    assert totals[-1] < 0.9 * totals[0] and set(loss.terms) == {"contrastive", "reconstruction"}
+    found = list(descend((step.loss("encoders", batch, _moment(0)) for _ in range(8)), optimizer))
+    assert found[-1][0] < 0.9 * found[0][0] and set(found[-1][1].terms) == {"contrastive", "reconstruction"}
     folder = tmp_path_factory.mktemp("encoders")
     step.export(step.networks, folder, torch.float16)
     return folder
@@ -98,14 +93,7 @@ def step(encoders_folder: Path, memory_folder: Path, tmp_path: Path) -> Denoiser
 def learned(step: DenoiserStep, batch: Mapping[str, Tensor]) -> list[float]:
     """The total loss before each of ten steps on one batch."""
     optimizer = torch.optim.Adam(step.networks.parameters(), lr=8e-3)
-    totals = []
-    for _ in range(10):
-        loss = step.loss("unet", batch, _moment(0))
-        optimizer.zero_grad()
-        loss.total.backward()
-        optimizer.step()
-        totals.append(float(loss.total.detach()))
-    return totals
+    return [total for total, _ in descend((step.loss("unet", batch, _moment(0)) for _ in range(10)), optimizer)]
 
 
 def _moment(seed: int) -> Moment:

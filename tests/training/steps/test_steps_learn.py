@@ -21,6 +21,7 @@ from atelier.models.viton_hd.networks_discriminators import (
     DiscriminatorConfig,
 )
 from atelier.weights import write_folder
+from tests.training.steps.descent import descend
 from tests.training.tiny_models import PARSER, POSE, SIZE, VITON_HD
 from training.data.closet_source import ClosetConfig, draw_sample
 from training.data.look import LookColumns
@@ -107,13 +108,9 @@ def test_every_player_learns_and_moves_its_own_networks_alone(
         optimizer = torch.optim.AdamW(parameters, lr=player.learning_rate, betas=player.betas)
         before = {key: value.clone() for key, value in step.networks.named_parameters()}
         losses = []
-        for _ in range(5):
-            loss = step.loss(player.name, batch, moment())
-            optimizer.zero_grad()
-            loss.total.backward()
-            optimizer.step()
-            losses.append(float(loss.total.detach()))
-            assert np.isclose(losses[-1], sum(float(term.detach()) for term in loss.terms.values()), rtol=1e-4)
+        for total, loss in descend((step.loss(player.name, batch, moment()) for _ in range(5)), optimizer):
+            losses.append(total)
+            assert np.isclose(total, sum(float(term.detach()) for term in loss.terms.values()), rtol=1e-4)
         assert losses[-1] < losses[0], player.name
         moved = {key.split(".")[0] for key, value in step.networks.named_parameters() if (value != before[key]).any()}
         assert moved == set(player.networks)

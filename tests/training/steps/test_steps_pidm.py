@@ -13,6 +13,7 @@ from torch import Tensor
 
 from atelier.geometry.pose_map import pose_map
 from atelier.models.pidm import Pidm, pidm_closet
+from tests.training.steps.descent import descend
 from training.data.closet_source import ClosetConfig, draw_sample
 from training.data.dataset import Sample
 from training.data.pose_transfer import PoseTransferColumns, SqueezedPoseTransferColumns
@@ -110,13 +111,9 @@ def test_the_step_learns_and_moves_everything(step: PidmStep, batch: Mapping[str
     optimizer = torch.optim.Adam(step.networks.parameters(), lr=CONFIG.learning_rate)
     before = {name: value.clone() for name, value in step.networks.named_parameters()}
     losses = []
-    for _ in range(12):
-        loss = step.loss("pidm", batch, _moment(0))
-        optimizer.zero_grad()
-        loss.total.backward()
-        optimizer.step()
-        losses.append(float(loss.total.detach()))
-        assert losses[-1] == pytest.approx(sum(float(term) for term in loss.terms.values()), rel=1e-4)
+    for total, loss in descend((step.loss("pidm", batch, _moment(0)) for _ in range(12)), optimizer):
+        losses.append(total)
+        assert total == pytest.approx(sum(float(term) for term in loss.terms.values()), rel=1e-4)
     assert losses[-1] < losses[0]
     still = [name for name, value in step.networks.named_parameters() if torch.equal(value, before[name])]
     assert still == []

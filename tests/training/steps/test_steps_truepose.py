@@ -19,6 +19,7 @@ from atelier.models.truepose.convert import convert
 from atelier.models.truepose.networks_autoencoder import build_autoencoder
 from atelier.models.truepose.networks_unet import build_unet
 from tests.atelier.models.truepose.truepose_tiny import TINY, filled, write_clip
+from tests.training.steps.descent import descend
 from training.data.closet_source import ClosetConfig, draw_sample
 from training.data.dataset import Sample
 from training.data.truepose import CroppedPictureColumns, TruePoseColumns
@@ -112,30 +113,22 @@ def test_the_autoencoder_learns_and_its_decoder_goes_on_alone(batch: Mapping[str
         step = config.build(runs)
         before = {name: value.clone() for name, value in step.vae.named_parameters()}
         optimizer = torch.optim.Adam([value for value in step.vae.parameters() if value.requires_grad], 5e-3)
-        losses = []
-        for seed in range(8):
-            loss = step.loss("vae", pictures, _moment(seed))
-            optimizer.zero_grad()
-            loss.total.backward()
-            optimizer.step()
-            losses.append(float(loss.total.detach()))
+        found = descend((step.loss("vae", pictures, _moment(seed)) for seed in range(8)), optimizer)
+        losses = [total for total, _ in found]
         assert losses[-1] < losses[0]
         moved = {name.partition(".")[0] for name, value in step.vae.named_parameters() if not value.equal(before[name])}
         assert moved == {"encoder", "quant_conv", "post_quant_conv", "decoder"} - still
 
 
+@pytest.mark.slow
 def test_the_step_learns_and_moves_all_that_takes_part(batch: Mapping[str, Tensor], runs: Path) -> None:
     step = _step(runs)
     optimizer = torch.optim.Adam(step.networks.parameters(), lr=CONFIG.learning_rate)
     before = {name: value.clone() for name, value in step.networks.named_parameters()}
     losses = []
-    for _ in range(8):
-        loss = step.loss("truepose", batch, _moment(0))
+    for total, loss in descend((step.loss("truepose", batch, _moment(0)) for _ in range(8)), optimizer):
         assert set(loss.terms) == {"denoising", "alignment"}
-        optimizer.zero_grad()
-        loss.total.backward()
-        optimizer.step()
-        losses.append(float(loss.total.detach()))
+        losses.append(total)
     assert losses[-1] < losses[0]
     still = [name for name, value in step.networks.named_parameters() if torch.equal(value, before[name])]
     assert all(name.startswith("siamese.source_net.") for name in still), still  # what follows its last attention
