@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from training.world import is_lost_touch
 
 _PROGRAM = """
