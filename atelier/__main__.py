@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from atelier.commands import COMMANDS
+from atelier.commands.pipes import telling
 from atelier.errors import AtelierError, ConfigError
 
 
@@ -34,4 +35,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(telling(main))

@@ -15,6 +15,7 @@ from typing import TextIO
 from rich.console import Console
 
 from atelier.commands import numbers, outputs
+from atelier.commands.pipes import telling
 from atelier.errors import AtelierError, CatalogError, ConfigError, WeightsError
 from pipelines import jobs
 from pipelines.exits import Exit
@@ -188,4 +189,4 @@ def _weights(text: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(telling(main))

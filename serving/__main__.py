@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from atelier.commands.pipes import telling
 from atelier.errors import AtelierError, ConfigError
 from serving import environment
 from serving.declared import DASHBOARD, config_of
@@ -157,4 +158,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(telling(main))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,22 +16,28 @@ from typing import Any
 import torch
 
 from atelier import storage
-from atelier.commands import outputs
+from atelier.commands import numbers, outputs
+from atelier.commands.pipes import telling
 from atelier.errors import AtelierError, ConfigError
 from training import evaluate
 from training.data.command import add_prepare, prepare_command
 from training.disk import telling_of_the_disk
 from training.earlier import send
 from training.export import export
+from training.launch.holding import holding
 from training.launch.in_process import train_in_process
 from training.launch.refusal import would_come_again
 from training.launch.request import TrainRequest
 from training.launch.torchrun import end_torchrun, is_torchrun_worker, start_torchrun, train_under_torchrun
 from training.runs import RUNS
 from training.watch.settings import WatchSettings
+from training.world import is_lost_touch
 
 INTERRUPTED = 130
 """Exit status of a run that was asked to stop: its checkpoint is whole, and `--resume` goes on."""
+
+
+_NAMES = f"{', '.join(RUNS)}, or module:function of one's own"
 
 
 def main() -> int:
@@ -38,7 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m training", description="Trains Atelier's networks.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="train a named run, or take it up again")
-    run.add_argument("name", metavar="NAME", help=", ".join(RUNS))
+    run.add_argument("name", metavar="NAME", help=_NAMES)
     run.add_argument("--data", help="address of its data; default: drawn, where the run names what to draw")
     run.add_argument(
         "--output",
@@ -66,14 +73,16 @@ def main() -> int:
     )  # fmt: skip
     run.add_argument("--restarts", type=int, default=10, help="how often lost workers are started again")
     run.add_argument("--quiet", action="store_true", help="tell nothing of the progress")
-    run.add_argument("--mlflow", metavar="URI", help="tracking server that gets the curves too")
+    run.add_argument(
+        "--mlflow", metavar="URI", help="tracking server that gets the curves too, e.g. http://mlflow:5000"
+    )
     run.add_argument("--wandb", metavar="PROJECT", help="project of Weights & Biases that gets the curves too")
     run.add_argument("--wandb-offline", action="store_true", help="keep them beside the log, for `wandb sync` later")
-    run.add_argument("--metrics-port", type=int, metavar="PORT", help="serve Prometheus gauges there")
+    run.add_argument("--metrics-port", type=numbers.port, metavar="PORT", help="serve Prometheus gauges there")
     commands.add_parser("list", help="the runs there are")
     add_prepare(commands)
     exporting = commands.add_parser("export", help="a checkpoint as the weight folder that batch and serving load")
-    exporting.add_argument("name", metavar="NAME", help=", ".join(RUNS))
+    exporting.add_argument("name", metavar="NAME", help=_NAMES)
     exporting.add_argument("--output", required=True, help="folder of runs, local or s3://")
     exporting.add_argument(
         "--to", required=True, type=outputs.folder, help="the weight folder to write, local or s3://"
@@ -106,6 +115,12 @@ def main() -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         if is_torchrun_worker() and would_come_again(error):
             end_torchrun()
+        return 1
+    except RuntimeError as error:
+        if not (is_torchrun_worker() and is_lost_touch(error)):
+            raise
+        # The first worker's observers have told more of it, and torchrun starts all anew.
+        print(f"worker {os.environ['RANK']}: another worker is gone", file=sys.stderr, flush=True)
         return 1
     except KeyboardInterrupt:
         print("interrupted at once; whatever checkpoint is whole stays, and --resume goes on from it", file=sys.stderr)
@@ -165,7 +180,8 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         request.refuse_overwriting()
         resumed = [*sys.argv[1:], *([] if arguments.resume else ["--resume"])]
-        return start_torchrun(resumed, num_workers=arguments.workers[1], max_restarts=arguments.restarts)
+        with holding(request.folder, lambda reason: os.kill(os.getpid(), signal.SIGTERM)):
+            return start_torchrun(resumed, num_workers=arguments.workers[1], max_restarts=arguments.restarts)
     print(f"{outcome.run}: {outcome.reason}: {outcome.num_steps_done} steps done; checkpoint in {outcome.checkpoint}")
     return 0 if outcome.is_done or is_torchrun_worker() else INTERRUPTED
 
@@ -203,7 +219,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     request = TrainRequest(run=arguments.name, output=arguments.output, cache=arguments.cache)
-    run, made = request.resolved(), RUNS.get(arguments.name)
+    run = request.resolved()
     to = storage.resolve(arguments.to)
     request.fetch_earlier(run)
     with tempfile.TemporaryDirectory() as place:
@@ -217,7 +233,8 @@ def _export(arguments: argparse.Namespace) -> int:
             averaged=not arguments.not_averaged,
             dtype=torch.float16 if arguments.dtype == "float16" else None,
             licence=arguments.licence,
-            about=((made.__doc__ if made else None) or "").partition("\n")[0],
+            about=request.about,
+            called=request.run,
         )
         if storage.is_s3(to):
             send(folder, to)
@@ -226,4 +243,4 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(telling(main))

@@ -53,7 +53,10 @@ class Card:
             f"- **Training.** {steps:,} steps of {batch_size} samples on {workers}, {kind}; {versions}.",
             "",
             "  ```",
-            f"  {info.command or f'python -m training run {info.run} --output RUNS'}",
+            *(
+                f"  {line}"
+                for line in info.command.splitlines() or [f"python -m training run {info.run} --output RUNS"]
+            ),
             f"  {self.command}",
             "  ```",
             "",

@@ -46,6 +46,7 @@ def export(
     dtype: torch.dtype | None = torch.float16,
     licence: str = _NO_LICENCE,
     about: str = "",
+    called: str = "",
 ) -> Exported:
     """Writes a checkpoint's networks as a weight folder with its card; the checkpoint stays as it is.
 
@@ -58,7 +59,7 @@ def export(
         averaged: the moving average of the weights, or those of the last step.
         dtype: of the stored tensors; None keeps float32. What a validation grid shows went through float16.
         licence: for the card.
-        about: a sentence for the card.
+        about: a sentence for the card. called: the run's name on the command line, where it has another than its own.
 
     Raises:
         ConfigError: there is no such checkpoint, it is another step's or model's, or `to` holds something else.
@@ -86,7 +87,7 @@ def export(
             licence=licence,
             digest=digest,
             files={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(made.iterdir())},
-            command=_command(run, to, step=step, averaged=averaged, dtype=dtype, licence=licence),
+            command=_command(called or run.name, to, step=step, averaged=averaged, dtype=dtype, licence=licence),
         )
         (made / CARD_NAME).write_text(card.to_markdown(), encoding="utf-8")
         _replace(made, to)
@@ -127,10 +128,8 @@ def _replace(made: Path, to: Path) -> None:
         path.replace(to / path.name)
 
 
-def _command(
-    run: TrainRun, to: Path, *, step: int | None, averaged: bool, dtype: torch.dtype | None, licence: str
-) -> str:
-    words = ["python -m training export", run.name, "--output RUNS", f"--to {to.name}"]
+def _command(name: str, to: Path, *, step: int | None, averaged: bool, dtype: torch.dtype | None, licence: str) -> str:
+    words = ["python -m training export", name, "--output RUNS", f"--to {to.name}"]
     words += [f"--step {step}"] if step is not None else []
     words += [] if averaged else ["--not-averaged"]
     words += [f"--dtype {str(dtype or torch.float32).removeprefix('torch.')}"] if dtype is not torch.float16 else []

@@ -95,7 +95,7 @@ class TrainLoop:
         """
         end = self.run.num_steps if num_steps is None else min(num_steps, self.run.num_steps)
         if (found := self.store.resume(self.layout.state, self._info, changed=self._changed)) is not None:
-            self.num_steps_done, self._info = found.num_steps_done, self._info.at(found.num_steps_done, found.metrics)
+            self.num_steps_done, self._info = found.num_steps_done, self._info.going_on_from(found)
         self._judged_at = self._told_of = self.num_steps_done
         self._observers.started(self._facts())
         try:

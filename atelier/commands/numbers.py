@@ -15,6 +15,13 @@ def count_from_zero(text: str) -> int:
     return _from(0, text)
 
 
+def port(text: str) -> int:
+    """A TCP port of this machine; 0 takes any free one."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"is {text!r}, must be a port from 0 (any free one) to 65535")
+    return int(text)
+
+
 def _from(least: int, text: str) -> int:
     if not text.isdecimal() or int(text) < least:
         raise argparse.ArgumentTypeError(f"is {text!r}, must be a whole number from {least} up")

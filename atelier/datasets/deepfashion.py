@@ -16,10 +16,12 @@ import numpy as np
 
 from atelier import storage
 from atelier.datasets.samples import PoseTransferSample
-from atelier.errors import CatalogError, NotFound
+from atelier.datasets.texts import read_text
+from atelier.errors import CatalogError
 
 Split = Literal["train", "test"]
 MISSING = -1
+_LAYOUT = "DeepFashion pose-transfer"
 PAIRS = "fasion-resize-pairs-{split}.csv"
 """The list of a split's pairs, in the folder's root."""
 
@@ -28,14 +30,16 @@ def read(root: str, split: Split) -> Iterator[PoseTransferSample]:
     """The pairs of a split, in the list's order; keypoints as annotated.
 
     Raises:
-        CatalogError: a file of the layout is absent, a pair names an unannotated picture, or a line is malformed.
+        CatalogError: a file of the layout is absent, empty or no text, a pair names an unannotated picture, or a line
+            is malformed.
     """
     pairs, annotations = _path(root, "pairs", split), _path(root, "annotation", split)
-    joints = _annotations(annotations)
-    rows = csv.DictReader(io.StringIO(_text(root, pairs)))
+    joints = _annotations(root, annotations)
+    rows = csv.DictReader(io.StringIO(read_text(pairs, root=root, layout=_LAYOUT)))
     if lacking := [name for name in ("from", "to") if name not in (rows.fieldnames or ())]:
         held = ",".join(rows.fieldnames or ())
         raise CatalogError(f"{pairs}: its header is {held!r}, without {' and '.join(lacking)}; must be 'from,to'")
+    number = 1
     for number, row in enumerate(rows, start=2):
         names = (row.get("from"), row.get("to"))
         if absent := [name for name in names if name not in joints]:
@@ -47,6 +51,8 @@ def read(root: str, split: Split) -> Iterator[PoseTransferSample]:
             source_keypoints=joints[source],
             target_keypoints=joints[target],
         )
+    if number == 1:
+        raise CatalogError(f"{pairs}: names no pair; each line below its header must be 'SOURCE.jpg,TARGET.jpg'")
 
 
 def write(
@@ -71,9 +77,9 @@ def write(
     storage.put(_path(root, "pairs", split), f"from,to\n{listed}".encode())
 
 
-def _annotations(address: str) -> Mapping[str, np.ndarray]:
+def _annotations(root: str, address: str) -> Mapping[str, np.ndarray]:
     joints = {}
-    for number, line in enumerate(_text(address, address).splitlines()[1:], start=2):
+    for number, line in enumerate(read_text(address, root=root, layout=_LAYOUT).splitlines()[1:], start=2):
         parts = line.split(":")
         try:
             name, y, x = parts[0].strip(), json.loads(parts[1]), json.loads(parts[2])
@@ -89,10 +95,3 @@ def _annotations(address: str) -> Mapping[str, np.ndarray]:
 
 def _path(root: str, kind: Literal["pairs", "annotation"], split: Split) -> str:
     return storage.join(root, f"fasion-resize-{kind}-{split}.csv")
-
-
-def _text(root: str, address: str) -> str:
-    try:
-        return storage.get(address).decode()
-    except NotFound as error:
-        raise CatalogError(f"{root}: not a DeepFashion pose-transfer folder: {address} is absent") from error

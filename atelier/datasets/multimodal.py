@@ -15,7 +15,8 @@ import numpy as np
 
 from atelier import storage
 from atelier.datasets.samples import TextSample
-from atelier.errors import CatalogError, NotFound
+from atelier.datasets.texts import read_text
+from atelier.errors import CatalogError
 
 NUM_JOINTS = 21
 
@@ -39,11 +40,11 @@ def read(root: str) -> Iterator[TextSample]:
     """
     address = storage.join(root, "captions.json")
     try:
-        captions = json.loads(storage.get(address))
-    except NotFound as error:
-        raise CatalogError(f"{root}: not a DeepFashion-MultiModal folder: {address} is absent") from error
+        captions = json.loads(read_text(address, root=root, layout="DeepFashion-MultiModal"))
     except ValueError as error:
         raise CatalogError(f"{address}: not JSON: {error}") from error
+    if not isinstance(captions, dict):
+        raise CatalogError(f"{address}: holds a {type(captions).__name__}; must be an object of 'NAME.jpg': 'caption'")
     joints = _keypoints(root)
     parses = {
         entry.address.rsplit("/", 1)[1]: entry.address for entry in storage.list(storage.join(root, "segm") + "/")
@@ -85,10 +86,9 @@ def write(root: str, pictures: Iterable[TextFiles]) -> int:
 
 def _keypoints(root: str) -> dict[str, np.ndarray]:
     address = storage.join(root, "keypoints/keypoints_loc.txt")
-    try:
-        lines = storage.get(address).decode().splitlines()
-    except NotFound:
+    if not storage.exists(address):
         return {}
+    lines = read_text(address, root=root, layout="DeepFashion-MultiModal").splitlines()
     joints = {}
     for number, line in enumerate(lines, start=1):
         name, *numbers = line.split() or [""]
@@ -96,7 +96,10 @@ def _keypoints(root: str) -> dict[str, np.ndarray]:
             continue
         if len(numbers) != 2 * NUM_JOINTS:
             raise CatalogError(f"{address}, line {number}: {len(numbers)} numbers, must be {2 * NUM_JOINTS}")
-        xy = np.asarray(numbers, dtype=np.float32).reshape(NUM_JOINTS, 2)
+        try:
+            xy = np.asarray(numbers, dtype=np.float32).reshape(NUM_JOINTS, 2)
+        except ValueError as error:
+            raise CatalogError(f"{address}, line {number}: {error}; must be {2 * NUM_JOINTS} numbers") from error
         present = (xy >= 0).all(axis=1, keepdims=True)
         joints[name] = np.where(present, np.concatenate([xy, np.ones_like(xy[:, :1])], axis=1), 0).astype(np.float32)
     return joints

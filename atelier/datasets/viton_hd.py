@@ -12,7 +12,8 @@ from typing import Literal
 
 from atelier import storage
 from atelier.datasets.samples import TryOnSample
-from atelier.errors import CatalogError, NotFound
+from atelier.datasets.texts import read_text
+from atelier.errors import CatalogError
 
 Split = Literal["train", "test"]
 PAIRS = "{split}_pairs.txt"
@@ -44,13 +45,13 @@ def read(root: str, split: Split, *, paired: bool) -> Iterator[TryOnSample]:
         paired: each person with the garment it wears (training, paired metrics); else as the pair list says.
 
     Raises:
-        CatalogError: a folder of the layout is absent, or a pair names a picture that isn't there.
+        CatalogError: a folder of the layout is absent, the list is empty or no text, or a pair names a picture that
+            isn't there.
     """
     listing = storage.join(root, f"{split}_pairs.txt")
-    try:
-        lines = storage.get(listing).decode().splitlines()
-    except NotFound as error:
-        raise CatalogError(f"{root}: not a VITON-HD folder: {listing} is absent") from error
+    lines = read_text(listing, root=root, layout="VITON-HD").splitlines()
+    if not any(line.strip() for line in lines):
+        raise CatalogError(f"{listing}: is empty; each line must be 'PERSON.jpg GARMENT.jpg'")
     base = storage.join(root, split)
     folders = _Folders(base)
     for number, line in enumerate(lines, start=1):

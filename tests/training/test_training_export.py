@@ -73,6 +73,21 @@ def test_the_cards_command_makes_these_very_weights_again(tmp_path: Path) -> Non
     assert f"  python -m training export pose {flags}\n" in (to / "README.md").read_text()
 
 
+def test_a_card_names_a_run_of_ones_own_as_it_is_typed_and_all_that_was_typed_to_train_it(tmp_path: Path) -> None:
+    layout = kept(pose(), tmp_path)
+    store = CheckpointStore(str(tmp_path / "checkpoints"))
+    again = f"{COMMAND} --resume"
+    for command in (again, again):
+        latest = store.latest()
+        assert latest is not None
+        info = CheckpointInfo.start(pose(), data="d" * 64, num_workers=2, command=command).going_on_from(latest)
+        store.save(layout.state, info.at(latest.num_steps_done + 1))
+        store.wait()
+    export(pose(), str(tmp_path / "checkpoints"), tmp_path / "mine", runs=tmp_path, called="my_runs:pose_tall")
+    typed = f"  {COMMAND}\n  {again}\n  python -m training export my_runs:pose_tall --output RUNS --to mine\n"
+    assert typed in (tmp_path / "mine" / "README.md").read_text()
+
+
 def test_the_card_says_where_the_weights_come_from(tmp_path: Path) -> None:
     kept(pose(), tmp_path)
     to = tmp_path / "mine"

@@ -33,7 +33,7 @@ class CheckpointInfo:
         metrics: of the validation of this very step, by name; empty where none was made.
         num_workers: how many wrote it. Any other number can load it.
         versions: of what trained.
-        command: that started the run, for the model card; may be empty.
+        command: that started the run, and below it others that took it up, for the model card; may be empty.
     """
 
     run: str
@@ -65,6 +65,11 @@ class CheckpointInfo:
         """
         known = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
         return dataclasses.replace(self, num_steps_done=num_steps_done, metrics=known)
+
+    def going_on_from(self, found: CheckpointInfo) -> Self:
+        """This start of the run, where a checkpoint of it is taken up."""
+        commands = dict.fromkeys([*found.command.splitlines(), *self.command.splitlines()])
+        return dataclasses.replace(self.at(found.num_steps_done, found.metrics), command="\n".join(commands))
 
     @property
     def fingerprint(self) -> str:

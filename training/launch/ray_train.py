@@ -22,6 +22,7 @@ from rich.console import Console
 
 from atelier.errors import AtelierError
 from training.launch.bell import Bell, Terminal
+from training.launch.holding import holding
 from training.launch.refusal import would_come_again
 from training.launch.request import TrainRequest
 from training.launch.torchrun import COLLECTIVE_TIMEOUT, backend_for
@@ -118,8 +119,8 @@ def train_on_ray(request: TrainRequest, workers: RayWorkers) -> TrainOutcome:
     they go on from the newest whole checkpoint.
 
     Raises:
-        AtelierError: as `train`; or checkpoints are there, and nobody asked to go on from them; or a local Ray did not
-            start in time.
+        AtelierError: as `train`; or checkpoints are there, and nobody asked to go on from them; or another process
+            trains there; or a local Ray did not start in time.
         WorkersLost: more workers were lost than `max_failures`.
     """
     request.refuse_overwriting()
@@ -127,8 +128,14 @@ def train_on_ray(request: TrainRequest, workers: RayWorkers) -> TrainOutcome:
     World(rank=0, num_workers=workers.most, local_rank=0, device=torch.device("cpu")).rows(
         request.resolved().batch_size
     )
-    if not ray.is_initialized():
-        _connect(workers)
+    supervisor = Supervisor()
+    with holding(request.folder, supervisor.stop):
+        if not ray.is_initialized():
+            _connect(workers)
+        return _train(request, workers, supervisor)
+
+
+def _train(request: TrainRequest, workers: RayWorkers, supervisor: Supervisor) -> TrainOutcome:
     use_gpu = ray.cluster_resources().get("GPU", 0) > 0 if workers.use_gpu is None else workers.use_gpu
     # On the driver's own machine: it must not be lost with a worker's.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -153,7 +160,7 @@ def train_on_ray(request: TrainRequest, workers: RayWorkers) -> TrainOutcome:
             failure_config=ray.train.FailureConfig(max_failures=workers.max_failures),
         ),
     )
-    return _fit(trainer, bell)
+    return _fit(trainer, bell, supervisor)
 
 
 def _connect(workers: RayWorkers) -> None:
@@ -175,7 +182,7 @@ def _connect(workers: RayWorkers) -> None:
         ) from error
 
 
-def _fit(trainer: ray.train.torch.TorchTrainer, bell: Any) -> TrainOutcome:
+def _fit(trainer: ray.train.torch.TorchTrainer, bell: Any, supervisor: Supervisor) -> TrainOutcome:
     """Fits in a thread: in the main thread Ray takes SIGINT to abort the workers, without a checkpoint."""
     ended: list[ray.train.Result | Exception] = []
 
@@ -185,7 +192,7 @@ def _fit(trainer: ray.train.torch.TorchTrainer, bell: Any) -> TrainOutcome:
         except Exception as error:  # noqa: BLE001  raised again below, in the thread that waits for it
             ended.append(error)
 
-    supervisor, rung = Supervisor(), False
+    rung = False
     thread = threading.Thread(target=fit, name="fit", daemon=True)
     with stopping_on_signals(supervisor):
         thread.start()

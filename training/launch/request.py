@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ class TrainRequest:
         Raises:
             ConfigError: no such run, or no such field.
         """
-        run = _named(self.run)
+        run = self._run()
         changes: dict[str, Any] = {}
         inside: dict[str, dict[str, Any]] = {"step": {}, "keep": {}}
         for name, value in self.overrides.items():
@@ -67,6 +67,11 @@ class TrainRequest:
             if values:
                 changes[part] = _replaced(getattr(run, part), values, f"run {run.name}: its {part}")
         return _replaced(run, changes, f"run {run.name}")
+
+    @property
+    def about(self) -> str:
+        """What the run's function says of itself, in a line; may be empty."""
+        return (_function(self.run).__doc__ or "").strip().partition("\n")[0]
 
     @property
     def runs_folder(self) -> Path:
@@ -89,9 +94,14 @@ class TrainRequest:
         """`cache`, with the home folder of whoever reads it."""
         return self.cache.expanduser()
 
+    @property
+    def folder(self) -> str:
+        """Address of the run's own folder."""
+        return storage.join(self.output, self.resolved().name)
+
     def address(self, name: str) -> str:
         """Of something in the run's own folder."""
-        return storage.join(storage.join(self.output, self.resolved().name), name)
+        return storage.join(self.folder, name)
 
     def refuse_overwriting(self) -> None:
         """Looks, before any worker starts, for checkpoints that nobody asked to go on from.
@@ -107,6 +117,12 @@ class TrainRequest:
                 "add --resume to go on from there, or name another output"
             )
 
+    def _run(self) -> TrainRun:
+        run = _function(self.run)()
+        if not isinstance(run, TrainRun):
+            raise ConfigError(f"run {self.run!r}: gives a {type(run).__name__}, must give a TrainRun")
+        return run
+
     def to_bytes(self) -> bytes:
         """For the worker's side of a launcher that starts processes of its own."""
         return pickle.dumps(self)
@@ -119,17 +135,14 @@ def _replaced(value: Any, changes: Mapping[str, Any], called: str) -> Any:
     return dataclasses.replace(value, **changes)
 
 
-def _named(name: str) -> TrainRun:
+def _function(name: str) -> Callable[[], TrainRun]:
     module_name, _, function = name.partition(":")
     if not function:
         # Here, since every run imports every network: a driver that only starts workers never needs them.
-        from training.runs import named
+        from training.runs import function_of
 
-        return named(name)
+        return function_of(name)
     try:
-        run = getattr(importlib.import_module(module_name), function)()
+        return getattr(importlib.import_module(module_name), function)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"run {name!r}: cannot be imported: {error}") from error
-    if not isinstance(run, TrainRun):
-        raise ConfigError(f"run {name!r}: gives a {type(run).__name__}, must give a TrainRun")
-    return run

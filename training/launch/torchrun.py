@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 
 from atelier.errors import ConfigError
+from training.launch.holding import holding
 from training.launch.request import TrainRequest
 from training.launch.train import TrainOutcome, train
 from training.supervisor import Supervisor, heard, stopping_on_signals
@@ -46,7 +47,7 @@ def train_under_torchrun(request: TrainRequest) -> TrainOutcome:
 
     Raises:
         AtelierError: as `train`; or checkpoints are there at the first start, and nobody asked to go on from them; or
-            torchrun could not start workers anew.
+            another process trains there; or torchrun could not start workers anew.
     """
     if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
         request.refuse_overwriting()
@@ -59,7 +60,10 @@ def train_under_torchrun(request: TrainRequest) -> TrainOutcome:
         torch.cuda.set_device(device)
     world = World(rank=rank, num_workers=num_workers, local_rank=local_rank, device=device)
     supervisor = Supervisor()
-    with stopping_on_signals(supervisor, tell=False):
+    with (
+        holding(request.folder, supervisor.stop) if rank == 0 else nullcontext(),
+        stopping_on_signals(supervisor, tell=False),
+    ):
         dist.init_process_group(backend_for(device), timeout=COLLECTIVE_TIMEOUT)
         outcome = train(request, world, supervisor)
         # Not in a `finally`: with a worker lost, this would wait for it.

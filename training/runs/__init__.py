@@ -92,8 +92,17 @@ def named(name: str) -> TrainRun:
     """The run of a name.
 
     Raises:
+        ConfigError: no such run.
+    """
+    return function_of(name)()
+
+
+def function_of(name: str) -> Callable[[], TrainRun]:
+    """What gives the run of a name, and says what it is.
+
+    Raises:
         ConfigError: no such run; lists those there are.
     """
     if name not in RUNS:
         raise ConfigError(f"run {name!r}: there is none of that name; there are {sorted(RUNS)}")
-    return RUNS[name]()
+    return RUNS[name]

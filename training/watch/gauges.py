@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
+from atelier.errors import ConfigError
 from training.watch.observer import Observer, RunFacts, StepReport, ValidationReport
 from training.watch.records import step_numbers, validation_numbers
 
@@ -13,6 +14,9 @@ class Gauges(Observer):
 
     Args:
         port: 0 takes any free one; `port` then says which.
+
+    Raises:
+        ConfigError: the port is taken, or not this user's to take.
     """
 
     def __init__(self, port: int) -> None:
@@ -20,7 +24,10 @@ class Gauges(Observer):
         self._step = Gauge("training_step", "Steps done", ["run"], registry=registry)
         self._planned = Gauge("training_steps_planned", "Steps of the whole run", ["run"], registry=registry)
         self._number = Gauge("training_number", "Newest value of a curve", ["run", "name"], registry=registry)
-        self._server, self._thread = start_http_server(port, registry=registry)
+        try:
+            self._server, self._thread = start_http_server(port, registry=registry)
+        except OSError as error:
+            raise ConfigError(f"metrics port {port}: {error.strerror}; name a free one, or 0 for any") from error
         self.port = int(self._server.server_port)
         self._facts: RunFacts | None = None
 

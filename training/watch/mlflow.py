@@ -36,7 +36,11 @@ class MLflow(Observer):
         try:
             self._client: MlflowClient = MlflowClient(tracking_uri=uri)
         except (MlflowException, ImportError) as error:
-            raise ConfigError(f"mlflow: {uri}: must be the address of a tracking server: {error}") from error
+            first = str(error).strip().partition("\n")[0]
+            raise ConfigError(
+                f"mlflow: {uri}: must be the address of a tracking server, e.g. http://mlflow:5000; the extra brings "
+                f"MLflow's client alone, and its local stores need all of it (pip install mlflow): {first}"
+            ) from error
         self._id: str | None = None
         self._facts: RunFacts | None = None
 

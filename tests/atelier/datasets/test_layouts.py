@@ -121,3 +121,77 @@ def test_multimodal_refuses_a_folder_without_parses(tmp_path: Path) -> None:
 
     with pytest.raises(CatalogError, match="none of the 0 captioned pictures"):
         list(multimodal.read(str(tmp_path)))
+
+
+READERS = {
+    "viton_hd": lambda root: viton_hd.read(root, "train", paired=True),
+    "deepfashion": lambda root: deepfashion.read(root, "train"),
+    "multimodal": multimodal.read,
+}
+
+
+@pytest.mark.parametrize(
+    ("layout", "file", "data", "expected"),
+    [
+        (
+            "viton_hd",
+            "train_pairs.txt",
+            b"a.jpg b.jpg\n\xe9.jpg b.jpg\n",
+            "train_pairs.txt, line 2: holds the byte 0xe9",
+        ),
+        (
+            "viton_hd",
+            "train_pairs.txt",
+            b" \n\n",
+            "train_pairs.txt: is empty; each line must be 'PERSON.jpg GARMENT.jpg'",
+        ),
+        (
+            "deepfashion",
+            "fasion-resize-pairs-train.csv",
+            b"from,to\n\xe9,b\n",
+            "line 2: holds the byte 0xe9; must be UTF-8",
+        ),
+        (
+            "deepfashion",
+            "fasion-resize-pairs-train.csv",
+            b"from,to\n",
+            "names no pair; each line below its header must be",
+        ),
+        ("multimodal", "captions.json", b'["a.jpg"]', "captions.json: holds a list; must be an object of 'NAME.jpg'"),
+        ("multimodal", "captions.json", b'{"\xe9.jpg": "a coat"}', "captions.json, line 1: holds the byte 0xe9"),
+        ("multimodal", "captions.json", b"{", "captions.json: not JSON"),
+        (
+            "multimodal",
+            "keypoints/keypoints_loc.txt",
+            b"a.jpg" + b" x" * 42,
+            "line 1: could not convert string to float",
+        ),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_named_with_what_it_must_be(
+    layout: str, file: str, data: bytes, expected: str, tmp_path: Path
+) -> None:
+    root = str(tmp_path)
+    viton_hd.write(root, "train", map(person, "ab"))
+    deepfashion.write(root, "train", [("a", b"a", np.ones((18, 3), np.float32))], [("a", "a")])
+    multimodal.write(
+        root,
+        [
+            multimodal.TextFiles(
+                name="a", image_jpeg=b"a", parse_png=b"a", caption="a coat", keypoints=np.zeros((21, 3), np.float32)
+            )
+        ],
+    )
+    (tmp_path / file).write_bytes(data)
+
+    with pytest.raises(CatalogError) as caught:
+        list(READERS[layout](root))
+    assert expected in str(caught.value)
+
+
+def test_a_byte_order_mark_belongs_to_no_name(tmp_path: Path) -> None:
+    viton_hd.write(str(tmp_path), "train", [person("a")])
+    listing = tmp_path / "train_pairs.txt"
+    listing.write_bytes(b"\xef\xbb\xbf" + listing.read_bytes())
+
+    assert [sample.person_id for sample in viton_hd.read(str(tmp_path), "train", paired=True)] == ["a"]

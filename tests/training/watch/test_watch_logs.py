@@ -16,6 +16,7 @@ from PIL import Image
 from rich.console import Console
 
 from atelier import storage
+from atelier.errors import ConfigError
 from training.watch.console import duration
 from training.watch.gauges import Gauges
 from training.watch.log_folder import LogFolder
@@ -155,6 +156,15 @@ def test_gauges_are_scraped_by_name(tmp_path: Path) -> None:
         gauges.stopped(3, "done")
     assert 'training_step{run="painter"} 3.0' in text
     assert 'training_number{name="loss/painter/total",run="painter"} 1.5' in text
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    gauges = Gauges(0)
+    try:
+        with pytest.raises(ConfigError, match=rf"metrics port {gauges.port}: Address already in use; name a free one"):
+            Gauges(gauges.port)
+    finally:
+        gauges.stopped(0, "done")
 
 
 class _Broken(Observer):

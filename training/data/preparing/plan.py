@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from training.data.sources.source import Row, Source
 SHARD_BYTES = 2**26
 """Of unpacked pictures: one shard is one task, one download and one unit of what a crash repeats."""
 MAX_LEFT_OUT = 0.02
+_LOG = logging.getLogger(__name__)
 _NAMED = 5
 """Rows that an error names; the rest it counts."""
 
@@ -121,6 +123,8 @@ class Preparation:
             versions=versions(),
         )
         index.write(self.output)
+        if left_out:
+            _LOG.warning("%s: %d of %d rows left out: %s", self.output, len(left_out), self.num_listed, first)
         for part in self.parts:
             storage.delete(part.record_address)
         return index

@@ -47,12 +47,14 @@ def find_source(address: str, settings: LayoutSettings) -> Source:
     """The source at `address`, or at `layout:address`.
 
     Raises:
-        CatalogError: the folder has none of the layouts.
+        CatalogError: the folder has none of the layouts, or nothing lies there.
     """
     layout, root = _named(address)
     if not layout:
         tried = {name: file.format(split=settings.split) for name, file in _TELLING.items()}
         found = [name for name, file in tried.items() if storage.exists(storage.join(root, file))]
+        if not found and next(storage.list(root), None) is None:
+            raise CatalogError(f"{root}: nothing lies there; must be a folder of prepared data or of a data set")
         if not found:
             looked_for = ", ".join(f"{file} ({name})" for name, file in tried.items())
             raise CatalogError(
