@@ -76,6 +76,7 @@ def test_two_torchrun_workers_lose_one_and_go_on_by_themselves(tmp_path: Path, c
     finally:
         stop(process)
     assert killed.checkpoints()[-1] == killed.last_step() < 60
+    assert "another worker is gone" in (said := killed.said.read_text()) and "Traceback" not in said
 
     last = killed.last_step()
     process = killed.start("--resume")
