@@ -119,9 +119,8 @@ class Catalog:
             raise CatalogError(f"catalog {address}: its header is no text in UTF-8; is it a CSV file?")
         absent = [name for name in REQUIRED_COLUMNS if name not in self.columns]
         if self.columns and absent:
-            raise CatalogError(
-                f"catalog {address}: lacks the column {', '.join(absent)}; it has {', '.join(self.columns)}"
-            )
+            lacking = f"column{'s' * (len(absent) > 1)} {', '.join(absent)}"
+            raise CatalogError(f"catalog {address}: lacks the {lacking}; it has {', '.join(self.columns)}")
 
     @property
     def ignored_columns(self) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ def test_a_published_run_is_measured_by_batch_size(tmp_path: Path) -> None:
     assert len(measured.started_s) >= 2 and measured.step_s(0) > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_both_loops_are_run_by_turns_and_compared_round_by_round(tmp_path: Path) -> None:
     told: list[str] = []
     bench = Bench(tmp_path, told.append, steps=SKIPPED + 2, batch_size=2, rounds=1)

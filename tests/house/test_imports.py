@@ -38,8 +38,8 @@ elif "ray" in sys.modules:
     [
         ("atelier", "ray,fastapi,pipelines,serving,training"),
         ("pipelines", "serving,training,fastapi"),
-        ("training", "serving,pipelines,fastapi"),
-        ("serving", "training,pipelines"),
+        pytest.param("training", "serving,pipelines,fastapi", marks=pytest.mark.long),
+        pytest.param("serving", "training,pipelines", marks=pytest.mark.long),
     ],
 )
 def test_importing_everything_does_nothing(package: str, forbidden: str) -> None:

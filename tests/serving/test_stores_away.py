@@ -180,7 +180,7 @@ async def test_a_database_that_has_gone_is_not_made_anew(tmp_path: Path) -> None
     assert not path.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_real_object_store_is_killed_and_comes_back(
     served: Open, pictures: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,7 +77,7 @@ def _validated(run: TrainRun, whose: TrainRun) -> TrainRun:
     ("trained", "system", "task", "size"),
     [
         (alias, "viton_hd", "try_on", (256, 192)),
-        (pidm, "pidm", "pose_transfer:pidm", recipes.CLOSET_SIZE),
+        pytest.param(pidm, "pidm", "pose_transfer:pidm", recipes.CLOSET_SIZE, marks=pytest.mark.long),
     ],
 )
 def test_the_grids_very_pictures(

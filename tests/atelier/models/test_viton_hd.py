@@ -176,7 +176,7 @@ save_file({"image": model.synthesize(**columns, layout=layout, theta=theta, gene
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_compiled_model_keeps_the_picture(tmp_path: Path, model: VitonHD, columns: dict[str, Tensor]) -> None:
     # In a process of its own: the shape checks that this one hooks into every call cannot be compiled.
     model.save_pretrained(tmp_path / "weights")

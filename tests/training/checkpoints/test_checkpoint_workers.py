@@ -14,7 +14,7 @@ from tests.training.checkpoints.tiny import Tiny, tiny_info
 from training.checkpoints import CheckpointStore
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_workers_and_then_one(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.training.checkpoints.pair", str(tmp_path)]
     workers = [subprocess.Popen([*command, str(rank)], stderr=subprocess.PIPE, text=True) for rank in range(2)]

@@ -70,7 +70,7 @@ def test_the_run_without_augmentation_keeps_the_latents_of_its_steps_own_autoenc
     assert stage.weights == run.step.autoencoder and stage.size == run.data.size == run.step.model.working_size
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ray_data_makes_the_features_that_a_run_then_finds(weights: str, tmp_path: Path) -> None:
     shards = str(tmp_path / "shards")
     prepare_here(plan(ClosetSource(config=PAIRS), shards))

@@ -52,6 +52,7 @@ def by_hand(run: str, output: Path, cache: Path) -> tuple[list[int], str]:
             node.kill()
 
 
+@pytest.mark.long
 def test_a_loss_that_is_no_number_is_met_once(tmp_path: Path, cache: Path) -> None:
     output, said = tmp_path / "output", tmp_path / "said.txt"
     launcher = ["--launcher", "torchrun", "--workers", "2", "--restarts", "3"]

@@ -115,7 +115,8 @@ def test_sharded_networks_learn_what_replicated_ones_do(pair: Pair, tmp_path: Pa
         )
 
 
-@pytest.mark.parametrize("sharding", ["replicated", pytest.param("sharded", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("sharding", ["replicated", "sharded"])
 def test_one_draws_held_out_rows_while_the_other_waits(sharding: str, pair: Pair, tmp_path: Path, cache: Path) -> None:
     plain = request_for("pose", tmp_path / "plain", cache, sharding=sharding)
     pair(fit, plain)

@@ -28,7 +28,7 @@ def _saved(config: PidmConfig, folder: Path) -> str:
     return str(folder)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_weights_are_judged_beside_others_and_the_source(tmp_path: Path) -> None:
     recipes = {
         name: recipe_of("pidm", weights=_saved(replace(TINY, guidance=guidance), tmp_path / name), mode="fast")
