@@ -21,6 +21,7 @@ from atelier.stages.chain import StageChain, column
 from benchmarks.catalogs import batches
 from pipelines.placement import FINISH, PREPARE
 from pipelines.records import Facts, encoding
+from pipelines.said import Said
 from pipelines.sink import NOTHING, Sink
 
 _DEPTH = 4
@@ -108,6 +109,9 @@ class _Loop:
     def finish(self, batch: Batch) -> None:
         batch = self._chains["finish"].run(batch) | {"stored": np.full(num_rows(batch), NOTHING, np.uint8)}
         names = ("picture_key", "rendition_key", "stored", "image", "picture")
-        errors = self._sink.store([{name: batch[name][row] for name in names} for row in range(num_rows(batch))])
+        rows = [
+            {name: batch[name][row] for name in names} | {"said": Said.of(batch, row)} for row in range(num_rows(batch))
+        ]
+        errors = self._sink.store(rows)
         if failed := [*filter(None, batch["error_detail"]), *filter(None, errors)]:
             raise RuntimeError(f"a loop has no place for rows that fail: {failed}")

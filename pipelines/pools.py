@@ -21,6 +21,7 @@ from pipelines.last_words import LastWords
 from pipelines.outcomes import to_table
 from pipelines.placement import FINISH, PREPARE, Pool
 from pipelines.records import Facts, outcomes_of
+from pipelines.said import Said
 from pipelines.sink import MASTER, NOTHING, PICTURE, Sink
 from pipelines.unit_ids import unit_ids
 from pipelines.watchdog import Watchdog
@@ -65,6 +66,7 @@ class Worker:
             # Weights that do not fit, say. Raised here, Ray would build again and again, and bury it in its own words.
             self._steps, self._unbuilt = [], f"{type(error).__name__}: {error}"
         self._rows: list[int] = []
+        self._recalled: dict[int, Said] = {}
         self._watchdog = Watchdog(work.deadline_s, self._say_where)
 
     def __call__(self, batch: Batch) -> Batch | pa.Table:
@@ -74,6 +76,7 @@ class Worker:
             batch = new_batch(columns)
         if self._unbuilt:
             return to_table([self._stopped(batch, row) for row in range(num_rows(batch))])
+        self._recalled.clear()
         self._rows = unit_ids(batch["item_id"], batch["variant"]).tolist()
         with self._watchdog.over():
             try:
@@ -156,7 +159,7 @@ class Worker:
         for row in rows:
             batch["kept"][row] = False
             try:
-                batch["image"][row] = self._work.sink.master(batch["picture_key"][row])
+                batch["image"][row], self._recalled[row] = self._work.sink.master(batch["picture_key"][row])
             except RowError as error:
                 fail_row(batch, row, "recall", error)
         return batch
@@ -164,13 +167,25 @@ class Worker:
     def _store(self, batch: Batch) -> Batch:
         started = time.perf_counter()
         rows = _numbers(alive(batch))
-        names = ("picture_key", "rendition_key", "stored", "image", "picture")
+        said = self._said(batch)
+        batch = batch | {"said": said}
+        names = ("picture_key", "rendition_key", "stored", "image", "picture", "said")
         errors = self._work.sink.store([{name: batch[name][row] for name in names} for row in rows])
         for row, error in zip(rows, errors, strict=True):
             if error is not None:
                 fail_row(batch, row, "store", error)
         seconds = (time.perf_counter() - started) / num_rows(batch)
         return batch | {"seconds_store": np.full(num_rows(batch), seconds, np.float32)}
+
+    def _said(self, batch: Batch) -> np.ndarray:
+        """What is known of each row's picture, objects: of a stored one, what it says itself."""
+        said = np.empty(num_rows(batch), dtype=object)
+        said[:] = [Said.of(batch, row) if made else Said() for row, made in enumerate(batch["stored"] == NOTHING)]
+        found = _numbers((batch["stored"] == PICTURE) & (batch["error_code"] == ""))
+        told = self._work.sink.said([batch["picture_key"][row] for row in found])
+        for row, what in (*self._recalled.items(), *zip(found, told, strict=True)):
+            said[row] = what
+        return said
 
     def _say_where(self, stack: str) -> None:
         self._say(stack=stack)

@@ -106,7 +106,6 @@ def software_versions() -> dict[str, str]:
 def outcomes_of(batch: Batch, facts: Facts) -> list[Outcome]:
     """The outcome of each row of a batch that went through the last pool."""
     stages = [name for name in batch if name.startswith("seconds_")]
-    scores = [name for name in batch if name.startswith("score_")]
     unit_columns = ("item_id", "variant", "task", "seed", "prompt", "plan_key")
     outcomes = []
     for row in range(num_rows(batch)):
@@ -130,16 +129,11 @@ def outcomes_of(batch: Batch, facts: Facts) -> list[Outcome]:
                 input_sha256=facts.given(batch, row, "sha256"),
                 batch_shape=(facts.batch_size, *facts.size),
                 seconds={name.removeprefix("seconds_"): float(batch[name][row]) for name in stages},
-                # A row that wasn't scored in this run carries the stage's blank, which says nothing.
-                scores={name.removeprefix("score_"): float(batch[name][row]) for name in scores if ended.get("made")},
-                notes=_notes(batch, row) if ended.get("made") else (),
+                scores=dict(batch["said"][row].scores) if not code else {},
+                notes=batch["said"][row].notes if not code else (),
             )
         )
     return outcomes
-
-
-def _notes(batch: Batch, row: int) -> tuple[str, ...]:
-    return tuple(str(batch["notes"][row]).splitlines()) if "notes" in batch else ()
 
 
 def _version(name: str) -> str:

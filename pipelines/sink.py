@@ -15,6 +15,7 @@ from PIL import Image
 from atelier import storage
 from atelier.errors import AccessDenied, NotFound, PreconditionFailed, RowError, StorageError
 from atelier.images import MEDIA_TYPES, SUFFIXES, PictureFormat, SourceType, encode_picture
+from pipelines.said import KEYWORD, Said
 
 NOTHING, MASTER, PICTURE = 0, 1, 2
 """What the store held of a row before its picture was made: column `stored`, uint8."""
@@ -61,22 +62,37 @@ class Sink:
         with ThreadPoolExecutor(_THREADS) as threads:
             return list(threads.map(look, zip(picture_keys, rendition_keys, strict=True)))
 
-    def master(self, picture_key: str) -> np.ndarray:
-        """A stored lossless picture, uint8 RGB [H, W, 3]."""
+    def master(self, picture_key: str) -> tuple[np.ndarray, Said]:
+        """A stored lossless picture, uint8 RGB [H, W, 3], and what was said when it was made."""
         address = self._address(master_path(picture_key))
         try:
             with Image.open(io.BytesIO(storage.get(address))) as picture:
-                return np.asarray(picture.convert("RGB"))
+                return np.asarray(picture.convert("RGB")), Said.read(str(picture.info.get(KEYWORD, "")))
         except (OSError, StorageError) as error:
             raise RowError(
                 "master_unreadable", f"{address}: {error}; delete it to make it anew", rejected=False
             ) from error
 
+    def said(self, picture_keys: Sequence[str]) -> list[Said]:
+        """What was said of stored pictures when they were made; empty where no master tells it."""
+
+        def look(picture_key: str) -> Said:
+            try:
+                with Image.open(io.BytesIO(storage.get(self._address(master_path(picture_key))))) as picture:
+                    return Said.read(str(picture.info.get(KEYWORD, "")))
+            except (OSError, StorageError):
+                return Said()
+
+        if not self.keep_masters:
+            return [Said()] * len(picture_keys)
+        with ThreadPoolExecutor(_THREADS) as threads:
+            return list(threads.map(look, picture_keys))
+
     def store(self, rows: Sequence[Mapping[str, Any]]) -> list[RowError | None]:
         """Puts the pictures of rows, and gives who failed and why.
 
         Args:
-            rows: with `picture_key`, `rendition_key`, `stored`, `image` (uint8 RGB) and `picture` (bytes).
+            rows: with `picture_key`, `rendition_key`, `stored`, `image` (uint8 RGB), `picture` (bytes) and `said`.
 
         Raises:
             StorageError: the store takes nothing from anybody: it is full, refuses the credentials or is not there.
@@ -89,7 +105,10 @@ class Sink:
             # The master first: a picture without it would never be found by another rendition.
             if self.keep_masters and row["stored"] == NOTHING:
                 # Level 1 of PNG: time counts here, and a few percent of size don't.
-                master = encode_picture(row["image"], source_type=self.source_type, format="png", png_level=1)
+                texts = {KEYWORD: row["said"].to_text()}
+                master = encode_picture(
+                    row["image"], source_type=self.source_type, format="png", png_level=1, png_texts=texts
+                )
                 self._put(master_path(row["picture_key"]), master, MEDIA_TYPES["png"])
             self._put(picture_path(row["rendition_key"], self.format), row["picture"], MEDIA_TYPES[self.format])
         except StorageError as error:

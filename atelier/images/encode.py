@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
@@ -24,11 +25,12 @@ def encode_picture(
     format: PictureFormat = "jpeg",
     quality: int | None = None,
     png_level: int = 6,
+    png_texts: Mapping[str, str] | None = None,
 ) -> bytes:
     """A picture as a file that says how it was made.
 
-    Every file carries an sRGB profile and the IPTC DigitalSourceType as XMP, and nothing else: no EXIF, no time. Equal
-    arguments give equal bytes with equal versions of Pillow and its codecs.
+    Every file carries an sRGB profile and the IPTC DigitalSourceType as XMP, and nothing else but texts
+    that are given: no EXIF, no time. Equal arguments give equal bytes with equal versions of Pillow and its codecs.
 
     Args:
         picture: uint8 RGB [H, W, 3], sRGB.
@@ -37,6 +39,7 @@ def encode_picture(
         format: `jpeg`, `png`, `webp` or `avif`.
         quality: 1..100; the format's own default where `None`. PNG has none.
         png_level: how hard PNG tries, 0..9; 1 takes a third of the time for a few percent of size.
+        png_texts: by keyword, for a PNG to carry before its pixels; other formats have no place for them.
 
     Raises:
         ConfigError: an unknown format or source type, a quality out of range, or an array of another kind.
@@ -54,6 +57,8 @@ def encode_picture(
         options["compress_level"] = png_level
         options["pnginfo"] = PngImagePlugin.PngInfo()
         options["pnginfo"].add_itxt(XMP_CHUNK, xmp_packet(source_type))
+        for keyword, text in (png_texts or {}).items():
+            options["pnginfo"].add_itxt(keyword, text)
     else:
         options |= {"quality": quality or _QUALITY[format], "xmp": xmp_packet(source_type).encode()}
     # Pillow's buffer must hold an optimized JPEG whole, and has a byte a pixel: too little for noise, which has two.

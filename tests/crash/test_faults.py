@@ -108,6 +108,7 @@ def test_a_killed_driver_goes_on_where_its_ledger_ends(tmp_path: Path, s3: str) 
     assert world.counted().ok == 96
     after = world.outcomes()
     assert all(after[item_id] == outcome for item_id, outcome in held.items())
+    assert all("grain" in outcome.scores and outcome.notes for outcome in after.values()), "what was said is lost"
     # Workers outlive their driver for some seconds: what they stored meanwhile is kept.
     sampled = log.read_text().splitlines() if log.exists() else []
     assert len(sampled) <= (96 - len(held)) / 4 + 1

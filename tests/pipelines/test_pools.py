@@ -119,6 +119,31 @@ def test_a_stored_picture_is_kept_and_another_rendition_comes_from_its_master(be
         ).read_bytes()
 
 
+@pytest.mark.parametrize("placement", ["fused", "split"])
+@pytest.mark.parametrize("quality", [90, 30])
+def test_what_was_said_of_a_stored_picture_is_said_again(bench: Bench, quality: int, placement: str) -> None:
+    """As after a kill that came between the store and the ledger, which then never heard of it."""
+    made = {o.item_id: o for o in bench.run(toy_job(quality=90), ITEMS[:2])}
+    assert all(o.scores["grain"] > 0 and o.notes[0].startswith("grain: is ") for o in made.values())
+
+    again = bench.run(toy_job(quality=quality, placement=placement), ITEMS)
+    assert [o.made for o in again] == [False, False, True]
+    for outcome in again[:2]:
+        before = made[outcome.item_id]
+        assert (dict(outcome.scores), outcome.notes) == (dict(before.scores), before.notes)
+
+
+def test_a_master_that_says_nothing_leaves_nothing_said(bench: Bench) -> None:
+    (made,) = bench.run(toy_job(), ["a"])
+    master = Path(f"{bench.output}/masters/{made.picture_key[:2]}/{made.picture_key}.png")
+    with Image.open(master) as picture:
+        picture.load()
+    picture.save(master)
+
+    (outcome,) = bench.run(toy_job(), ["a"])
+    assert (outcome.status, outcome.made, dict(outcome.scores), outcome.notes) == ("ok", False, {}, ())
+
+
 def test_without_a_master_another_rendition_is_made_anew(bench: Bench) -> None:
     bench.run(toy_job(keep_masters=False), ["a"])
 

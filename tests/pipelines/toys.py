@@ -17,6 +17,7 @@ from PIL import Image
 from atelier.recipe import Recipe
 from atelier.seeds import generators
 from atelier.stages.base import Columns, Faults, RowStage, StageConfig, TensorStage
+from atelier.stages.chain import column
 from atelier.stages.decode import Decode
 from atelier.stages.encode import Encode
 from atelier.stages.fetch import Fetch
@@ -63,7 +64,7 @@ class TrapStage(RowStage):
 
 @dataclass(frozen=True, kw_only=True)
 class Grain(StageConfig):
-    """A `synthesize` that lays the unit's own noise over the person.
+    """A `synthesize` that lays the unit's own noise over the person, with a score and a note of the noise.
 
     Args:
         seconds: that a batch takes.
@@ -85,22 +86,29 @@ class Grain(StageConfig):
 class GrainStage(TensorStage):
     name = "synthesize"
     reads = ("person", "garment", "parse", "seed")
-    writes = ("image",)
+    writes = ("image", "score_grain", "notes")
 
     def __init__(self, config: Grain, device: torch.device) -> None:
         self.device, self._config = device, config
 
     def blank(self) -> dict[str, Any]:
-        return {"image": np.zeros((*SIZE, 3), np.uint8)}
+        return {"image": np.zeros((*SIZE, 3), np.uint8), "score_grain": np.float32(np.nan), "notes": ""}
 
-    def run_tensors(self, columns: Mapping[str, Any], faults: Faults) -> Mapping[str, torch.Tensor]:
+    def run_tensors(self, columns: Mapping[str, Any], faults: Faults) -> Mapping[str, Any]:
         if self._config.log:
             with Path(self._config.log).open("a") as file:
                 file.write("batch\n")
         time.sleep(self._config.seconds)
         shape = columns["person"].shape[1:]
-        noise = [torch.randint(0, 64, shape, generator=g) for g in generators(columns["seed"].tolist(), "grain")]
-        return {"image": ((columns["person"].long() + torch.stack(noise)) // 2).to(torch.uint8)}
+        noise = torch.stack(
+            [torch.randint(0, 64, shape, generator=g) for g in generators(columns["seed"].tolist(), "grain")]
+        )
+        scores = noise.flatten(1).float().mean(1)
+        return {
+            "image": ((columns["person"].long() + noise) // 2).to(torch.uint8),
+            "score_grain": scores,
+            "notes": column([f"grain: is {score:.3f} in the mean" for score in scores]),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
