@@ -99,7 +99,7 @@ def test_every_unit_ends_once_and_a_bad_row_ends_alone(first: Path) -> None:
 
     assert counted == {
         "units": 13, "ok": 10, "rejected": 3, "failed": 0, "made": 10, "kept": 0,
-        "by_code": {"object_missing": 1, "picture_truncated": 1, "unknown_task": 1},
+        "by_code": {"object_missing": 1, "picture_truncated": 1, "unknown_task": 1}, "by_note": {"grain": 10},
     }  # fmt: skip
     assert (ended["gone"].stage, ended["cut"].stage, ended["odd"].stage) == ("fetch", "decode", "plan")
     assert "gone-person.png" in ended["gone"].detail
