@@ -13,7 +13,7 @@ from training.__main__ import main
 from training.launch.request import TrainRequest
 
 
-def said_by(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
     monkeypatch.setattr(sys, "argv", ["training", *words])
     try:
         status = main()
@@ -37,7 +37,7 @@ def said_by(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 def test_workers(
     words: list[str], status: int, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ended, text = said_by(monkeypatch, capsys, "run", "parser_closet", "--output", "out", *words)
+    ended, text = said(monkeypatch, capsys, "run", "parser_closet", "--output", "out", *words)
     assert (ended, expected in text) == (status, True), text
 
 
@@ -60,14 +60,14 @@ def test_which_checkpoints_stay(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = ["run", "tests.training.loop.tiny_runs:watched_pose", "--output", str(tmp_path), "--cache", str(cache)]
-    ended, text = said_by(monkeypatch, capsys, *run, "--quiet", *words)
+    ended, text = said(monkeypatch, capsys, *run, "--quiet", *words)
     assert (ended, expected in text) == (status, True), text
 
 
 def test_runs_are_listed_with_what_they_are(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, text = said_by(monkeypatch, capsys, "list")
+    status, text = said(monkeypatch, capsys, "list")
     assert status == 0
     assert any(
         line.split(maxsplit=1) == ["parser_closet", "The small parser, on people alone."] for line in text.splitlines()
@@ -79,7 +79,7 @@ def test_data_that_the_run_cannot_read_is_refused_before_it_is_prepared(
 ) -> None:
     write_dataset("multimodal", str(tmp_path / "drawn"), items=1, seed=3, size=(64, 48), split="train")
     words = ["--data", str(tmp_path / "drawn"), "--output", str(tmp_path / "shards"), "--no-ray"]
-    status, text = said_by(monkeypatch, capsys, "prepare", "viton_hd_matching_closet", *words)
+    status, text = said(monkeypatch, capsys, "prepare", "viton_hd_matching_closet", *words)
     assert status == 1
     assert "lacks ['garment', 'garment_mask'], which run viton_hd_matching_closet reads" in text
     assert not (tmp_path / "shards").exists()
@@ -91,25 +91,27 @@ def test_a_run_of_ones_own_says_what_it_is() -> None:
     assert TrainRequest(run="parser_closet", output="out").about == "The small parser, on people alone."
 
 
-@pytest.mark.parametrize(("port", "said"), [("65536", "is '65536', must be a port"), ("http", "is 'http', must be")])
+@pytest.mark.parametrize(
+    ("port", "expected"), [("65536", "is '65536', must be a port"), ("http", "is 'http', must be")]
+)
 def test_a_metrics_port_that_cannot_be(
-    port: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    port: str, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["run", "parser_closet", "--output", "out", "--metrics-port", port]
-    status, text = said_by(monkeypatch, capsys, *words)
-    assert (status, said in text) == (2, True), text
+    status, text = said(monkeypatch, capsys, *words)
+    assert (status, expected in text) == (2, True), text
 
 
 def test_data_that_lies_nowhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["run", "parser_closet", "--output", str(tmp_path / "out"), "--data", str(tmp_path / "gone")]
-    status, text = said_by(monkeypatch, capsys, *words)
+    status, text = said(monkeypatch, capsys, *words)
     assert status == 1
     assert f"{tmp_path / 'gone'}: nothing lies there; must be a folder of prepared data or of a data set" in text
 
 
 def test_an_output_that_cannot_be(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    status, text = said_by(monkeypatch, capsys, "run", "parser_closet", "--output", "/proc/nope")
+    status, text = said(monkeypatch, capsys, "run", "parser_closet", "--output", "/proc/nope")
     assert status == 2
     assert "--output: /proc/nope: nothing can be written into /proc" in text
