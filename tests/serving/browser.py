@@ -24,6 +24,7 @@ class Browser:
 
     def __init__(self, profile: Path, *, width: int, height: int) -> None:
         assert PROGRAM is not None
+        profile.mkdir(parents=True, exist_ok=True)
         there, ours = os.pipe(), os.pipe()
         # The pipe's ends must be 3 and 4 in the child, whatever they are here.
         command = f'exec 3<&{there[0]} 4>&{ours[1]}; exec "$@" 2>/dev/null'
@@ -32,6 +33,8 @@ class Browser:
             ["bash", "-c", command, "bash", PROGRAM, *options],
             pass_fds=(there[0], ours[1]),
             stdout=subprocess.DEVNULL,
+            # Ended at once, it leaves what it keeps among temporary files.
+            env=os.environ | {"TMPDIR": str(profile)},
         )
         os.close(there[0])
         os.close(ours[1])
