@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -27,7 +28,7 @@ from training.export import export
 from training.launch.holding import holding
 from training.launch.in_process import train_in_process
 from training.launch.refusal import would_come_again
-from training.launch.request import TrainRequest
+from training.launch.request import TrainRequest, about_of
 from training.launch.torchrun import end_torchrun, is_torchrun_worker, start_torchrun, train_under_torchrun
 from training.runs import RUNS
 from training.watch.settings import WatchSettings
@@ -54,15 +55,15 @@ def main() -> int:
         help="folder of runs, local or s3://: this one's goes to OUTPUT/NAME",
     )
     run.add_argument("--cache", type=Path, default=TrainRequest.cache, help="where drawn and fetched data is kept")
-    run.add_argument("--steps", type=int, help="how long the run is, in place of its own number of steps")
-    run.add_argument("--keep-last", type=int, metavar="N", help="how many of the newest checkpoints stay")
+    run.add_argument("--steps", type=numbers.count, help="how long the run is, in place of its own number of steps")
+    run.add_argument("--keep-last", type=numbers.count, metavar="N", help="how many of the newest checkpoints stay")
     run.add_argument(
         "--keep-best", type=_best, metavar="METRIC[:N]",
         help="besides them the N (else 1) whose validation is the best by one of its metrics",
     )  # fmt: skip
     run.add_argument("--vgg", help="an ImageNet VGG's weights, for the perceptual loss of a run that can have one")
     run.add_argument(
-        "--loader-workers", type=int, metavar="N",
+        "--loader-workers", type=numbers.count_from_zero, metavar="N",
         help="processes a worker that make rows ahead of the step; 0 makes them in its own; default: the run's",
     )  # fmt: skip
     run.add_argument("--resume", action="store_true", help="go on from OUTPUT/NAME's checkpoint")
@@ -71,7 +72,9 @@ def main() -> int:
         "--workers", type=_workers, default=(1, 1), metavar="N|MIN:MAX",
         help="how many train together; MIN:MAX with Ray: as many as there is room for",
     )  # fmt: skip
-    run.add_argument("--restarts", type=int, default=10, help="how often lost workers are started again")
+    run.add_argument(
+        "--restarts", type=numbers.count_from_zero, default=10, help="how often lost workers are started again"
+    )
     run.add_argument("--quiet", action="store_true", help="tell nothing of the progress")
     run.add_argument(
         "--mlflow", metavar="URI", help="tracking server that gets the curves too, e.g. http://mlflow:5000"
@@ -88,7 +91,7 @@ def main() -> int:
         "--to", required=True, type=outputs.folder, help="the weight folder to write, local or s3://"
     )
     exporting.add_argument("--cache", type=Path, default=TrainRequest.cache, help="where fetched weights are kept")
-    exporting.add_argument("--step", type=int, help="which checkpoint; default: the newest")
+    exporting.add_argument("--step", type=numbers.count_from_zero, help="which checkpoint; default: the newest")
     exporting.add_argument(
         "--not-averaged", action="store_true", help="the last weights in place of their moving average"
     )
@@ -149,6 +152,8 @@ def _run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--workers: is {most}; in one process one worker trains: add --launcher torchrun or ray")
     if launcher == "torchrun" and fewest != most:
         raise ConfigError(f"--workers: is {fewest}:{most}; torchrun takes one number, --launcher ray takes a range")
+    if arguments.wandb_offline and arguments.wandb is None:
+        raise ConfigError("--wandb-offline: keeps what --wandb PROJECT would send; name the project too")
     request = TrainRequest(
         run=arguments.name,
         data=arguments.data,
@@ -163,7 +168,7 @@ def _run(arguments: argparse.Namespace) -> int:
             wandb_offline=arguments.wandb_offline,
             metrics_port=arguments.metrics_port,
         ),
-        command=" ".join(["python -m training", *sys.argv[1:]]),
+        command=_typed(),
     )
     if launcher == "in-process":
         outcome = train_in_process(request)
@@ -182,8 +187,14 @@ def _run(arguments: argparse.Namespace) -> int:
         resumed = [*sys.argv[1:], *([] if arguments.resume else ["--resume"])]
         with holding(request.folder, lambda reason: os.kill(os.getpid(), signal.SIGTERM)):
             return start_torchrun(resumed, num_workers=arguments.workers[1], max_restarts=arguments.restarts)
-    print(f"{outcome.run}: {outcome.reason}: {outcome.num_steps_done} steps done; checkpoint in {outcome.checkpoint}")
+    done = "1 step" if outcome.num_steps_done == 1 else f"{outcome.num_steps_done} steps"
+    print(f"{outcome.run}: {outcome.reason}: {done} done; checkpoint in {outcome.checkpoint}")
     return 0 if outcome.is_done or is_torchrun_worker() else INTERRUPTED
+
+
+def _typed() -> str:
+    """What starts this very command again."""
+    return f"python -m training {shlex.join(sys.argv[1:])}"
 
 
 def _overrides(arguments: argparse.Namespace) -> Iterator[tuple[str, Any]]:
@@ -212,8 +223,9 @@ def _workers(text: str) -> tuple[int, int]:
 
 
 def _list(arguments: argparse.Namespace) -> int:
+    width = max(map(len, RUNS))
     for name, run in RUNS.items():
-        print(f"{name:32} {(run.__doc__ or '').splitlines()[0]}")
+        print(f"{name:{width}}  {about_of(run)}")
     return 0
 
 
@@ -234,7 +246,7 @@ def _export(arguments: argparse.Namespace) -> int:
             dtype=torch.float16 if arguments.dtype == "float16" else None,
             licence=arguments.licence,
             about=request.about,
-            called=request.run,
+            command=_typed(),
         )
         if storage.is_s3(to):
             send(folder, to)

@@ -23,7 +23,7 @@ class Card:
         licence: of the weights, in its owner's words.
         digest: of the weight folder, which outcomes record.
         files: name → sha256 of config and weights.
-        command: that exported them.
+        command: that exported them; may be empty.
     """
 
     about: str
@@ -53,11 +53,7 @@ class Card:
             f"- **Training.** {steps:,} steps of {batch_size} samples on {workers}, {kind}; {versions}.",
             "",
             "  ```",
-            *(
-                f"  {line}"
-                for line in info.command.splitlines() or [f"python -m training run {info.run} --output RUNS"]
-            ),
-            f"  {self.command}",
+            *(f"  {line}" for line in (*info.command.splitlines(), *self.command.splitlines())),
             "  ```",
             "",
             f"- **Metrics.** {_metrics(info.metrics)}",
@@ -71,7 +67,7 @@ class Card:
             f"  | the run's settings | {info.fingerprint} |",
             f"  | the data set | {info.data} |",
             "",
-            "All settings that decided the weights:",
+            _of_settings(info),
             "",
             "```json",
             json.dumps(dict(info.settings), indent=1, sort_keys=True),
@@ -85,6 +81,12 @@ def _data(info: CheckpointInfo) -> str:
     given = next((after for word, after in itertools.pairwise(words) if word == "--data"), None)
     where = f"`{given}`" if given else "drawn by the closet (`data.*` in the settings below); no photograph of a person"
     return f"{where}."
+
+
+def _of_settings(info: CheckpointInfo) -> str:
+    if "\n" in info.command:
+        return "All settings that decided the weights, as the last of these starts had them:"
+    return "All settings that decided the weights:"
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +45,7 @@ def export(
     dtype: torch.dtype | None = torch.float16,
     licence: str = _NO_LICENCE,
     about: str = "",
-    called: str = "",
+    command: str = "",
 ) -> Exported:
     """Writes a checkpoint's networks as a weight folder with its card; the checkpoint stays as it is.
 
@@ -59,7 +58,7 @@ def export(
         averaged: the moving average of the weights, or those of the last step.
         dtype: of the stored tensors; None keeps float32. What a validation grid shows went through float16.
         licence: for the card.
-        about: a sentence for the card. called: the run's name on the command line, where it has another than its own.
+        about: a sentence for the card. command: that exports, for the card.
 
     Raises:
         ConfigError: there is no such checkpoint, it is another step's or model's, or `to` holds something else.
@@ -87,7 +86,7 @@ def export(
             licence=licence,
             digest=digest,
             files={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(made.iterdir())},
-            command=_command(called or run.name, to, step=step, averaged=averaged, dtype=dtype, licence=licence),
+            command=command,
         )
         (made / CARD_NAME).write_text(card.to_markdown(), encoding="utf-8")
         _replace(made, to)
@@ -126,12 +125,3 @@ def _replace(made: Path, to: Path) -> None:
         stale.unlink()
     for path in sorted(made.iterdir(), key=lambda path: path.name == CONFIG_NAME):
         path.replace(to / path.name)
-
-
-def _command(name: str, to: Path, *, step: int | None, averaged: bool, dtype: torch.dtype | None, licence: str) -> str:
-    words = ["python -m training export", name, "--output RUNS", f"--to {to.name}"]
-    words += [f"--step {step}"] if step is not None else []
-    words += [] if averaged else ["--not-averaged"]
-    words += [f"--dtype {str(dtype or torch.float32).removeprefix('torch.')}"] if dtype is not torch.float16 else []
-    words += [f"--licence {shlex.quote(licence)}"] if licence != _NO_LICENCE else []
-    return " ".join(words)

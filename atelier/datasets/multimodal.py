@@ -33,7 +33,7 @@ class TextFiles:
 
 
 def read(root: str) -> Iterator[TextSample]:
-    """Every picture that has both a parse and a caption, in the captions' order.
+    """Every picture that has a parse and stands among the captions, in their order; a caption that is no text is "".
 
     Raises:
         CatalogError: `captions.json` is absent or malformed, or no captioned picture has a parse.
@@ -59,7 +59,7 @@ def read(root: str) -> Iterator[TextSample]:
         yield TextSample(
             image=storage.join(root, f"images/{name}"),
             parse=parse,
-            caption=str(caption),
+            caption=caption if isinstance(caption, str) else "",
             keypoints=joints.get(name, np.zeros((NUM_JOINTS, 3), np.float32)),
         )
     if not found:

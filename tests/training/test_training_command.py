@@ -11,6 +11,7 @@ from atelier.closet.layouts import write_dataset
 from tests.training.loop import tiny_runs
 from training.__main__ import main
 from training.launch.request import TrainRequest
+from training.runs import RUNS
 
 
 def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
@@ -31,7 +32,10 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *w
         (["--workers", "0"], 2, "'0' must be"),
         (["--workers", "2"], 1, "--workers: is 2; in one process one worker trains"),
         (["--workers", "1:2", "--launcher", "torchrun"], 1, "torchrun takes one number"),
-        (["--loader-workers", "-1"], 1, "run parser_closet: loader_workers: is -1, must be at least 0"),
+        (["--loader-workers", "-1"], 2, "--loader-workers: is '-1', must be a whole number from 0 up"),
+        (["--restarts", "-1"], 2, "--restarts: is '-1', must be a whole number from 0 up"),
+        (["--steps", "0"], 2, "--steps: is '0', must be a whole number from 1 up"),
+        (["--wandb-offline"], 1, "--wandb-offline: keeps what --wandb PROJECT would send; name the project too"),
     ],
 )
 def test_workers(
@@ -46,7 +50,7 @@ def test_workers(
     [
         (["--keep-best", "parse_miou:none"], 2, "'parse_miou:none' must be a metric, or METRIC:N"),
         (["--keep-best", ":2"], 2, "':2' must be"),
-        (["--keep-last", "0"], 1, "num_last must be at least 1"),
+        (["--keep-last", "0"], 2, "--keep-last: is '0', must be a whole number from 1 up"),
         (["--keep-best", "beauty:2"], 1, "metric: is 'beauty', must be one of the validation's: ['failed'"),
     ],
 )
@@ -72,6 +76,9 @@ def test_runs_are_listed_with_what_they_are(
     assert any(
         line.split(maxsplit=1) == ["parser_closet", "The small parser, on people alone."] for line in text.splitlines()
     )
+    lines = text.splitlines()
+    assert len(lines) == len(RUNS) and all(line.endswith(".") for line in lines), "a sentence a run, to its end"
+    assert len({len(line) - len(line.partition("  ")[2].lstrip()) for line in lines}) == 1, "one column"
 
 
 def test_data_that_the_run_cannot_read_is_refused_before_it_is_prepared(
@@ -108,7 +115,10 @@ def test_data_that_lies_nowhere(
     words = ["run", "parser_closet", "--output", str(tmp_path / "out"), "--data", str(tmp_path / "gone")]
     status, text = said(monkeypatch, capsys, *words)
     assert status == 1
-    assert f"{tmp_path / 'gone'}: nothing lies there; must be a folder of prepared data or of a data set" in text
+    assert f"{tmp_path / 'gone'}: nothing lies there: there is none of train_pairs.txt (viton_hd)" in text
+    assert not (tmp_path / "out" / "parser_closet" / "TRAINING.json").exists()
+    words[-1] = f"voguish:{tmp_path}"
+    assert "before a colon may stand viton_hd, deepfashion, multimodal" in said(monkeypatch, capsys, *words)[1]
 
 
 def test_an_output_that_cannot_be(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

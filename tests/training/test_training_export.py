@@ -64,15 +64,6 @@ def test_the_stage_takes_the_folder_and_the_digest_is_the_registrys(tmp_path: Pa
     stage.build(torch.device("cpu"))
 
 
-def test_the_cards_command_makes_these_very_weights_again(tmp_path: Path) -> None:
-    kept(pose(), tmp_path)
-    to = tmp_path / "mine"
-    settings = {"dtype": None, "licence": "our own", "averaged": False, "step": 3}
-    export(pose(), str(tmp_path / "checkpoints"), to, runs=tmp_path, **settings)
-    flags = "--output RUNS --to mine --step 3 --not-averaged --dtype float32 --licence 'our own'"
-    assert f"  python -m training export pose {flags}\n" in (to / "README.md").read_text()
-
-
 def test_a_card_names_a_run_of_ones_own_as_it_is_typed_and_all_that_was_typed_to_train_it(tmp_path: Path) -> None:
     layout = kept(pose(), tmp_path)
     store = CheckpointStore(str(tmp_path / "checkpoints"))
@@ -83,9 +74,11 @@ def test_a_card_names_a_run_of_ones_own_as_it_is_typed_and_all_that_was_typed_to
         info = CheckpointInfo.start(pose(), data="d" * 64, num_workers=2, command=command).going_on_from(latest)
         store.save(layout.state, info.at(latest.num_steps_done + 1))
         store.wait()
-    export(pose(), str(tmp_path / "checkpoints"), tmp_path / "mine", runs=tmp_path, called="my_runs:pose_tall")
-    typed = f"  {COMMAND}\n  {again}\n  python -m training export my_runs:pose_tall --output RUNS --to mine\n"
-    assert typed in (tmp_path / "mine" / "README.md").read_text()
+    typed = "python -m training export my_runs:pose_tall --output s3://runs --to mine --licence 'our own'"
+    export(pose(), str(tmp_path / "checkpoints"), tmp_path / "mine", runs=tmp_path, command=typed)
+    card = (tmp_path / "mine" / "README.md").read_text()
+    assert f"  ```\n  {COMMAND}\n  {again}\n  {typed}\n  ```\n" in card
+    assert "as the last of these starts had them" in card
 
 
 def test_the_card_says_where_the_weights_come_from(tmp_path: Path) -> None:
@@ -102,7 +95,7 @@ def test_the_card_says_where_the_weights_come_from(tmp_path: Path) -> None:
         "4 steps of 4 samples on 2 workers, moving average of the weights",
         f"torch {torch.__version__}",
         COMMAND,
-        "python -m training export pose --output RUNS --to mine",
+        "All settings that decided the weights:\n",
         "pose_pck 0.5: of the newest validation",
         f"| these weights, as outcomes record them | {exported.digest} |",
         f"| the run's settings | {info.fingerprint} |",

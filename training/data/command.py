@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from atelier import storage
-from atelier.commands import outputs
+from atelier.commands import numbers, outputs
 from atelier.errors import ConfigError
 from training.data.config import DataConfig
 from training.data.held_out import carry_held_out
@@ -38,8 +38,11 @@ def add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     prepare.add_argument("--split", choices=("train", "test"), help="of the data set; default: the run's")
     prepare.add_argument("--parser", help="weights that find the parse, in place of the data set's own")
     prepare.add_argument("--pose", help="weights that find the keypoints, in place of the data set's own")
-    prepare.add_argument("--max-left-out", type=float, default=MAX_LEFT_OUT, help="share of rows that may be broken")
-    prepare.add_argument("--workers", type=int, help="how many work at once; default: as many as there are CPUs")
+    prepare.add_argument(
+        "--max-left-out", type=float, default=MAX_LEFT_OUT, metavar="SHARE",
+        help=f"of the rows that may be broken, else {MAX_LEFT_OUT}; one may be in any case",
+    )  # fmt: skip
+    prepare.add_argument("--workers", type=numbers.count, help="how many work at once; default: one a CPU")
     prepare.add_argument("--gpus", type=float, default=0.0, help="accelerator share of a worker that finds parses")
     prepare.add_argument(
         "--cache", type=Path, default=Path("~/.cache/atelier"), help="where a machine keeps shards that it fetched"
@@ -55,7 +58,8 @@ def prepare_command(arguments: argparse.Namespace) -> int:
     _refuse_unread(source, data, arguments)
     index = _prepared(plan(source, arguments.output, max_left_out=arguments.max_left_out), arguments)
     sys.stdout.write(summary(index, arguments.output) + "\n")
-    if num_held_out := carry_held_out(source, arguments.output):
+    # The test split holds nothing out of itself.
+    if arguments.split != "test" and (num_held_out := carry_held_out(source, arguments.output)):
         sys.stdout.write(f"held out beside them, for validations: {num_held_out} rows of the test split\n")
     device = "cuda" if arguments.gpus else "cpu"
     folder = storage.resolve(arguments.output)

@@ -198,6 +198,10 @@ class _Renewal(threading.Thread):
             found = _found(self._address)
             if found is not None and found.holder is not None and found.holder.launch == self._holder.launch:
                 storage.delete(self._address)
+        if not storage.is_s3(self._address):
+            # Of a run that was refused, nothing else is there.
+            with suppress(OSError):
+                Path(self._address).parent.rmdir()
 
 
 def _machine() -> str:

@@ -71,7 +71,7 @@ class TrainRequest:
     @property
     def about(self) -> str:
         """What the run's function says of itself, in a line; may be empty."""
-        return (_function(self.run).__doc__ or "").strip().partition("\n")[0]
+        return about_of(_function(self.run))
 
     @property
     def runs_folder(self) -> Path:
@@ -126,6 +126,11 @@ class TrainRequest:
     def to_bytes(self) -> bytes:
         """For the worker's side of a launcher that starts processes of its own."""
         return pickle.dumps(self)
+
+
+def about_of(run: Callable[[], TrainRun]) -> str:
+    """The first paragraph of what a run's function says of itself, as one line."""
+    return " ".join((run.__doc__ or "").strip().partition("\n\n")[0].split())
 
 
 def _replaced(value: Any, changes: Mapping[str, Any], called: str) -> Any:

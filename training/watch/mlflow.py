@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from atelier.errors import ConfigError
@@ -12,11 +13,17 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+"""Of MLflow's client, where the environment sets none: by its own, a server that is away holds a step for minutes."""
+
+
 class MLflow(Observer):
     """One MLflow run each time the run starts, in the experiment `atelier/<run>`.
 
     MLflow keeps every value of a step, so a run that goes on from a checkpoint gets an MLflow run of its own, tagged
     `first_step`: the values of that step and before are the earlier one's.
+
+    A server that is away holds the run for seconds, once for each thing that it is told.
 
     Args:
         uri: of the tracking server. The extra brings MLflow's client alone; a database needs all of MLflow.
@@ -33,6 +40,8 @@ class MLflow(Observer):
             from mlflow.exceptions import MlflowException
         except ImportError as error:
             raise ConfigError("mlflow: is not installed; pip install 'atelier[mlflow]'") from error
+        for name, value in _PATIENCE.items():
+            os.environ.setdefault(name, value)
         try:
             self._client: MlflowClient = MlflowClient(tracking_uri=uri)
         except (MlflowException, ImportError) as error:

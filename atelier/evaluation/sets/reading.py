@@ -88,7 +88,7 @@ class Problems:
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.size = size
-        self._by_set: dict[str, list[str]] = {}
+        self._by_set: dict[str, dict[str, None]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._by_set)
@@ -96,7 +96,8 @@ class Problems:
     def note(self, address: str, row: ReadPicture) -> None:
         """Keeps a picture's problem, if it has one."""
         if row.problem:
-            self._by_set.setdefault(address, []).append(row.problem)
+            # A set that is held against itself is read twice.
+            self._by_set.setdefault(address, {})[row.problem] = None
 
     def refuse(self) -> None:
         """Raises what was noted.
@@ -106,4 +107,5 @@ class Problems:
         """
         height, width = self.size
         for address, names in self._by_set.items():
-            raise MismatchError(f"{address}: {len(names)} pictures cannot be read or are not {height}x{width}", names)
+            of = "1 picture cannot be read or is" if len(names) == 1 else f"{len(names)} pictures cannot be read or are"
+            raise MismatchError(f"{address}: {of} not {height}x{width}", list(names))

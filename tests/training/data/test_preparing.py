@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -157,6 +158,29 @@ def test_too_many_broken_pictures_refuse_the_data_set(viton_hd: Path, tmp_path: 
         prepared(viton_hd, tmp_path / "shards", max_left_out=0.02)
     with pytest.raises(CatalogError, match="holds no prepared data"):
         ShardDataset(str(tmp_path / "shards"), tmp_path / "cache")
+
+
+def test_what_is_prepared_is_held_to_how_much_may_be_left_out_now(viton_hd: Path, tmp_path: Path) -> None:
+    for index in (1, 4):
+        (viton_hd / f"train/cloth/{index:05d}_00.jpg").write_bytes(b"no picture")
+    prepared(viton_hd, tmp_path / "shards", max_left_out=0.5)
+    with pytest.raises(CatalogError, match=r"2 of 6 rows cannot be read; at most one or 2%.*by code: \w+: 2"):
+        prepared(viton_hd, tmp_path / "shards", max_left_out=0.02)
+    prepared(viton_hd, tmp_path / "shards", max_left_out=0.5)
+
+
+def test_a_caption_that_says_nothing_is_left_out_and_named(drawn: Path, tmp_path: Path) -> None:
+    root = tmp_path / "multimodal"
+    shutil.copytree(drawn / "multimodal", root)
+    captions = json.loads((root / "captions.json").read_bytes())
+    empty, absent, *kept = captions
+    (root / "captions.json").write_text(json.dumps(captions | {empty: " ", absent: None}))
+    dataset = prepared(root, tmp_path / "shards")
+    assert dataset.num_samples == len(kept)
+    lines = [json.loads(line) for line in (tmp_path / "shards/left_out.jsonl").read_text().splitlines()]
+    assert [(line["id"], line["stage"], line["code"]) for line in lines] == [
+        (name.partition(".")[0], "true_picture", "caption_empty") for name in (empty, absent)
+    ]
 
 
 def closet(output: Path, *, seed: int = 0) -> Preparation:

@@ -62,6 +62,7 @@ class Preparation:
 
         Raises:
             ConfigError: the output holds another data set.
+            CatalogError: more of its rows are left out than may be.
         """
         if not storage.exists(storage.join(self.output, INDEX_NAME)):
             return None
@@ -71,7 +72,19 @@ class Preparation:
                 f"output {self.output}: holds other prepared data ({index.source.get('kind')}, {index.num_samples} "
                 "samples), or the same from other files, settings or weights; name another output or remove it"
             )
+        if self._is_too_many(num_left_out := sum(index.left_out.values())):
+            kinds = ", ".join(f"{code}: {number}" for code, number in index.left_out.items())
+            raise CatalogError(f"{self._refusal(num_left_out)}; by code: {kinds}")
         return index
+
+    def _is_too_many(self, num_left_out: int) -> bool:
+        return num_left_out > max(1, int(self.max_left_out * self.num_listed))
+
+    def _refusal(self, num_left_out: int) -> str:
+        return (
+            f"{self.output}: {num_left_out} of {self.num_listed} rows cannot be read; at most one or "
+            f"{self.max_left_out:.0%} may be left out. {LEFT_OUT_NAME} there names them all"
+        )
 
     def pending(self) -> tuple[list[Part], list[PartRecord]]:
         """The parts still to make, and the records of those that an earlier try has made."""
@@ -105,11 +118,8 @@ class Preparation:
                 f"samples and {len(left_out)} were left out: rows are lost"
             )
         first = "; ".join(f"{row.id}: {row.stage}: {row.code}: {row.detail}" for row in left_out[:_NAMED])
-        if len(left_out) > max(1, int(self.max_left_out * self.num_listed)) or not shards:
-            raise CatalogError(
-                f"{self.output}: {len(left_out)} of {self.num_listed} rows cannot be read; at most one or "
-                f"{self.max_left_out:.0%} may be left out. {LEFT_OUT_NAME} there names them all; the first: {first}"
-            )
+        if self._is_too_many(len(left_out)) or not shards:
+            raise CatalogError(f"{self._refusal(len(left_out))}; the first: {first}")
         kinds = {record.columns: record.number for record in reversed(records) if record.shard is not None}
         if len(kinds) > 1:
             raise CatalogError(f"{self.output}: shards {sorted(kinds.values())} begin samples of unlike columns")

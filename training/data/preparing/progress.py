@@ -29,7 +29,7 @@ def told(preparation: Preparation, records: Iterable[PartRecord], *, num_rows_be
         if (now := time.monotonic()) - said >= _EVERY_S or done == todo:
             rate = done / max(now - started, 1e-3)
             _LOG.info(
-                "prepared %d of %d rows, %d left out; %.1f rows/s, %.0f s to go",
+                "%d of %d rows are done, %d of them left out; %.1f rows/s, %.0f s to go",
                 *(done, todo, left_out, rate, (todo - done) / rate),
             )
             said = now

@@ -53,12 +53,13 @@ def find_source(address: str, settings: LayoutSettings) -> Source:
     if not layout:
         tried = {name: file.format(split=settings.split) for name, file in _TELLING.items()}
         found = [name for name, file in tried.items() if storage.exists(storage.join(root, file))]
-        if not found and next(storage.list(root), None) is None:
-            raise CatalogError(f"{root}: nothing lies there; must be a folder of prepared data or of a data set")
         if not found:
+            is_empty = next(storage.list(root), None) is None
             looked_for = ", ".join(f"{file} ({name})" for name, file in tried.items())
+            hint = f"; before a colon may stand {', '.join(_TELLING)}" if ":" in root.removeprefix("s3://") else ""
             raise CatalogError(
-                f"{root}: holds no data set: there is none of {looked_for}, nor the index.json that ends prepared data"
+                f"{root}: {'nothing lies there' if is_empty else 'holds no data set'}: there is none of {looked_for}, "
+                f"nor the index.json that ends prepared data{hint}"
             )
         layout = found[0]
     root = storage.resolve(root)

@@ -43,11 +43,11 @@ class TruePictureStage(RowStage):
     """Reads `person_bytes`, `keypoints_given` [..., 3] in the picture's pixels, and the `frame` of the map over it.
 
     Writes `person` uint8 RGB and `keypoints` float32 in working pixels. Errors: those of `atelier.images`, and
-    `pose_map_invalid` where the map has another size than the picture.
+    `pose_map_invalid` where the map has another size than the picture, `caption_empty`.
     """
 
     name = "true_picture"
-    reads = ("person_bytes", "keypoints_given", "frame")
+    reads = ("person_bytes", "keypoints_given", "frame", "caption")
     writes = ("person", "keypoints")
 
     def __init__(self, config: TruePicture) -> None:
@@ -59,6 +59,8 @@ class TruePictureStage(RowStage):
 
     def run_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         config = self._config
+        if not row["caption"].strip():
+            raise RowError("caption_empty", "caption: is empty or no text, must be a sentence about the picture")
         picture = read_picture("person", row["person_bytes"], min_side_px=config.min_side_px)
         person, frame = fit(picture, config.size)
         if frame != (mapped := Frame.from_vector(row["frame"])):
