@@ -35,8 +35,9 @@ from serving.settings import ScalingSettings, ServeSettings
 
 RECIPE = "viton_hd_closet"
 SIZE = (256, 192)
-WARM = 5
-"""Requests before those that count."""
+TURN, WARM = 15, 5
+"""Requests of a turn, and how many of them come before those that count: the process that has just worked finds its
+weights in the processor's caches, and the other does not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,18 +100,27 @@ def overhead(trial: ServeTrial) -> dict[str, Any]:
             ("1 MB", photographed((2048, 1536), 1_000_000)),
         ):
             files = {"person": person, "garment": drawn_garment(1, SIZE)}
-            seconds: dict[str, list[float]] = {"http": [], "direct": []}
-            for number in range(WARM + trial.requests):
-                started = time.perf_counter()
-                online = service.make(files, number)
-                between = time.perf_counter()
-                direct = chain.run(_batch(recipe.task, files, number))["picture"][0]
-                seconds["http"].append(between - started)
-                seconds["direct"].append(time.perf_counter() - between)
-                if online != direct:
-                    raise ValueError(f"void: seed {number} gave {_sha(online)} online and {_sha(direct)} directly")
-            found[name] = {"bytes": len(person)} | {way: values[WARM:] for way, values in seconds.items()}
+            ways: dict[str, Callable[[int], bytes]] = {
+                "http": lambda number, files=files: service.make(files, number),
+                "direct": lambda number, files=files: chain.run(_batch(recipe.task, files, number))["picture"][0],
+            }
+            seconds: dict[str, list[float]] = {way: [] for way in ways}
+            for begin in range(0, trial.requests, TURN):
+                seeds = range(begin, begin + TURN)
+                made = {way: [_timed(make, seed) for seed in seeds] for way, make in ways.items()}
+                for seed, (online, _), (direct, _) in zip(seeds, made["http"], made["direct"], strict=True):
+                    if online != direct:
+                        raise ValueError(f"void: seed {seed} gave {_sha(online)} online and {_sha(direct)} directly")
+                for way, pictures in made.items():
+                    seconds[way] += [took for _, took in pictures[WARM:]]
+            found[name] = {"bytes": len(person)} | seconds
     return found
+
+
+def _timed(make: Callable[[int], bytes], number: int) -> tuple[bytes, float]:
+    started = time.perf_counter()
+    picture = make(number)
+    return picture, time.perf_counter() - started
 
 
 def saturation(trial: ServeTrial) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The service against what it is made of, side by side: `python -m benchmarks.serving` (about twenty minutes).
 
 - overhead: a request to a real service (HTTP, keys, Ray Serve, the way to the replica and back) over a direct call of
-  the recipe, by turns, picture by picture, the pictures compared byte for byte.
+  the recipe, by turns of some pictures, and the pictures are compared byte for byte.
 - saturation: pictures a second under more callers than it can serve, over full batches of the device's stages in a bare
   loop, which is what the batch plane's accelerator pool does; and over the same service with `@serve.batch`, whose
   batches form on a timer, beside it in the same run.

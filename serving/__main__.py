@@ -12,10 +12,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from atelier.commands import numbers
 from atelier.commands.pipes import telling
 from atelier.errors import AtelierError, ConfigError
 from serving import environment
-from serving.declared import DASHBOARD, config_of
+from serving.declared import DASHBOARD, check_weights, config_of
+from serving.faults import faults
 from serving.keys import SCOPES, KeyRing
 from serving.quotas.quota import Quota
 from serving.settings import ServeSettings
@@ -43,7 +45,11 @@ def _run(arguments: argparse.Namespace) -> int:
         settings = settings.model_copy(update={"anonymous": True})
     if not settings.anonymous and not KeyRing(settings.keys).owners():
         raise ConfigError(f"{settings.keys}: holds no key; `python -m serving keys add NAME` makes one, or --anonymous")
-    SqlJobs(settings.database)  # one that cannot be used says so before Ray starts
+    # What cannot be used says so before Ray starts.
+    launch.check_address(settings, arguments.host)
+    launch.check_port(arguments.host, arguments.port)
+    SqlJobs(settings.database)
+    check_weights(settings)
     launch.run(settings, host=arguments.host, port=arguments.port, with_dashboard=not arguments.no_dashboard)
     return 0
 
@@ -78,11 +84,11 @@ def _keys(arguments: argparse.Namespace) -> int:
         _show(ring, arguments.owner, ring.add(arguments.owner, arguments.scope or SCOPES, valid_s=valid_s, quota=quota))
     elif arguments.verb == "quota":
         quota = Quota.of_words(arguments.quota)
-        print(f"{ring.allow(arguments.owner, quota)} keys of {arguments.owner} may now use: {_told(quota)}")
+        print(f"{_number(ring.allow(arguments.owner, quota), arguments, ring)} may now use: {_told(quota)}")
     elif arguments.verb == "rotate":
         _show(ring, arguments.owner, ring.rotate(arguments.owner, overlap_s=arguments.overlap_hours * 3600.0))
     elif arguments.verb == "remove":
-        print(f"{ring.remove(arguments.owner)} keys of {arguments.owner} are gone")
+        print(f"gone: {_number(ring.remove(arguments.owner), arguments, ring)}")
     else:
         for record in ring.records():
             ends = "never" if record.expires_at_s is None else time.strftime("%F %TZ", time.gmtime(record.expires_at_s))
@@ -97,6 +103,14 @@ def _show(ring: KeyRing, owner: str, key: str) -> None:
     sys.stderr.write(f"secret that this key's webhooks are signed with: {ring.webhook_secrets(owner)[0]}\n")
 
 
+def _number(count: int, arguments: argparse.Namespace, ring: KeyRing) -> str:
+    """How many keys of an owner it was about; none is a slip, and no success."""
+    owner = arguments.owner
+    if not count:
+        raise ConfigError(f"{owner}: has no key; keys have {', '.join(sorted(ring.owners())) or 'nobody'}")
+    return f"{count} key{'s' * (count > 1)} of {owner}"
+
+
 def _told(quota: Quota) -> str:
     return ",".join(quota.words) or "any"
 
@@ -109,7 +123,7 @@ def _settings(path: Path | None) -> ServeSettings:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError("\n".join(f"{path}: {line}" for line in faults(ServeSettings, error))) from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -118,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="serve on this computer until Ctrl-C")
     run.add_argument("--host", default="127.0.0.1")
-    run.add_argument("--port", type=int, default=8000)
+    run.add_argument("--port", type=numbers.port, default=8000)
     run.add_argument("--anonymous", action="store_true", help="take requests without a key, on loopback alone")
     run.add_argument("--no-dashboard", action="store_true", help="start quicker; nothing can then be applied")
     run.set_defaults(command=_run)

@@ -37,6 +37,16 @@ def resolved(settings: ServeSettings) -> ServeSettings:
     return settings.model_copy(update=places)
 
 
+def check_weights(settings: ServeSettings) -> None:
+    """Looks whether the weights of all models can be used, and loads none.
+
+    Raises:
+        AtelierError: those of one cannot.
+    """
+    for model in settings.models:
+        _recipe(model).check()
+
+
 def config_of(settings: ServeSettings) -> dict[str, Any]:
     """Settings as a config that `serve deploy` takes.
 
@@ -89,8 +99,7 @@ class Declared:
             AtelierError: weights that cannot be used: nothing is sent then. NotDeployed: Serve could not, or not in
                 time; it goes on trying.
         """
-        for model in settings.models:
-            _recipe(model).check()
+        check_weights(settings)
         running = self._client.get_serve_details()["applications"].get(APP)
         told = (running or {}).get("deployed_app_config") or {}
         if not told or not fits(resolved(ServeSettings.model_validate(told["args"])), resolved(settings)):

@@ -36,6 +36,16 @@ SPARE_REQUESTS = 32
 """What is let through to a full queue, so that it is refused by what can say when to come again."""
 
 
+def _log_with_serve() -> None:
+    """Has this process's Atelier write where Serve writes of it: whoever looks for a replica's log finds one."""
+    for name in ("atelier", "serving"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        for handler in logging.getLogger("ray.serve").handlers:
+            if handler not in logger.handlers:
+                logger.addHandler(handler)
+
+
 class ModelReplica:
     """A `ModelFamily` in an actor. A change of its `user_config`, `{"weights": …}`, is taken up without a restart.
 
@@ -44,6 +54,7 @@ class ModelReplica:
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
+        _log_with_serve()
         self._settings = settings
         self._made: ModelFamily | None = None
 
@@ -95,6 +106,7 @@ class Ingress:
     """
 
     def __init__(self, settings: dict[str, Any], *handles: DeploymentHandle) -> None:
+        _log_with_serve()
         self._settings = ServeSettings.model_validate(settings)
         check_serve(self._settings, host=_client().http_config.host)
         self._models = {

@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -158,6 +159,23 @@ def check_gpus(settings: ServeSettings, there: float) -> None:
     if wanted > there:
         by_name = ", ".join(f"{one.recipe} {one.num_gpus * one.first_replicas:g}" for one in settings.models)
         raise ConfigError(f"num_gpus: models begin with {wanted:g} GPUs ({by_name}); this computer has {there:g}")
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuses a port that somebody listens on; asked before Ray starts, which takes long.
+
+    Raises:
+        ConfigError: it is taken, or not this user's to take.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a service that has just ended is none
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"{host}:{port}: {error.strerror}; end what listens there, or name another port"
+            ) from error
 
 
 def check_address(settings: ServeSettings, host: str) -> None:

@@ -81,7 +81,7 @@ def main() -> int:
     )
     run.add_argument("--wandb", metavar="PROJECT", help="project of Weights & Biases that gets the curves too")
     run.add_argument("--wandb-offline", action="store_true", help="keep them beside the log, for `wandb sync` later")
-    run.add_argument("--metrics-port", type=numbers.port, metavar="PORT", help="serve Prometheus gauges there")
+    run.add_argument("--metrics-port", type=numbers.port_or_any, metavar="PORT", help="serve Prometheus gauges there")
     commands.add_parser("list", help="the runs there are")
     add_prepare(commands)
     exporting = commands.add_parser("export", help="a checkpoint as the weight folder that batch and serving load")

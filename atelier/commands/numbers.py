@@ -16,10 +16,15 @@ def count_from_zero(text: str) -> int:
 
 
 def port(text: str) -> int:
-    """A TCP port of this machine; 0 takes any free one."""
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"is {text!r}, must be a port from 0 (any free one) to 65535")
+    """A TCP port of this machine."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"is {text!r}, must be a port from 1 to 65535")
     return int(text)
+
+
+def port_or_any(text: str) -> int:
+    """A TCP port of this machine; 0 takes any free one."""
+    return 0 if text == "0" else port(text)
 
 
 def _from(least: int, text: str) -> int:

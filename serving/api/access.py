@@ -64,7 +64,8 @@ class LoopbackOnly:
     """What stands before a service without keys: it answers this machine's own callers, and no browser's detour.
 
     A peer that is not loopback, a request that came through a proxy, a `Host` that is not loopback's (a web page whose
-    name was rebound to this machine), and a request that a browser says another site brought about are refused.
+    name was rebound to this machine), and a request that a page of another origin brought about, as of this machine's
+    other ports, are refused.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -86,9 +87,15 @@ def _foreign(scope: Scope) -> str:
         return "a service without keys answers no proxy; start it with keys to stand behind one"
     if not is_loopback(_host(headers.get("host", ""))):
         return "the Host header must name this machine: localhost, 127.0.0.1 or [::1]"
-    if headers.get("sec-fetch-site") == "cross-site":
+    is_of_another = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+    if is_of_another or not _is_own(headers.get("origin"), headers.get("host", "")):
         return "another site's page may not use a service without keys"
     return ""
+
+
+def _is_own(origin: str | None, host: str) -> bool:
+    """Whether a request comes from no page at all, or from this service's own; not each browser says where from."""
+    return origin is None or origin.lower() in (f"http://{host.lower()}", f"https://{host.lower()}")
 
 
 def _host(value: str) -> str:

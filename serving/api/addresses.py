@@ -59,7 +59,7 @@ class Addresses:
             detail = f"{name}: its address did not answer within {self._fetching.timeout_s:g} s"
             raise Problem("address_unreachable", detail) from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as error:
-            detail = f"{name}: its address cannot be read ({type(error).__name__})"
+            detail = f"{name}: its address cannot be read: {_why(error)}"
             raise Problem("address_unreachable", detail) from error
 
     async def vet(self, name: str, address: str) -> None:
@@ -97,7 +97,7 @@ class Addresses:
         except TimeoutError:
             raise Problem("address_unreachable", f"{name}: its address did not answer in time") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as error:
-            detail = f"{name}: its address cannot be reached ({type(error).__name__})"
+            detail = f"{name}: its address cannot be reached: {_why(error)}"
             raise Problem("address_unreachable", detail) from error
 
     async def _get_web(self, name: str, address: str) -> bytes:
@@ -238,3 +238,14 @@ def _meant(address: _Address) -> _Address:
 
 def _header(response: httpcore.Response, name: bytes) -> str:
     return next((value.decode("latin-1") for key, value in response.headers if key.lower() == name), "")
+
+
+def _why(error: Exception) -> str:
+    """In words; an error's own may tell more of this network than a caller should know."""
+    if isinstance(error, socket.gaierror):
+        return "the name of its host is not known"
+    if isinstance(error, httpcore.ProtocolError):
+        return "its host does not speak HTTP as it should"
+    if isinstance(error, TimeoutError | httpcore.TimeoutException):
+        return "its host did not answer in time"
+    return "its host refused the connection, or broke it off"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,18 +10,17 @@ from atelier.recipe import Recipe
 from serving.api.options import Options, Webhook
 from serving.api.problems import MEDIA_TYPE, ProblemBody
 from serving.api.tasks import Task
-from serving.models.samples import PROMPTS
+from serving.models.samples import PROMPTS, drawn_garment, drawn_person
 
-_TINY = "data:image/jpeg;base64,/9j/4AAQSkZJRgABAQ…"
 QUALITIES: Mapping[str, str] = {"low": "fast", "medium": "balanced", "high": "quality"}
 """OpenAI's `quality` as modes, of models that have them."""
 _EXAMPLES: Mapping[str, str] = {
-    "garment": "https://shop.example/pictures/shirt.jpg",
     "pose": "standing",
     "pose_map": "standing",
     "prompt": PROMPTS[""],
 }
-"""What stands for an input in an example; a picture as a data URL where nothing else does."""
+"""What stands for an input in an example; a drawn picture as a data URL where nothing else does."""
+_DRAWN_SIZE = (128, 96)
 _SCHEMES: Mapping[str, Mapping[str, str]] = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "a key of `python -m serving keys add NAME`"},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "the same key"},
@@ -66,10 +66,9 @@ def body_of(tasks: Sequence[Task], *, is_job: bool) -> dict[str, Any]:
         for name, says in fields.items()
     }
     example = {"task": tasks[0].name} if is_job else {}
-    example |= {name: _EXAMPLES.get(name, _TINY) for name in first.inputs} | {"seed": 7, "num_samples": 2}
+    example |= {name: _example(name) for name in first.inputs} | {"seed": 7, "num_samples": 2}
 
     as_files = example | {name: f"{name}.jpg" for name in first.inputs if name in files and name not in _EXAMPLES}
-    as_files |= {name: "garment.jpg" for name in first.inputs if name == "garment"}
 
     def content(inputs: Mapping[str, Any]) -> dict[str, Any]:
         schema = {"type": "object", "properties": properties | dict(inputs) | options, "additionalProperties": False}
@@ -85,6 +84,13 @@ def body_of(tasks: Sequence[Task], *, is_job: bool) -> dict[str, Any]:
             },
         },
     }
+
+
+def _example(name: str) -> str:
+    if name in _EXAMPLES:
+        return _EXAMPLES[name]
+    drawn = (drawn_garment if name == "garment" else drawn_person)(0, _DRAWN_SIZE)
+    return f"data:image/jpeg;base64,{base64.b64encode(drawn).decode()}"
 
 
 def headers_of(*names: str) -> list[dict[str, Any]]:
@@ -122,7 +128,7 @@ def images_body(recipes: Sequence[Recipe], *, has_pictures: bool) -> dict[str, A
     texts = {"type": "array", "items": {"type": "object", "properties": {"image_url": {"type": "string"}}}}
     form = {"type": "object", "properties": properties | {"image[]": files}, "required": ["image[]"]}
     plain = {"type": "object", "properties": properties | {"images": texts}, "required": ["images"]}
-    example["images"] = [{"image_url": _EXAMPLES.get(name, _TINY)} for name in first.inputs]
+    example["images"] = [{"image_url": _example(name)} for name in first.inputs]
     as_files = example | {"image[]": [f"{name}.jpg" for name in first.inputs if name != "prompt"]}
     del as_files["images"]
     content = {

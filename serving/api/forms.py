@@ -29,7 +29,16 @@ from serving.settings import Limits
 
 _UPLOAD_S = 60.0
 """Longest time that a body may take to arrive; a caller who sends a byte a second holds a place no longer."""
-_ADDRESS = ("https://", "http://", "s3://")
+_KINDS: Mapping[type, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
+"""Of JSON, as it is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +131,10 @@ class FormReader:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise Problem("field_invalid", f"{where}: {first['msg']}" if where else first["msg"]) from None
+            said = first["msg"].removeprefix("Value error, ")
+            raise Problem(
+                "field_invalid", f"{where}: {_shown(where, first['input'])}{said}" if where else said
+            ) from None
         limits = self._limits
         if options.num_samples > limits.max_samples:
             detail = f"num_samples: is {options.num_samples}, must be at most {limits.max_samples}"
@@ -158,19 +170,15 @@ class FormReader:
                 raise self._too_large(name, value.size)
             return await value.read()
         if not isinstance(value, str):
-            kind = type(value).__name__
-            raise Problem(
-                "field_invalid", f"{name}: is of type {kind}; must be a file, base64, a data URL or an address"
-            )
+            kind = _KINDS[type(value)]
+            raise Problem("field_invalid", f"{name}: is {kind}; must be a file, base64, a data URL or an address")
         if field.has_names and (poses.is_named(value) or value in poses.names(name)):
             try:
                 return poses.read(value, name)
             except NotFound as error:
                 raise Problem("unknown_pose", f"{name}: {error}") from error
-        if value.startswith(_ADDRESS):
-            return await self._addresses.get(name, value)
         if "://" in value[:32]:
-            raise Problem("address_refused", f"{name}: its scheme is not taken; must be https:// or s3://")
+            return await self._addresses.get(name, value)
         if value.startswith("data:"):
             head, _, value = value.partition(",")
             if not head.endswith(";base64"):
@@ -180,7 +188,7 @@ class FormReader:
         except (binascii.Error, ValueError) as error:
             # The value itself is not repeated: it may be half a picture.
             named = f", or a name: {poses.listed(name)}" if field.has_names else ""
-            detail = f"{name}: is no base64 ({error}); must be base64, a data URL, https:// or s3://{named}"
+            detail = f"{name}: is no base64 ({error}); must be base64, a data URL or an address{named}"
             raise Problem("field_invalid", detail) from None
         return data
 
@@ -227,10 +235,9 @@ async def _fields(request: Request, repeated: Collection[str]) -> dict[str, Any]
         try:
             value = json.loads(await request.body())
         except (ValueError, RecursionError) as error:
-            place = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else type(error).__name__
-            raise Problem("request_malformed", f"the body is no JSON ({place})") from None
+            raise Problem("request_malformed", f"the body is no JSON: {_why_no_json(error)}") from None
         if not isinstance(value, dict):
-            raise Problem("request_malformed", f"the body is a JSON {type(value).__name__}; must be an object")
+            raise Problem("request_malformed", f"the body is {_KINDS[type(value)]}; must be a JSON object")
         lists = {name: one if isinstance(one, list) else [one] for name, one in value.items() if name in repeated}
         return value | lists
     if media_type == "multipart/form-data":
@@ -251,8 +258,23 @@ async def _fields(request: Request, repeated: Collection[str]) -> dict[str, Any]
     raise Problem("media_type_unsupported", detail, headers={"Accept-Post": "multipart/form-data, application/json"})
 
 
+def _shown(name: str, value: Any) -> str:
+    # A prompt is nobody's business but the caller's.
+    return "" if name == PROMPT else f"is {json.dumps(value, default=str)[:40]}; "
+
+
+def _why_no_json(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno}, column {error.colno}: {error.msg}"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return "it is nested too deep" if isinstance(error, RecursionError) else "it holds a number that is too long"
+
+
 def _task_of(fields: dict[str, Any], tasks: Mapping[str, Task]) -> Task:
     name = fields.pop("task", None)
+    if name in (None, ""):
+        raise Problem("field_missing", f"task: must be given; one of {', '.join(sorted(tasks))}")
     if not isinstance(name, str) or name not in tasks:
-        raise Problem("field_invalid", f"task: is {str(name)[:40]!r}; must be one of {sorted(tasks)}")
+        raise Problem("field_invalid", f"task: is {str(name)[:40]!r}; must be one of {', '.join(sorted(tasks))}")
     return tasks[name]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
-from atelier.images import MEDIA_TYPES
+from atelier.images import MEDIA_TYPES, PictureFormat
 from serving.api.access import require
 from serving.api.deadlines import Deadline
 from serving.api.documents import body_of, picture_headers, pictures_of, problems
@@ -84,6 +84,8 @@ def _add(
         if wait_s is not None or has_key:
             require(caller, "jobs")
         fields = await fields_of(request, within_s=deadline.left_s)
+        if (format := _format_accepted(request.headers.get("accept", ""))) is not None:
+            fields.setdefault("output_format", format)
         async with deadline.bounds():
             form = await reader.form(fields, task, is_job=wait_s is not None)
         if wait_s is not None:
@@ -168,6 +170,13 @@ def _wait_s(request: Request) -> float | None:
     if found:
         return float(found[1])
     return 0.0 if "respond-async" in prefer else None
+
+
+def _format_accepted(accept: str) -> PictureFormat | None:
+    """The format of the first kind of picture that a caller accepts; None where any kind is."""
+    wanted = [part.partition(";")[0].strip() for part in accept.split(",")]
+    formats: dict[str, PictureFormat] = {media_type: format for format, media_type in MEDIA_TYPES.items()}
+    return next((formats[one] for one in wanted if one in formats), None) if "image/*" not in wanted else None
 
 
 def _wants_picture(accept: str, form: Form) -> bool:

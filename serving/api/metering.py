@@ -141,5 +141,7 @@ def routes(access: Access, meter: Meter, store: JobStore) -> APIRouter:
 def _headers(standings: Sequence[Standing]) -> dict[str, str]:
     """Of draft-ietf-httpapi-ratelimit-headers: structured fields, a member a rate, under the same name in both."""
     policy = ", ".join(f'"{one.rate.name}";q={one.rate.most};w={one.rate.window_s:.0f}' for one in standings)
-    left = ", ".join(f'"{one.rate.name}";r={one.left};t={math.ceil(one.frees_in_s)}' for one in standings)
+    left = ", ".join(
+        f'"{one.rate.name}";r={one.left};t={math.ceil(min(one.frees_in_s, one.rate.window_s))}' for one in standings
+    )
     return {"RateLimit-Policy": policy, "RateLimit": left}

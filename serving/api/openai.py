@@ -108,7 +108,10 @@ def routes(
         fields = await fields_of(request, repeated=repeated, within_s=deadline.left_s)
         recipe = _recipe(fields.pop("model", None), offered)
         async with deadline.bounds():
-            form = await reader.form(translated(fields, recipe), tasks[recipe.task])
+            try:
+                form = await reader.form(translated(fields, recipe), tasks[recipe.task])
+            except Problem as problem:
+                raise problem.renamed("num_samples", "n") from None
         made = await made_for(request, caller, form, models[recipe.name], meter, deadline)
         return _view(
             form, [(sample.picture, sample.seed, sample.sha256) for sample in made.samples], made.samples[0].shape

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from atelier.images import PictureFormat
 from atelier.seeds import MAX_SEED, unit_seed
@@ -46,6 +46,14 @@ class Options(BaseModel):
     )
     prompt: str = ""
     model: str | None = Field(default=None, description="a recipe of `GET /v1/models`; the task's first if absent")
+
+    @field_validator("seed", "num_samples", "quality", mode="before")
+    @classmethod
+    def _is_a_number(cls, value: Any) -> Any:
+        # A form's numbers are texts, so pydantic may not be strict; but it would take `true` for 1.
+        if isinstance(value, bool):
+            raise ValueError("must be a number")
+        return value
 
     @model_validator(mode="after")
     def _png_is_lossless(self) -> Options:

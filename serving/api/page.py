@@ -76,7 +76,7 @@ def routes(tasks: Mapping[str, Task], limits: Limits, *, needs_key: bool) -> API
         ],
     }
 
-    @router.get("/")
+    @router.api_route("/", methods=["GET", "HEAD"])
     async def index() -> Response:
         return Response((_FOLDER / "index.html").read_bytes(), media_type="text/html", headers=_HEADERS)
 

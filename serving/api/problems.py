@@ -146,6 +146,12 @@ class Problem(Exception):
             retry_after_s=body.get("retry_after_s") or 0.0,
         )
 
+    def renamed(self, field: str, called: str) -> Problem:
+        """The same, of a field that the caller knows by another name."""
+        if self.detail.startswith(f"{field}: "):
+            self.detail = called + self.detail.removeprefix(field)
+        return self
+
     def body(self) -> ProblemBody:
         """As it is sent, and as a failed job keeps it."""
         return ProblemBody(

@@ -136,7 +136,7 @@ class Receiver:
         """
         job = await asyncio.to_thread(self._store.get, job_id)
         if job is None or job.owner != caller.owner:
-            raise Problem("job_unknown", f"there is no job {job_id[:64]!r}; it may have expired")
+            raise Problem("job_unknown", f"there is no job {job_id[:64]!r}; it was deleted, or has expired")
         return job
 
     async def forget(self, job: Job) -> None:

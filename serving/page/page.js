@@ -156,6 +156,7 @@ function showComing(count) {
     node("div", { className: "frame" }, node("img", { hidden: true, alt: `picture ${number + 1} as it is coming` })),
     node("progress", { max: 1, ariaLabel: `picture ${number + 1}` }),
     node("figcaption", { textContent: "waiting" }))));
+  element("coming-title").textContent = `Being made: ${task.summary[0].toLowerCase()}${task.summary.slice(1)}`;
   element("coming-section").hidden = false;
   element("coming-section").scrollIntoView({ behavior: "smooth", block: "nearest" });
 }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 from pathlib import Path
 
 import pytest
+import ray
 
 from atelier.errors import ConfigError
 from serving.__main__ import main
@@ -117,11 +119,53 @@ async def test_the_command_makes_lists_and_removes(tmp_path: Path, capsys: pytes
     caller = KeyRing(tmp_path / "keys.json").caller(key)
     assert caller is not None and caller.owner == "shop" and caller.scopes == ("make",)
     assert main([*where, "list"]) == 0 and "shop  make  expires: 2" in capsys.readouterr().out
-    assert main([*where, "remove", "shop"]) == 0 and "1 keys of shop" in capsys.readouterr().out
+    assert main([*where, "remove", "shp"]) == 2 and "shp: has no key; keys have shop" in capsys.readouterr().err
+    assert main([*where, "remove", "shop"]) == 0 and capsys.readouterr().out == "gone: 1 key of shop\n"
+    assert main([*where, "quota", "shop"]) == 2 and "shop: has no key; keys have nobody" in capsys.readouterr().err
     assert main(["run", "--settings", str(told)]) == 2
     assert "holds no key" in capsys.readouterr().err
-    told.write_text('{"anonymous": "perhaps"}')
-    assert main([*where, "list"]) == 2 and "anonymous" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ('{"anonymous": "perhaps"}', "anonymous: is 'perhaps': Input should be a valid boolean"),
+        ('{"anonymus": true}', "anonymus: there is no such field; there are models, "),
+        ('{"limits": {"most": 1}}', "limits.most: there is no such field; there are max_"),
+        (
+            '{"models": [{"recipe": "viton_hd_closet", "speed": 1}]}',
+            "models.0.speed: there is no such field; there are rec",
+        ),
+        ('{"models": [', "is no JSON: EOF"),
+    ],
+)
+async def test_settings_that_cannot_be_are_told_by_field(
+    written: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = tmp_path / "serve.json"
+    told.write_text(written)
+    assert main(["config", "--settings", str(told)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{told}: {expected}") and "pydantic" not in said, said
+
+
+async def test_what_cannot_be_served_is_told_before_ray_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert main(["run", "--anonymous", "--port", port]) == 2
+    assert capsys.readouterr().err.startswith(f"127.0.0.1:{port}: Address already in use; end what listens there")
+
+    told, empty = tmp_path / "serve.json", tmp_path / "weights"
+    empty.mkdir()
+    model = {"recipe": "viton_hd_closet", "weights": {"weights": str(empty)}}
+    told.write_text(json.dumps({"models": [model], "database": str(tmp_path / "jobs.sqlite")}))
+    assert main(["run", "--anonymous", "--port", port, "--settings", str(told)]) == 1
+    assert f"{empty}" in capsys.readouterr().err
+    assert not ray.is_initialized()
 
 
 async def test_a_damaged_file_of_keys_lets_nobody_in(served: Open, settings: ServeSettings) -> None:
@@ -139,6 +183,10 @@ async def test_a_damaged_file_of_keys_lets_nobody_in(served: Open, settings: Ser
         ("127.0.0.1", {"X-Forwarded-For": "10.0.0.5"}),
         ("127.0.0.1", {"Host": "rebound.example:8000"}),
         ("127.0.0.1", {"Sec-Fetch-Site": "cross-site"}),
+        ("127.0.0.1", {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost:3000"}),
+        ("127.0.0.1", {"Host": "localhost:8000", "Origin": "https://evil.example"}),
+        ("127.0.0.1", {"Host": "localhost:8000", "Origin": "http://localhost:3000"}),
+        ("127.0.0.1", {"Host": "localhost:8000", "Origin": "null"}),
     ],
 )
 async def test_without_keys_only_this_machine_is_answered(served: Open, peer: str, headers: dict[str, str]) -> None:
@@ -146,6 +194,14 @@ async def test_without_keys_only_this_machine_is_answered(served: Open, peer: st
         answer = await client.get("/v1/models", headers=headers)
 
     assert (answer.status_code, answer.json()["code"]) == (403, "not_loopback")
+
+
+async def test_without_keys_its_own_page_is_answered(served: Open) -> None:
+    headers = {"Host": "localhost:8000", "Origin": "http://localhost:8000", "Sec-Fetch-Site": "same-origin"}
+    async with served() as client:
+        answer = await client.get("/v1/models", headers=headers)
+
+    assert answer.status_code == 200
 
 
 async def test_gpus_that_are_not_there_are_not_waited_for() -> None:

@@ -68,6 +68,30 @@ async def test_the_picture_itself_where_it_is_accepted(served: Open, pictures: d
     assert two.status_code == 400 and two.json()["code"] == "field_invalid"
 
 
+async def test_the_format_is_the_accepted_one_where_none_is_asked_for(served: Open, pictures: dict[str, bytes]) -> None:
+    async with served() as client:
+        given: list[str] = []
+        for accept in ("image/png", "image/webp;q=0.9, image/png;q=0.1", "image/*, image/png", "text/html"):
+            answer = await client.post("/v1/try-on", files=pictures, data={"seed": "7"}, headers={"Accept": accept})
+            given.append(answer.headers["content-type"])
+            assert answer.status_code == 200, answer.json()
+        other = {"output_format": "jpeg"}
+        refused = await client.post("/v1/try-on", files=pictures, data=other, headers={"Accept": "image/png"})
+
+    assert given == ["image/png", "image/webp", "image/jpeg", "application/json"]
+    assert refused.status_code == 400 and "but Accept names" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/v1/try-on", "/v1/images/edits"])
+async def test_the_documents_example_is_answered_as_it_stands(served: Open, path: str) -> None:
+    async with served() as client:
+        document = (await client.get("/openapi.json")).json()
+        content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        answer = await client.post(path, json=content["example"])
+
+    assert answer.status_code == 200, answer.json()
+
+
 async def test_the_size_of_the_persons_picture(served: Open, pictures: dict[str, bytes]) -> None:
     async with served() as client:
         answer = await ask(client, pictures, size="original", output_format="jpeg", quality=50)
@@ -82,16 +106,22 @@ async def test_the_size_of_the_persons_picture(served: Open, pictures: dict[str,
         ({"garment": None}, 400, "field_missing", "garment: must be given; try_on needs person and garment"),
         ({"colour": "red"}, 400, "field_unknown", "colour: try_on has no such field"),
         ({"prompt": "a shirt"}, 400, "field_unknown", "prompt: try_on has no such field"),
-        ({"seed": "-1"}, 400, "field_invalid", "seed: "),
+        ({"seed": "-1"}, 400, "field_invalid", 'seed: is "-1"; Input should be greater than or equal to 0'),
         ({"seed": str(2**63)}, 400, "field_invalid", "seed: "),
         ({"num_samples": "9"}, 400, "field_invalid", "num_samples: is 9, must be at most 4"),
         ({"output_format": "gif"}, 400, "field_invalid", "output_format: "),
         ({"output_format": "png", "quality": "50"}, 400, "field_invalid", "quality of png is 50"),
         ({"model": "other"}, 404, "model_unknown", "there is no 'other'"),
         ({"person": "not base64!"}, 400, "field_invalid", "person: is no base64"),
-        ({"person": 7}, 400, "field_invalid", "person: is of type int"),
+        ({"person": 7}, 400, "field_invalid", "person: is a number; must be a file, base64"),
         ({"person": "data:image/png,abc"}, 400, "field_invalid", "person: is a data URL without base64"),
-        ({"person": "ftp://example.com/a"}, 422, "address_refused", "person: its scheme is not taken"),
+        (
+            {"person": "ftp://example.com/a"},
+            422,
+            "address_refused",
+            "person: the scheme 'ftp' is not taken; must be https://",
+        ),
+        ({"seed": True}, 400, "field_invalid", "seed: is true; must be a number"),
         ({"person": "s3://somebody/a"}, 422, "address_refused", "person: this s3:// address is not among"),
         ({"person": base64.b64encode(b"GIF89a" + b"\0" * 40).decode()}, 415, "picture_format", "person: "),
         ({"person": base64.b64encode(png(8, 8)).decode()}, 422, "picture_too_small", "person: "),

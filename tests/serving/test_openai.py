@@ -55,7 +55,7 @@ async def test_an_edit_is_a_try_on(served: Open, pictures: dict[str, bytes]) -> 
         ({"quality": "high"}, 400, "field_invalid", "quality"),
         ({"background": "transparent"}, 400, "field_invalid", "background"),
         ({"stream": "true"}, 400, "field_invalid", "stream"),
-        ({"n": "9"}, 400, "field_invalid", "num_samples"),
+        ({"n": "9"}, 400, "field_invalid", "n"),
         ({"output_format": "gif"}, 400, "field_invalid", "output_format"),
         ({"mask": "x"}, 400, "field_unknown", "mask"),
     ],

@@ -64,7 +64,9 @@ async def test_each_gets_what_the_readme_says(
 
         inside = "https://169.254.169.254/latest/meta-data/"
         given = {
-            "a wrong key": await post(files=pictures, headers={"Authorization": f"Bearer {key[:-1]}x"}),
+            "a wrong key, where keys are on": await post(
+                files=pictures, headers={"Authorization": f"Bearer {key[:-1]}x"}
+            ),
             "a PNG of 400 megapixels": await post(files=pictures | {"person": huge(20_000)}),
             "an address inside, as `https://169.254.169.254/`": await post(json=texts | {"person": inside}),
         }
