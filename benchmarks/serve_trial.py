@@ -35,9 +35,10 @@ from serving.settings import ScalingSettings, ServeSettings
 
 RECIPE = "viton_hd_closet"
 SIZE = (256, 192)
-TURN, WARM = 15, 5
-"""Requests of a turn, and how many of them come before those that count: the process that has just worked finds its
-weights in the processor's caches, and the other does not."""
+WARM = 5
+"""Requests before those that count."""
+ONLINE_STAGES = ("decode", "parse", "pose", "agnostic", "layout", "warp", "synthesize", "inspect")
+"""That the service tells the seconds of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +71,14 @@ class Service:
 
     def make(self, files: dict[str, bytes], seed: int) -> bytes:
         """A picture."""
+        return self.timed(files, seed)[0]
+
+    def timed(self, files: dict[str, bytes], seed: int) -> tuple[bytes, float]:
+        """A picture, and the seconds that the recipe's stages took of it."""
         answer = self.client.post("/v1/try-on", files=files, data={"seed": seed}, headers={"Accept": "image/jpeg"})
         answer.raise_for_status()
-        return answer.content
+        told = dict(one.split(";dur=") for one in answer.headers["server-timing"].split(", "))
+        return answer.content, sum(float(milliseconds) for name, milliseconds in told.items() if name != "total") / 1000
 
     def load(self, *, callers: int, seconds: float, rate: float | None = None, prefix: str = "") -> Loaded:
         """What callers get who all ask for the same."""
@@ -100,27 +106,22 @@ def overhead(trial: ServeTrial) -> dict[str, Any]:
             ("1 MB", photographed((2048, 1536), 1_000_000)),
         ):
             files = {"person": person, "garment": drawn_garment(1, SIZE)}
-            ways: dict[str, Callable[[int], bytes]] = {
-                "http": lambda number, files=files: service.make(files, number),
-                "direct": lambda number, files=files: chain.run(_batch(recipe.task, files, number))["picture"][0],
-            }
-            seconds: dict[str, list[float]] = {way: [] for way in ways}
-            for begin in range(0, trial.requests, TURN):
-                seeds = range(begin, begin + TURN)
-                made = {way: [_timed(make, seed) for seed in seeds] for way, make in ways.items()}
-                for seed, (online, _), (direct, _) in zip(seeds, made["http"], made["direct"], strict=True):
-                    if online != direct:
-                        raise ValueError(f"void: seed {seed} gave {_sha(online)} online and {_sha(direct)} directly")
-                for way, pictures in made.items():
-                    seconds[way] += [took for _, took in pictures[WARM:]]
+            seconds: dict[str, list[float]] = {name: [] for name in ("http", "http_stages", "direct", "direct_stages")}
+            for number in range(WARM + trial.requests):
+                started = time.perf_counter()
+                online, online_s = service.timed(files, number)
+                between = time.perf_counter()
+                made = chain.run(_batch(recipe.task, files, number))
+                ended = time.perf_counter()
+                direct_s = sum(float(made[f"seconds_{stage}"][0]) for stage in ONLINE_STAGES)
+                taken = (between - started, online_s, ended - between, direct_s)
+                for (_, values), value in zip(seconds.items(), taken, strict=True):
+                    values.append(value)
+                if online != (direct := made["picture"][0]):
+                    raise ValueError(f"void: seed {number} gave {_sha(online)} online and {_sha(direct)} directly")
+            seconds = {name: values[WARM:] for name, values in seconds.items()}
             found[name] = {"bytes": len(person)} | seconds
     return found
-
-
-def _timed(make: Callable[[int], bytes], number: int) -> tuple[bytes, float]:
-    started = time.perf_counter()
-    picture = make(number)
-    return picture, time.perf_counter() - started
 
 
 def saturation(trial: ServeTrial) -> dict[str, Any]:

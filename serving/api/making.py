@@ -138,7 +138,7 @@ def json_response(answer: Answer, form: Form) -> JSONResponse:
     for view, sample in zip(result["samples"], answer.samples, strict=True):
         view["picture"] = base64.b64encode(sample.picture).decode()
     # Not validated once more: it is ours, and a picture is long.
-    return JSONResponse(result, headers={"Cache-Control": "no-store"})
+    return JSONResponse(result, headers={"Cache-Control": "no-store", "Server-Timing": _timing(answer)})
 
 
 def picture_response(answer: Answer, form: Form) -> Response:
@@ -146,11 +146,17 @@ def picture_response(answer: Answer, form: Form) -> Response:
     (sample,) = answer.samples
     headers = {
         "Cache-Control": "no-store",
+        "Server-Timing": _timing(answer),
         "X-Atelier-Seed": str(sample.seed),
         "X-Atelier-Recipe": answer.recipe,
         "X-Atelier-Fingerprint": answer.fingerprint,
     }
     return Response(sample.picture, media_type=MEDIA_TYPES[form.options.output_format], headers=headers)
+
+
+def _timing(answer: Answer) -> str:
+    """W3C Server Timing: milliseconds of each stage, and in all from the ask to its answer."""
+    return ", ".join(f"{name};dur={1000 * seconds:.1f}" for name, seconds in answer.seconds.items())
 
 
 async def _made(model: Model, ask: Ask) -> Answer:
