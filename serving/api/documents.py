@@ -172,13 +172,18 @@ def pictures_of(media_types: Iterable[str]) -> dict[str, Any]:
 
 
 def picture_headers() -> dict[str, Any]:
-    """What stands in the head of an answer that is the picture itself."""
+    """What stands in the head of an answer, most of it where that is the picture itself."""
     says = {
         "X-Atelier-Seed": ("gives it again, as the field `seed`", "7"),
         "X-Atelier-Recipe": ("that made it", "viton_hd_closet"),
         "X-Atelier-Fingerprint": ("of the recipe and its weights", "3912796d7d97c0489f34d84ff9275193"),
     }
-    return {
+    timing = {
+        "description": "milliseconds of each stage, and in all (W3C Server Timing)",
+        "schema": {"type": "string"},
+        "example": "decode;dur=7.7, synthesize;dur=228.3, total;dur=402.6",
+    }
+    return {"Server-Timing": timing} | {
         name: {
             "description": f"{what}; only where the answer is a picture",
             "schema": {"type": "string"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import struct
 import zlib
 from typing import Any
@@ -64,6 +65,7 @@ async def test_the_picture_itself_where_it_is_accepted(served: Open, pictures: d
         )
 
     assert answer.headers["content-type"] == "image/webp" and answer.content[8:12] == b"WEBP"
+    assert re.search(r"(^|, )synthesize;dur=\d+\.\d, .*total;dur=\d+\.\d$", answer.headers["server-timing"])
     assert answer.headers["x-atelier-seed"] == "7" and answer.headers["cache-control"] == "no-store"
     assert two.status_code == 400 and two.json()["code"] == "field_invalid"
 
