@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,8 @@ class Browser:
 
     def __init__(self, profile: Path, *, width: int, height: int) -> None:
         assert PROGRAM is not None
-        profile.mkdir(parents=True, exist_ok=True)
+        # Not below a test's own folder: it makes a socket there, whose path may have a hundred characters.
+        self._temporary = tempfile.TemporaryDirectory(prefix="atelier-page-")
         there, ours = os.pipe(), os.pipe()
         # The pipe's ends must be 3 and 4 in the child, whatever they are here.
         command = f'exec 3<&{there[0]} 4>&{ours[1]}; exec "$@" 2>/dev/null'
@@ -34,7 +36,7 @@ class Browser:
             pass_fds=(there[0], ours[1]),
             stdout=subprocess.DEVNULL,
             # Ended at once, it leaves what it keeps among temporary files.
-            env=os.environ | {"TMPDIR": str(profile)},
+            env=os.environ | {"TMPDIR": self._temporary.name},
         )
         os.close(there[0])
         os.close(ours[1])
@@ -56,6 +58,7 @@ class Browser:
         self._process.wait(30)
         self._say.close()
         self._hear.close()
+        self._temporary.cleanup()
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """What the browser answers to a command of its debugging protocol."""

@@ -187,11 +187,17 @@ def twice(client: httpx.Client) -> int:
 
 def leave_running(client: httpx.Client, port: int) -> None:
     """A caller who goes while the picture is made."""
+
+    def is_running() -> bool:
+        return bool(client.get("/v1/models").json()["models"][1]["running"])
+
+    while is_running():
+        pass  # what was cancelled before ends with its step
     request = client.build_request("POST", "/v1/pose-transfer", files=POSED, data={"pose": "standing"})
     with socket.create_connection(("127.0.0.1", port)) as connection:
         head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
         connection.sendall(f"POST {request.url.path} HTTP/1.1\r\n{head}\r\n".encode() + request.read())
-        while not client.get("/v1/models").json()["models"][1]["running"]:
+        while not is_running():
             pass
 
 

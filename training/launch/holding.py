@@ -166,6 +166,10 @@ def _taken(address: str, found: _Found | None) -> tuple[Holder, str]:
         return mine, storage.put(address, mine.to_bytes(), if_match=found.token).token
     except PreconditionFailed as error:
         raise ConfigError(f"{address}: another process has just begun to train here") from error
+    except StorageError as error:
+        if type(error) is not StorageError:
+            raise
+        raise StorageError(address, f"{error.reason}; the last whole checkpoint stays") from error
 
 
 class _Renewal(threading.Thread):
