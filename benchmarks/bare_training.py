@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, RandomSamp
 from atelier.models.layers.pixels import picture_from_bytes
 from atelier.models.parsing.losses import class_weights, parsing_loss
 from atelier.models.parsing.networks import ParsingNet
+from benchmarks.turns import StepClock
 from training.data.dataset import Sample
 from training.run import TrainRun
 from training.steps.parser import ParserStepConfig
@@ -25,8 +25,8 @@ from training.world import World
 _LINE_EVERY = 50
 
 
-def train_bare(run: TrainRun, cache: Path, world: World) -> list[float]:
-    """Trains the parser of a run on the same pictures, augmented alike; gives when each step began."""
+def train_bare(run: TrainRun, cache: Path, world: World, clock: StepClock) -> None:
+    """Trains the parser of a run on the same pictures, augmented alike; the clock hears of each step."""
     assert isinstance(run.step, ParserStepConfig)
     torch.manual_seed(run.seed)
     network = ParsingNet(run.step.model).to(world.device)
@@ -36,10 +36,9 @@ def train_bare(run: TrainRun, cache: Path, world: World) -> list[float]:
         model.parameters(), lr=run.step.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4, eps=1e-7
     )
     weights = class_weights(torch.tensor(run.step.pixel_shares)).to(world.device)
-    started_s = []
     batches = _endless(run, cache, world)
     for step in range(run.num_steps):
-        started_s.append(time.monotonic())
+        clock.step()
         batch = {name: column.to(world.device, non_blocking=True) for name, column in next(batches).items()}
         parse = batch["parse"][:, ::2, ::2].contiguous()
         with torch.autocast(world.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"):
@@ -54,7 +53,6 @@ def train_bare(run: TrainRun, cache: Path, world: World) -> list[float]:
                 mine.lerp_(theirs, 1 - run.average_decay)
         if (step + 1) % _LINE_EVERY == 0:
             print(f"step {step + 1}: loss {float(loss):.4f}", flush=True)
-    return started_s
 
 
 class _Rows(Dataset[dict[str, Tensor]]):

@@ -1,4 +1,4 @@
-"""What a process and all it starts take, looked at twice a second, and what others took meanwhile."""
+"""What processes and all they start take, looked at twice a second, and what others took meanwhile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EVERY_S = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Footprint:
-    """A process with its descendants.
+    """Processes with their descendants.
 
     Args:
         cpu_s: seconds of CPU.
@@ -26,14 +26,14 @@ class Footprint:
     others: float
 
 
-def watch(process: subprocess.Popen[bytes]) -> Footprint:
-    """Waits for a process and gives what it took; a child of less than half a second may go unseen."""
+def watch(*processes: subprocess.Popen[bytes]) -> Footprint:
+    """Waits for processes and gives what they took; a child of less than half a second may go unseen."""
     seconds: dict[tuple[int, float], float] = {}
     peak = 0
     started, taken = time.monotonic(), _machine_cpu_s()
-    while process.poll() is None:
+    while running := [process for process in processes if process.poll() is None]:
         held = 0
-        for member in _tree(process.pid):
+        for member in (member for process in running for member in _tree(process.pid)):
             try:
                 with member.oneshot():
                     times, memory = member.cpu_times(), member.memory_info()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ import torch.distributed as dist
 from atelier.models.parsing.config import parser_closet
 from benchmarks.bare_training import train_bare
 from benchmarks.published import write_earlier
+from benchmarks.turns import StepClock
 from training.data.closet_source import ClosetConfig
 from training.data.config import DataConfig
 from training.data.look import LookColumns
@@ -42,6 +43,7 @@ class TrainTrial:
         run: what is trained, `module:function`; the bare loop knows `benchmark_run` alone.
         precision, compile, channels_last, checkpoint_every_steps: of Atelier's loop; `bare` knows the first alone.
         seed: of weights and order, the same in both.
+        stretch: steps a turn, where it takes turns with another by the pipes in its folder; 0 where it runs by itself.
     """
 
     system: System
@@ -55,6 +57,7 @@ class TrainTrial:
     channels_last: bool = False
     checkpoint_every_steps: int = NEVER
     seed: int = 0
+    stretch: int = 0
 
     @property
     def overrides(self) -> dict[str, Any]:
@@ -79,7 +82,7 @@ class TrainMeasurement:
     """How a trial went.
 
     Args:
-        started_s: when each step began, by the process's own clock.
+        started_s: when each step began, by a clock that stands still during another's turn.
         peak_bytes: of the accelerator's memory; 0 on a CPU.
         checkpoint_bytes: what the last checkpoint takes in the store.
     """
@@ -92,29 +95,35 @@ class TrainMeasurement:
         """Seconds a step, without the first `skip`."""
         return (self.started_s[-1] - self.started_s[skip]) / (len(self.started_s) - 1 - skip)
 
+    def stretches_s(self, stretch: int) -> list[float]:
+        """Seconds of each whole stretch."""
+        ends = self.started_s[::stretch]
+        return [end - start for start, end in pairwise(ends)]
 
-class _Clock(Supervisor):
+
+class _Watched(Supervisor):
     """Looks at the clock when the loop asks before each step whether it may go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: StepClock) -> None:
         super().__init__()
-        self.started_s: list[float] = []
+        self._clock = clock
 
     def wish(self) -> Wish:
-        self.started_s.append(time.monotonic())
+        self._clock.step()
         return super().wish()
 
 
 def measure(trial: TrainTrial, world: World) -> TrainMeasurement:
     """Runs a trial in this world."""
     request = trial.request()
+    takes_turns = trial.stretch > 0 and world.is_first
+    clock = StepClock(Path(trial.folder) if takes_turns else None, max(1, trial.stretch))
     if trial.system == "bare":
-        started_s = train_bare(request.resolved(), request.cache_folder, world)
-        return TrainMeasurement(started_s=started_s, peak_bytes=_peak(world))
+        train_bare(request.resolved(), request.cache_folder, world, clock)
+        return TrainMeasurement(started_s=clock.started_s, peak_bytes=_peak(world))
     if world.is_first:
         write_earlier(request.resolved(), request.runs_folder)
-    clock = _Clock()
-    train(request, world, clock)
+    train(request, world, _Watched(clock))
     checkpoints = sorted(Path(trial.folder).glob("benchmark/checkpoints/step-*"))
     size = sum(file.stat().st_size for file in checkpoints[-1].rglob("*") if file.is_file()) if checkpoints else 0
     return TrainMeasurement(started_s=clock.started_s, peak_bytes=_peak(world), checkpoint_bytes=size)

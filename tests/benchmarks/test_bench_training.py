@@ -6,13 +6,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from atelier.models.pidm import pidm_closet
 from benchmarks.published import PUBLISHED, drawn
-from benchmarks.train_trial import TrainTrial, measure
-from benchmarks.training import SKIPPED, Bench, Case, _ratios, main
+from benchmarks.train_trial import TrainMeasurement, TrainTrial, measure
+from benchmarks.training import SKIPPED, STRETCH, Bench, Case, Result, _ratios, main, ratio_by_turns
 from training import runs
 from training.data.pose_transfer import SqueezedPoseTransferColumns
 from training.data.sources.finding import LayoutSettings
@@ -64,17 +65,47 @@ def test_a_published_run_is_measured_by_batch_size(tmp_path: Path) -> None:
     assert len(measured.started_s) >= 2 and measured.step_s(0) > 0
 
 
+def test_a_ratio_is_of_all_turns_but_each_rounds_first() -> None:
+    one, other = (Case(name=name, settings={}) for name in ("one", "other"))
+
+    def result(case: Case, repeat: int, stretches_s: list[float]) -> Result:
+        starts = np.repeat(np.cumsum([0.0, *stretches_s]), STRETCH)[: STRETCH * len(stretches_s) + 1]
+        return Result(case=case, repeat=repeat, measured=TrainMeasurement(started_s=list(starts)), others=0.0)
+
+    found = [
+        *(result(one, 0, [90.0, 1.0, 2.0]), result(other, 0, [5.0, 2.0, 4.0])),
+        *(result(one, 1, [50.0, 3.0]), result(other, 1, [7.0, 3.0])),
+    ]
+    ratio, least, most = ratio_by_turns(found, of=one, to=other)
+    assert ratio == pytest.approx((1 + 2 + 3) / (2 + 4 + 3))
+    assert 0.5 <= least < ratio < most <= 1.0
+
+
 @pytest.mark.long
-def test_both_loops_are_run_by_turns_and_compared_round_by_round(tmp_path: Path) -> None:
+def test_both_loops_are_run_by_turns_and_compared(tmp_path: Path) -> None:
     told: list[str] = []
-    bench = Bench(tmp_path, told.append, steps=SKIPPED + 2, batch_size=2, rounds=1)
+    bench = Bench(tmp_path, told.append, steps=2 * STRETCH, batch_size=2, rounds=1)
     bare = Case(name="bare", settings={"system": "bare"})
     loop = Case(name="loop", settings={"system": "loop", "checkpoint_every_steps": 2})
     bench.draw()
-    found = bench.run(bare, loop)
-    assert told == ["bare, round 1 of 1", "loop, round 1 of 1"]
+    found = bench.by_turns(bare, loop)
+    assert told == ["bare and loop by turns, round 1 of 1"]
     assert [result.case for result in found] == [bare, loop]
-    assert all(len(result.measured.started_s) >= SKIPPED + 2 and result.step_s > 0 for result in found)
+    assert all(len(result.measured.stretches_s(STRETCH)) == 2 and result.step_s > 0 for result in found)
     assert found[1].measured.checkpoint_bytes > 0
-    [ratio] = _ratios(found, of=bare, to=loop)
+    ratio, _, _ = ratio_by_turns(found, of=bare, to=loop)
+    seconds = [result.measured.stretches_s(STRETCH)[1] for result in found]
+    assert ratio == pytest.approx(seconds[0] / seconds[1])
+
+
+@pytest.mark.long
+def test_levers_are_measured_one_after_the_other(tmp_path: Path) -> None:
+    told: list[str] = []
+    bench = Bench(tmp_path, told.append, steps=SKIPPED + 2, batch_size=2, rounds=1)
+    plain = Case(name="float32", settings={"system": "loop", "precision": "float32"})
+    half = Case(name="bfloat16", settings={"system": "loop"})
+    bench.draw()
+    found = bench.run(plain, half)
+    assert told == ["float32, round 1 of 1", "bfloat16, round 1 of 1"]
+    [ratio] = _ratios(found, of=plain, to=half)
     assert ratio == found[0].step_s / found[1].step_s

@@ -91,9 +91,10 @@ class SetDistances:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(KERNEL_SEED)
             mean, deviation = kernel.compute()
+        spread = {} if size == max(self.counts.values()) else {"std": float(deviation)}  # each subset is the whole set
         return {
             "mean": float(mean),
-            "std": float(deviation),
+            **spread,
             "features": self.network.name,
             "subsets": KERNEL_SUBSETS,
             "subset_size": size,

@@ -80,7 +80,8 @@ def pair_by_file(address: str, made: PictureSet, truth: PictureSet) -> list[Pair
         if not missing:
             pairs.append(_pair(made, truth, *names))
     if absent:
-        raise MismatchError(f"{address}: {len(absent)} pictures are not there", absent)
+        are = "picture is" if len(absent) == 1 else "pictures are"
+        raise MismatchError(f"{address}: {len(absent)} {are} not there", absent)
     counts = Counter(pair.name for pair in pairs)
     if twice := [name for name, count in counts.items() if count > 1]:
         raise MismatchError(f"{address}: {len(twice)} made pictures are listed more than once", twice)

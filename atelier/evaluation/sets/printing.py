@@ -68,9 +68,9 @@ def table(evaluation: Evaluation) -> str:
     ]
     for name, score in record["scores"].items():
         value = score.get("mean", score.get("value"))
-        spread = f" ± {score['std']:.4f}" if "std" in score else ""
+        spread = f" ± {_number(score['std'])}" if "std" in score else ""
         features = f"  ({score['features']})" if "features" in score else ""
-        rows.append((_LABELS[name], f"{value:.4f}{spread}{features}"))
+        rows.append((_LABELS[name], f"{_number(value)}{spread}{features}"))
     rows += [(f"no {name}", reason) for name, reason in evaluation.left_out.items()]
     rows += [("note", note) for note in record["notes"]]
     wide = max(len(label) for label, _ in rows)
@@ -84,6 +84,11 @@ def _left_out(excluded: Sequence[Excluded], wide: int = 0) -> list[str]:
         more = f" and {len(one.names) - _SHOWN} more" if len(one.names) > _SHOWN else ""
         lines.append(f"{'not judged':<{wide}}  {len(one.names)}, {one.reason}: {', '.join(one.names[:_SHOWN])}{more}")
     return lines
+
+
+def _number(value: float) -> str:
+    """Four decimals, of small ones more: a kernel distance of 0.0006 is another than one of 0.0009."""
+    return f"{value:.4f}" if abs(value) >= 0.01 or value == 0 else f"{value:.6f}"
 
 
 def _rounded(value: Any) -> Any:

@@ -67,6 +67,7 @@ def test_kernel_distance_is_the_unbiased_discrepancy(made_and_true: tuple[np.nda
     within = sum(kernel(side, side).sum() - np.trace(kernel(side, side)) for side in (made, true))
     want = within / (num * (num - 1)) - 2 * kernel(made, true).mean()
     assert score["mean"] == pytest.approx(want, rel=1e-5) and score["subset_size"] == num
+    assert "std" not in score  # every subset was the whole of both
 
 
 def test_pictures_are_resized_by_the_rule_first(made_and_true: tuple[np.ndarray, np.ndarray]) -> None:
