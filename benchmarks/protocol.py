@@ -106,6 +106,7 @@ class Protocol:
             size=series.size,
             pause_s=series.pause_s,
             threads=series.threads,
+            num_accelerators=int(series.recipe == "stand_in"),
         )
         before = load()
         measured, footprint = apart(trial, folder)

@@ -25,7 +25,10 @@ import torch
 from PIL import Image
 
 from atelier.stages.chain import column, new_batch
+from benchmarks.fit import fit
 from benchmarks.load import Load, Loaded, apply
+from benchmarks.protocol import apart
+from benchmarks.trial import Trial
 from serving import launch
 from serving.keys import KeyRing
 from serving.models.asked import Ask
@@ -125,11 +128,13 @@ def overhead(trial: ServeTrial) -> dict[str, Any]:
 
 
 def saturation(trial: ServeTrial) -> dict[str, Any]:
-    """Pictures a second: of the batch plane's stages on the device, of the service, and of one with `@serve.batch`."""
+    """Pictures a second: of the device's stages, of a batch job, of the service, and of one with `@serve.batch`."""
+    job = _job(trial)
     with served(trial, with_timer=True) as service:
         callers = 4 * offered(RECIPE, {}).batch_size
         return {
             "stages": _stages(trial.seconds),
+            "job": job,
             "service": asdict(service.load(callers=callers, seconds=trial.seconds)),
             "timer": asdict(service.load(callers=callers, seconds=trial.seconds, prefix="/timer")),
             "spread": {
@@ -221,8 +226,39 @@ def _replica_lives() -> bool:
     return False
 
 
+def _job(trial: ServeTrial) -> float:
+    """Pictures a second of a batch job on one device, once it runs: a GPU, or else one worker of one thread.
+
+    By the times at which it stored them: a line through all but the first quarter, so that its start is not counted.
+    """
+    folder = Path(trial.folder) / "job"
+    folder.mkdir()
+    (folder / "person.png").write_bytes(drawn_person(1, SIZE))
+    (folder / "garment.png").write_bytes(drawn_garment(1, SIZE))
+    rows = int(_JOB_ROWS_A_SECOND * trial.seconds)
+    catalog = folder / "catalog.csv"
+    lines = [f"row-{index:05d},try_on,person.png,garment.png" for index in range(rows)]
+    catalog.write_text("\n".join(["item_id,task,person,garment", *lines]) + "\n")
+    batch = Trial(
+        system="job",
+        recipe=RECIPE,
+        rows=rows,
+        catalog=str(catalog),
+        folder=str(folder),
+        num_accelerators=min(1, torch.cuda.device_count()),
+        is_single=True,
+    )
+    apart(batch, folder)
+    stored = sorted(path.stat().st_mtime for path in Path(batch.output, "pictures").rglob("*") if path.is_file())
+    return 1 / fit(list(enumerate(stored))[rows // 4 :]).marginal_s
+
+
+_JOB_ROWS_A_SECOND = 6
+"""So many rows a second of a load that a job takes a little longer than one."""
+
+
 def _stages(seconds: float) -> float:
-    """Rows a second of the device's part on full batches, as a batch plane's accelerator pool has them."""
+    """Rows a second of the device's part on full batches in a bare loop, with nothing around it."""
     from serving.models.engine import Engine
 
     engine = Engine(offered(RECIPE, {}))

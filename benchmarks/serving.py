@@ -2,9 +2,9 @@
 
 - overhead: a request to a real service (HTTP, keys, Ray Serve, the way to the replica and back) over a direct call of
   the recipe, by turns, picture by picture, around the stages' own seconds; the pictures are compared byte for byte.
-- saturation: pictures a second under more callers than it can serve, over full batches of the device's stages in a bare
-  loop, which is what the batch plane's accelerator pool does; and over the same service with `@serve.batch`, whose
-  batches form on a timer, beside it in the same run.
+- saturation: pictures a second under more callers than it can serve, over those of a batch job on the same device and
+  threads; beside them full batches of the device's stages in a bare loop with nothing around it, and the same service
+  with `@serve.batch`, whose batches form on a timer.
 - curve: what callers wait at shares of that throughput, as a plot.
 - cold: the first request to a model that has been scaled to zero.
 
@@ -37,6 +37,7 @@ from benchmarks.serve_trial import PARTS, ServeTrial
 AIMS_MS = {"20 KB": 20.0, "1 MB": 40.0}
 """By size of the person's picture: what a service may add to the median."""
 SHARE_AIM = 0.95
+_WORDS = {"service": "the service", "timer": "the same with `@serve.batch`"}
 SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2)
 SPREAD = 0.7
 """Share of the full rate at which the two ways of batching are compared."""
@@ -157,34 +158,39 @@ def _differences(whole: Sequence[float], part: Sequence[float]) -> list[float]:
 
 def _saturation(bench: Bench, found: Sequence[Mapping[str, Any]], full_rate: float) -> list[Table | str]:
     table = markdown_table(
-        "under saturation", "pictures/s", "share of the bare stages'", "range over rounds", "p95 s", "aim"
+        "under saturation", "pictures/s", "share of the batch job's", "range over rounds", "p95 s", "aim"
     )
-    stages = [one["stages"] for one in found]
-    table.add_row("the device's stages, full batches", f"{statistics.median(stages):.2f}", "100.0%", "", "", "")
-    for name, words in (("service", "the service"), ("timer", "the same with `@serve.batch`")):
-        loads = [_loaded(one[name]) for one in found]
-        shares = [load.pictures_a_second / bare for load, bare in zip(loads, stages, strict=True)]
+    jobs = [one["job"] for one in found]
+    loads = {name: [_loaded(one[name]) for one in found] for name in ("service", "timer")}
+    rates = {
+        "the batch job": jobs,
+        "the device's stages in a bare loop": [one["stages"] for one in found],
+        **{_WORDS[name]: [load.pictures_a_second for load in those] for name, those in loads.items()},
+    }
+    for words, values in rates.items():
+        shares = [rate / job for rate, job in zip(values, jobs, strict=True)]
         share = statistics.median(shares)
+        late = [load.percentile(0.95) for name, those in loads.items() if _WORDS[name] == words for load in those]
         table.add_row(
             words,
-            f"{statistics.median(load.pictures_a_second for load in loads):.2f}",
+            f"{statistics.median(values):.2f}",
             f"{share:.1%}",
-            f"{min(shares):.1%} to {max(shares):.1%}",
-            f"{statistics.median(load.percentile(0.95) for load in loads):.2f}",
-            f"{SHARE_AIM:.0%}: {bench.verdict(share >= SHARE_AIM)}" if name == "service" else "",
+            f"{min(shares):.1%} to {max(shares):.1%}" if values is not jobs else "",
+            f"{statistics.median(late):.2f}" if late else "",
+            f"{SHARE_AIM:.0%}: {bench.verdict(share >= SHARE_AIM)}" if words == _WORDS["service"] else "",
         )
     spread = [one["spread"] for one in found if one["spread"]]
     if not spread:
         return [table]
     side = markdown_table("at 70% of that rate, evenly spread", "pictures/s", "p50 s", "p95 s", "refused or failed")
-    for name, words in (("service", "the service"), ("timer", "the same with `@serve.batch`")):
-        loads = [_loaded(one[name]) for one in spread]
+    for name, words in _WORDS.items():
+        those = [_loaded(one[name]) for one in spread]
         side.add_row(
             words,
-            f"{statistics.median(load.pictures_a_second for load in loads):.2f}",
-            f"{statistics.median(load.percentile(0.5) for load in loads):.2f}",
-            f"{statistics.median(load.percentile(0.95) for load in loads):.2f}",
-            f"{sum(load.refused + load.failed for load in loads)}",
+            f"{statistics.median(load.pictures_a_second for load in those):.2f}",
+            f"{statistics.median(load.percentile(0.5) for load in those):.2f}",
+            f"{statistics.median(load.percentile(0.95) for load in those):.2f}",
+            f"{sum(load.refused + load.failed for load in those)}",
         )
     return [table, side]
 

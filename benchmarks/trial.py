@@ -7,9 +7,9 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -20,6 +20,9 @@ from benchmarks.stand_in import intervals, stand_in_recipe
 from pipelines.job import CatalogJob
 from pipelines.records import encoding
 from pipelines.sink import Sink
+
+if TYPE_CHECKING:
+    from pipelines.placement import Machine
 
 System = Literal["resident", "prefetching", "job"]
 
@@ -33,6 +36,8 @@ class Trial:
         recipe: `stand_in`, or a recipe of Atelier's by name.
         rows: of the catalog.
         seconds_per_row, size: of the stand-in.
+        num_accelerators: of the job; the stand-in's is one that Ray is told of.
+        is_single: the job has one worker in every pool, whatever there is room for.
         pause_s: before every batch of B1.
         threads: of B1.
     """
@@ -47,6 +52,8 @@ class Trial:
     batch_size: int = 4
     pause_s: float = 0.0
     threads: Threads = field(default_factory=Threads)
+    num_accelerators: int = 0
+    is_single: bool = False
 
     @property
     def output(self) -> str:
@@ -100,7 +107,9 @@ def measure(trial: Trial) -> Measurement:
     if trial.system == "resident":
         return _timed(trial, *resident(recipe, trial.catalog))
     if trial.system == "job":
-        job = CatalogJob(name="benchmark", recipes=(recipe,), num_accelerators=int(trial.recipe == "stand_in"))
+        job = CatalogJob(name="benchmark", recipes=(recipe,), num_accelerators=trial.num_accelerators)
+        if trial.is_single:
+            job = _with_one_worker(job)
         ray_init_s = _start_ray(job)
         started = time.monotonic()
         _run(job, trial, made=trial.rows)
@@ -120,14 +129,26 @@ def _start_ray(job: CatalogJob) -> float:
     """Starts Ray as a run would by itself, but with a stand-in's logical accelerator; gives the seconds it took."""
     import ray
 
-    from pipelines.placement import READING_CPUS, Machine, place
+    from pipelines.placement import place
 
-    recipe, gpus = job.recipes[0], job.num_accelerators
-    cpus = len(os.sched_getaffinity(0)) + READING_CPUS
-    needed = place(recipe, job, Machine(num_cpus=cpus, num_gpus=gpus)).num_cpus
+    there = _machine(job)
+    cpus = max(there.num_cpus, place(job.recipes[0], job, there).num_cpus)
     started = time.monotonic()
-    ray.init(address="local", num_cpus=max(cpus, needed), num_gpus=gpus, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=cpus, num_gpus=there.num_gpus, include_dashboard=False, log_to_driver=False)
     return time.monotonic() - started
+
+
+def _with_one_worker(job: CatalogJob) -> CatalogJob:
+    from pipelines.placement import place
+
+    pools = place(job.recipes[0], job, _machine(job)).pools
+    return replace(job, workers={pool.name: 1 for pool in pools})
+
+
+def _machine(job: CatalogJob) -> Machine:
+    from pipelines.placement import READING_CPUS, Machine
+
+    return Machine(num_cpus=len(os.sched_getaffinity(0)) + READING_CPUS, num_gpus=job.num_accelerators)
 
 
 def _run(job: CatalogJob, trial: Trial, *, made: int) -> None:
