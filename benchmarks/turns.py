@@ -71,8 +71,7 @@ class Player:
         """
         while not select.select([self._done], [], [], _LOOK_S)[0]:
             if self.process.poll() is not None:
-                words = self._said.read_text(errors="replace")
-                raise RuntimeError(f"ended by {self.process.returncode} within its turn:\n{words[-4000:]}")
+                raise self._ended("within its turn")
         os.read(self._done, 1)
         for member in self._members():
             member.suspend()
@@ -83,6 +82,15 @@ class Player:
             member.resume()
         os.write(self._go, b".")
 
+    def until_it_ends(self) -> None:
+        """Waits for what comes after its last stretch.
+
+        Raises:
+            RuntimeError: it failed there; the message ends with what it said.
+        """
+        if self.process.wait():
+            raise self._ended("after its last turn")
+
     def close(self) -> None:
         """Ends it, wherever it is."""
         for member in self._members():
@@ -90,6 +98,10 @@ class Player:
         self.process.wait()
         os.close(self._done)
         os.close(self._go)
+
+    def _ended(self, where: str) -> RuntimeError:
+        words = self._said.read_text(errors="replace")
+        return RuntimeError(f"ended by {self.process.returncode} {where}:\n{words[-4000:]}")
 
     def _members(self) -> list[psutil.Process]:
         if self.process.poll() is not None:
@@ -106,6 +118,9 @@ def by_turns(players: Sequence[Player], num_stretches: int) -> Footprint:
 
     Returns:
         Of all together; `others` is what none of them took.
+
+    Raises:
+        RuntimeError: one of them failed; all others are ended.
     """
     with ThreadPoolExecutor(1) as pool:
         footprint = pool.submit(watch, *(player.process for player in players))
@@ -118,7 +133,7 @@ def by_turns(players: Sequence[Player], num_stretches: int) -> Footprint:
                     player.until_stretch_ends()
             for player in players:
                 player.go_on()
-                player.process.wait()
+                player.until_it_ends()
         finally:
             for player in players:
                 player.close()

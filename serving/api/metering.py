@@ -68,10 +68,12 @@ class Meter:
         if taken.full is None:
             return use
         rate = taken.full
-        allowed = f"the quota is {rate.most} a {rate.per}"
+        allowed = f"the quota is {rate.most} {'an' if rate.per == 'hour' else 'a'} {rate.per}"
         if math.isinf(taken.wait_s):
             raise Problem("quota_exceeded", f"{count} {unit} are asked for at once; {allowed}")
-        raise Problem("quota_exceeded", f"{unit}: {allowed}, and it is used", retry_after_s=max(1.0, taken.wait_s))
+        left = next(one.left for one in taken.standings if one.rate == rate)
+        detail = f"{unit}: {allowed}; {count} asked for, {left} left"
+        raise Problem("quota_exceeded", detail, retry_after_s=max(1.0, taken.wait_s))
 
     def give_back(self, use: Use) -> None:
         """Takes a use back that came to nothing: where the store is away, as soon as it answers again."""

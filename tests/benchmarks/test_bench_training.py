@@ -12,8 +12,9 @@ import torch
 
 from atelier.models.pidm import pidm_closet
 from benchmarks.published import PUBLISHED, drawn
+from benchmarks.train_cases import SKIPPED, STRETCH, Bench, Case, Result, ratio_by_turns, ratios
 from benchmarks.train_trial import TrainMeasurement, TrainTrial, measure
-from benchmarks.training import SKIPPED, STRETCH, Bench, Case, Result, _ratios, main, ratio_by_turns
+from benchmarks.training import main
 from training import runs
 from training.data.pose_transfer import SqueezedPoseTransferColumns
 from training.data.sources.finding import LayoutSettings
@@ -76,9 +77,9 @@ def test_a_ratio_is_of_all_turns_but_each_rounds_first() -> None:
         *(result(one, 0, [90.0, 1.0, 2.0]), result(other, 0, [5.0, 2.0, 4.0])),
         *(result(one, 1, [50.0, 3.0]), result(other, 1, [7.0, 3.0])),
     ]
-    ratio, least, most = ratio_by_turns(found, of=one, to=other)
-    assert ratio == pytest.approx((1 + 2 + 3) / (2 + 4 + 3))
-    assert 0.5 <= least < ratio < most <= 1.0
+    ratio = ratio_by_turns(found, of=one, to=other)
+    assert ratio.value == pytest.approx((1 + 2 + 3) / (2 + 4 + 3))
+    assert 0.5 <= ratio.low < ratio.value < ratio.high <= 1.0
 
 
 @pytest.mark.long
@@ -93,9 +94,9 @@ def test_both_loops_are_run_by_turns_and_compared(tmp_path: Path) -> None:
     assert [result.case for result in found] == [bare, loop]
     assert all(len(result.measured.stretches_s(STRETCH)) == 2 and result.step_s > 0 for result in found)
     assert found[1].measured.checkpoint_bytes > 0
-    ratio, _, _ = ratio_by_turns(found, of=bare, to=loop)
+    ratio = ratio_by_turns(found, of=bare, to=loop)
     seconds = [result.measured.stretches_s(STRETCH)[1] for result in found]
-    assert ratio == pytest.approx(seconds[0] / seconds[1])
+    assert ratio.value == pytest.approx(seconds[0] / seconds[1])
 
 
 @pytest.mark.long
@@ -107,5 +108,5 @@ def test_levers_are_measured_one_after_the_other(tmp_path: Path) -> None:
     bench.draw()
     found = bench.run(plain, half)
     assert told == ["float32, round 1 of 1", "bfloat16, round 1 of 1"]
-    [ratio] = _ratios(found, of=plain, to=half)
+    [ratio] = ratios(found, of=plain, to=half)
     assert ratio == found[0].step_s / found[1].step_s

@@ -47,13 +47,16 @@ def test_stretches_never_overlap_and_the_clock_counts_ones_own_alone(tmp_path: P
     assert all(end <= start for (_, end, _), (start, _, _) in pairwise(turns))
 
 
-def test_a_program_that_fails_within_its_turn_is_told_and_none_is_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("before", "told"), [("", "within its turn"), (PROGRAM, "after its last turn")], ids=["within", "after"]
+)
+def test_a_program_that_fails_is_told_and_none_is_left(tmp_path: Path, before: str, told: str) -> None:
     players = []
-    for name, program in (("good", PROGRAM), ("bad", "raise SystemExit('no room')")):
+    for name, program in (("good", PROGRAM), ("bad", f"{before}\nraise SystemExit('no room')")):
         folder = tmp_path / name
         folder.mkdir()
         players.append(Player([sys.executable, "-c", program, str(folder)], folder, folder / "said.txt"))
-    with pytest.raises(RuntimeError, match="ended by 1 within its turn:\nno room"):
+    with pytest.raises(RuntimeError, match=f"ended by 1 {told}:\nno room"):
         by_turns(players, NUM_STRETCHES)
     assert all(player.process.returncode is not None for player in players)
 

@@ -118,6 +118,7 @@ async def test_a_caller_is_told_how_the_quota_stands(
     assert made.headers["ratelimit-policy"] == '"requests-per-minute";q=3;w=60, "pictures-per-day";q=2;w=86400'
     assert re.fullmatch(r'"requests-per-minute";r=1;t=\d+, "pictures-per-day";r=0;t=\d+', made.headers["ratelimit"])
     assert (too_many.status_code, too_many.json()["code"]) == (429, "quota_exceeded")
+    assert too_many.json()["detail"] == "pictures: the quota is 2 a day; 1 asked for, 0 left"
     assert 86000 < int(too_many.headers["retry-after"]) <= 87000
     assert (too_often.status_code, too_often.json()["code"]) == (429, "quota_exceeded"), (
         "a rotation starts no new count"
