@@ -89,20 +89,30 @@ def test_the_released_weights_see_squares(tmp_path: Path) -> None:
     assert "parse" not in released.stage_names and released.task == "pose_transfer" and released.model == "pidm"
 
 
-@pytest.mark.slow
-def test_weights_of_the_large_size_make_the_large_size(weights: str, tmp_path: Path) -> None:
-    """By the job and by the recipe that the service is told of, as `convert pidm --size 512x352` writes them."""
+def large(weights: str, folder: Path) -> str:
+    """Those weights as `convert pidm --size 512x352` writes them."""
     model = Pidm.from_pretrained(weights)
     model.config = replace(model.config, working_size=pidm_512().working_size)
-    model.save_pretrained(tmp_path)
+    model.save_pretrained(folder)
+    return str(folder)
+
+
+def test_weights_of_the_large_size_are_for_the_large_size(weights: str, tmp_path: Path) -> None:
+    """By the job and by the recipe that the service is told of."""
+    large(weights, tmp_path)
     job = jobs.named("published", pidm=str(tmp_path), parser="parser_closet", pose="pose_closet")
     served = offered("pidm", {"weights": str(tmp_path), "parser": "parser_closet", "pose": "pose_closet"})
-    for large in (job.recipes[0], served):
-        assert large.size == (512, 352) and large.batch_size == 4
-        sizes = [size for stage in large.stages if isinstance(size := getattr(stage, "size", None), tuple)]
+    for recipe in (job.recipes[0], served):
+        assert recipe.size == (512, 352) and recipe.batch_size == 4
+        sizes = [size for stage in recipe.stages if isinstance(size := getattr(stage, "size", None), tuple)]
         assert len(sizes) >= 4 and set(sizes) == {(512, 352)}
-        synthesize = next(stage for stage in large.stages if isinstance(stage, SynthesizePidm))
+        synthesize = next(stage for stage in recipe.stages if isinstance(stage, SynthesizePidm))
         assert synthesize.network_size is None and synthesize.size == (512, 352)
+
+
+@pytest.mark.long
+def test_weights_of_the_large_size_make_the_large_size(weights: str, tmp_path: Path) -> None:
+    job = jobs.named("published", pidm=large(weights, tmp_path), parser="parser_closet", pose="pose_closet")
     look = draw_look(person=1, outfit=outfit_for(2), pose=3, size=(512, 352))
     batch = _run(job.recipes[0].in_mode("fast"), look.image, write_openpose(look.keypoints))
     assert batch["error_code"][0] == "" and batch["image"].shape[1:] == (512, 352, 3)

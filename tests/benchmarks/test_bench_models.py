@@ -61,7 +61,10 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize(
+    "system",
+    [pytest.param(name, marks=pytest.mark.long if name in ("pidm", "truepose") else ()) for name in SYSTEMS],
+)
 def test_every_rung_makes_what_the_straightforward_loop_makes(
     system: str, weights: Mapping[str, str], tmp_path: Path
 ) -> None:

@@ -30,7 +30,10 @@ def weights_of(name: str, runs: Path) -> Path:
     try:
         return part_of(name, runs)
     except ConfigError as error:
-        raise ConfigError(f"{earlier}: is missing; export {name} there first, or name other weights") from error
+        raise ConfigError(
+            f"{earlier}: is missing; train {name}, then `python -m training export {name} --output {runs} "
+            f"--to {earlier}`; or name other weights"
+        ) from error
 
 
 def part_of(name: str, runs: Path) -> Path:

@@ -70,7 +70,8 @@ class ConsoleProgress(Observer):
         line = f"step {report.step:,} of {self._facts.num_steps:,} · {left} · {pace} · {losses}"
         now = time.monotonic()
         self._unsaid = line
-        if now - self._said_s >= self._every_s:
+        # The last step's at once, ahead of what is told of its validation and checkpoint.
+        if now - self._said_s >= self._every_s or report.step == self._facts.num_steps:
             self._said_s, self._unsaid = now, None
             self._say(line)
 

@@ -129,6 +129,23 @@ def test_lines_off_a_terminal_say_pace_losses_and_what_is_left_out_once(tmp_path
     assert lines[-1] == "step 6: asked to stop"
 
 
+def test_last_steps_line_comes_before_its_checkpoint_however_soon_after_another(tmp_path: Path) -> None:
+    out = io.StringIO()
+    observers = watching(
+        WatchSettings(console_every_s=3600), LogFolder(str(tmp_path), tmp_path), Console(file=out, width=60)
+    )
+    stretch(observers, 7, 10, 1.0, None)
+    observers.kept(10, "runs/painter/checkpoints/step-00000010")
+    observers.stopped(10, "done")
+    told = [line.split(" ·")[0] for line in out.getvalue().splitlines() if line.startswith("step")]
+    assert told == [
+        "step 8 of 10",
+        "step 10 of 10",
+        "step 10: checkpoint in runs/painter/checkpoints/step-00000010",
+        "step 10: done",
+    ]
+
+
 def test_terminal_gets_a_live_bar_that_leaves_only_what_stays_true(tmp_path: Path) -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=100)
