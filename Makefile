@@ -50,7 +50,7 @@ test-lowest: $(READY)  ## the unit tests with the oldest libraries that pyprojec
 	$(TEST_ENV) .venv-lowest/bin/pytest -m 'not slow and not long and not crash and not soak' -n 2 --dist loadfile --no-loadscope-reorder
 
 test-crash: $(READY)  ## kills processes for real
-	$(TEST_ENV) $(BIN)/pytest -m 'crash and not long' -n 2 --dist worksteal
+	$(TEST_ENV) $(BIN)/pytest -m 'crash and not long' -n 2 --dist loadfile --no-loadscope-reorder
 
 soak: $(READY)  ## four workers on two machines of this one for an hour; SOAK_MINUTES says how long
 	$(TEST_ENV) $(BIN)/pytest -m soak

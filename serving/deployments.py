@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from grpc.aio import AioRpcError
 from ray import serve
 from ray.exceptions import RayActorError, RayError, TaskCancelledError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
@@ -213,7 +214,8 @@ class ServedModel:
             raise
         except TaskCancelledError as error:
             raise asyncio.CancelledError from error
-        except RayActorError as error:
+        except (RayActorError, AioRpcError) as error:
+            # Ray takes gRPC's `UNAVAILABLE` for a lost actor; a replica that stops ends its calls by other codes.
             raise ModelDied(f"model {self._name}: its replica went away; try again") from error
         except (DeploymentUnavailableError, RayServeException, RayError) as error:
             # The replica's own errors are answers; what is raised is that it is not there.

@@ -47,5 +47,6 @@ def s3(s3_server: StoreServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first: the other worker makes the rest meanwhile."""
-    items.sort(key=lambda item: (item.get_closest_marker("longest") is None, item.get_closest_marker("slow") is None))
+    """What takes longest begins first: the other worker makes the rest meanwhile. A worker is handed its next file
+    while two tests are left to it, so a short one before the longest keeps another long one from waiting behind it."""
+    items.sort(key=lambda item: (item.get_closest_marker("early") is None, item.get_closest_marker("slow") is None))

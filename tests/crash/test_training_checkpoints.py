@@ -14,7 +14,7 @@ import pytest
 from tests.crash.checkpointing import INFO, KEEP, numbers, save_for_ever, save_together
 from training.checkpoints import CheckpointStore
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.early]
 
 NUM_KILLS = 15
 

@@ -16,7 +16,7 @@ from ray.cluster_utils import Cluster
 from tests.crash.training_runs import PATIENCE_S, ROOT, Training, assert_same_samples, stop
 from tests.training.loop.tiny_runs import request_for
 
-pytestmark = [pytest.mark.crash, pytest.mark.longest]
+pytestmark = [pytest.mark.crash, pytest.mark.early]
 
 EVERY = 20
 """Steps between checkpoints of the slow run."""
