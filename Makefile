@@ -6,6 +6,8 @@ TRAINED := out/train-demo
 # The suite's own threads: two test workers on two cores must not start four torch threads each.
 # Ray's workers would stand behind every other process (nice 15), the suite's own too.
 TEST_ENV := RAY_worker_niceness=0 OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0 RAY_DEDUP_LOGS=0 PYTHONWARNINGS=ignore
+# Of `make test`, on two cores: many tests wait for Ray's processes to start. Each takes up to 2 GB.
+WORKERS ?= 3
 
 .PHONY: demo train-demo serve test lint check test-long test-lowest test-crash soak fuzz bench store clean
 
@@ -38,7 +40,7 @@ serve: $(READY)  ## the models online, and a page to try them, at http://127.0.0
 	$(BIN)/python -m serving run --anonymous
 
 test: $(READY)  ## every test but the long and the crash tests
-	$(TEST_ENV) $(BIN)/pytest -m 'not long and not crash and not soak' -n 2 --dist loadfile --no-loadscope-reorder
+	$(TEST_ENV) $(BIN)/pytest -m 'not long and not crash and not soak' -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-long: $(READY)  ## what takes minutes or a quiet machine: compiled networks, a demo by all systems, a service told to stop
 	$(TEST_ENV) $(BIN)/pytest -m long
