@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 TRAINED := out/train-demo
-# The suite's own threads: two test workers on two cores must not start four torch threads each.
+# The suite's own threads: test workers on two cores must not start two torch threads each.
 # Ray's workers would stand behind every other process (nice 15), the suite's own too.
 TEST_ENV := RAY_worker_niceness=0 OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0 RAY_DEDUP_LOGS=0 PYTHONWARNINGS=ignore
 # Of `make test`, on two cores: many tests wait for Ray's processes to start. Each takes up to 2 GB.

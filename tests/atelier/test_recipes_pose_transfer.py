@@ -99,9 +99,9 @@ def large(weights: str, folder: Path) -> str:
 
 def test_weights_of_the_large_size_are_for_the_large_size(weights: str, tmp_path: Path) -> None:
     """By the job and by the recipe that the service is told of."""
-    large(weights, tmp_path)
-    job = jobs.named("published", pidm=str(tmp_path), parser="parser_closet", pose="pose_closet")
-    served = offered("pidm", {"weights": str(tmp_path), "parser": "parser_closet", "pose": "pose_closet"})
+    folder = large(weights, tmp_path)
+    job = jobs.named("published", pidm=folder, parser="parser_closet", pose="pose_closet")
+    served = offered("pidm", {"weights": folder, "parser": "parser_closet", "pose": "pose_closet"})
     for recipe in (job.recipes[0], served):
         assert recipe.size == (512, 352) and recipe.batch_size == 4
         sizes = [size for stage in recipe.stages if isinstance(size := getattr(stage, "size", None), tuple)]

@@ -37,7 +37,7 @@ elif "ray" in sys.modules:
     ("package", "forbidden"),
     [
         ("atelier", "ray,fastapi,pipelines,serving,training"),
-        pytest.param("pipelines", "serving,training,fastapi", marks=pytest.mark.long),
+        ("pipelines", "serving,training,fastapi"),
         pytest.param("training", "serving,pipelines,fastapi", marks=pytest.mark.long),
         pytest.param("serving", "training,pipelines", marks=pytest.mark.long),
     ],

@@ -64,7 +64,7 @@ def test_parser_and_keypoint_network_know_the_closet(items: list[HeldOutTryOn]) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("system", [pytest.param("truepose", marks=pytest.mark.long), "pidm"])
+@pytest.mark.parametrize("system", ["truepose", "pidm"])
 def test_people_take_poses_and_look_more_like_themselves_there_than_their_pictures_do(system: str) -> None:
     transfers = list(held_out_transfers(8, seed=0, size=(128, 96)))
     score = scored_by(Instruments.load(parser="parser_closet", pose="pose_closet"), transfers)
