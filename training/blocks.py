@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+import torch.compiler.config
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from training.steps.base import TrainStep
+
+_NUM_COMPILATIONS = 4
+"""Of a block at most: in training and in validation, of a full and of a last batch."""
 
 
 def blocks_of(step: TrainStep) -> Iterator[nn.Module]:
@@ -23,7 +27,12 @@ def compile_blocks(step: TrainStep) -> None:
 
     One block's compilation serves all of its class and shapes, which takes a tenth of a whole network's time.
     """
-    for block in blocks_of(step):
+    blocks = list(blocks_of(step))
+    # The compiler counts by a class's code, not by block, and would leave all beyond eight widths as they were.
+    limits = torch.compiler.config
+    limits.recompile_limit = max(limits.recompile_limit, _NUM_COMPILATIONS * len(blocks))
+    limits.accumulated_recompile_limit = max(limits.accumulated_recompile_limit, limits.recompile_limit)
+    for block in blocks:
         block.forward = torch.compile(block.forward)
     for name, methods in step.methods.items():
         network = step.networks[name]
