@@ -9,12 +9,11 @@ import psutil
 import pytest
 import torch
 
-from tests.crash.training_runs import PATIENCE_S, Training, descendants, stop
+from tests.crash.training_runs import INTERRUPTED, PATIENCE_S, Training, descendants, stop
 from tests.training.loop.tiny_runs import losses_of, request_for, weights_of
 
 pytestmark = pytest.mark.crash
 
-INTERRUPTED = 130
 EVERY = 5
 """Steps between checkpoints of the long runs."""
 
@@ -45,9 +44,11 @@ def test_one_process_killed_at_any_step_goes_on_bit_for_bit(tmp_path: Path, cach
         # What is lost: since the last checkpoint, and while that was on its way.
         assert killed.last_step() - killed.checkpoints()[-1] < 2 * EVERY
 
-    process = killed.start("--resume")
+    process = killed.start("--resume", "--loader-workers", "1")
     killed.wait_for(lambda: killed.last_step() >= 50, process)
-    process.send_signal(signal.SIGTERM)
+    # To all of its processes, as Slurm and systemd do it.
+    for one in (*psutil.Process(process.pid).children(recursive=True), process):
+        one.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE_S) == INTERRUPTED
     assert killed.checkpoints()[-1] == killed.last_step() < 60
     assert "SIGTERM" in killed.events("stopped")[-1]["reason"]

@@ -21,6 +21,8 @@ from training.watch.step_log import FILE_NAME
 from training.world import World
 
 ROOT = Path(__file__).parents[2]
+INTERRUPTED = 130
+"""Exit status of what was stopped by a signal."""
 PATIENCE_S = 240
 
 

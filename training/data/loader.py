@@ -7,6 +7,7 @@ processes or of training workers, nor on how often the run was stopped before.
 from __future__ import annotations
 
 import dataclasses
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -118,7 +119,16 @@ def _processes(prefetch_factor: int, start_method: str) -> dict[str, Any]:
         "persistent_workers": True,
         "prefetch_factor": prefetch_factor,
         "multiprocessing_context": start_method,
+        "worker_init_fn": _left_alone,
     }
+
+
+def _left_alone(_worker: int) -> None:
+    """Ctrl-C, Slurm and systemd send their signal to every process of a run. It is for the one that trains, which still
+    makes a checkpoint and then ends these; they end by themselves where it is gone.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Steps(Sampler[list[int]]):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
+import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +90,22 @@ def test_a_loader_can_start_over(dataset: Dataset) -> None:
     first = list(itertools.islice(once.iterate(0), 2))
     assert_same(first, list(itertools.islice(once.iterate(0), 2)))
     once.close()
+
+
+def test_a_signal_to_all_of_a_runs_processes_leaves_those_that_load(dataset: Dataset) -> None:
+    once = loader(dataset, num_workers=2)
+    loaded = once.iterate(0)
+    first = [next(loaded)]
+    loading = multiprocessing.active_children()
+    assert len(loading) == 2
+    for process in loading:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            assert process.pid is not None
+            os.kill(process.pid, number)
+    assert_same(first + list(itertools.islice(loaded, 3)), batches(loader(dataset)))
+    assert multiprocessing.active_children() == loading
+    once.close()
+    assert not multiprocessing.active_children()
 
 
 def test_loading_draws_nothing_from_torchs_generator(dataset: Dataset) -> None:
