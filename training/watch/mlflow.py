@@ -1,4 +1,4 @@
-"""Curves and grids in MLflow."""
+"""Curves, grids and settings in MLflow."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 """Of MLflow's client, where the environment sets none: by its own, a server that is away holds a step for minutes."""
+
+_MAX_PARAMS = 100
+"""That a server takes at once."""
 
 
 class MLflow(Observer):
@@ -54,6 +57,8 @@ class MLflow(Observer):
         self._facts: RunFacts | None = None
 
     def started(self, facts: RunFacts) -> None:
+        from mlflow.entities import Param
+
         self._facts = facts
         name = f"atelier/{facts.run}"
         experiment = self._client.get_experiment_by_name(name)
@@ -62,6 +67,9 @@ class MLflow(Observer):
         run = self._client.create_run(experiment_id, tags=tags, run_name=f"{facts.run} from {facts.first_step}")
         self._id = run.info.run_id
         self._client.log_dict(self._id, {"settings": dict(facts.settings)}, "settings.json")
+        params = [Param(name, str(value)) for name, value in facts.settings.items()]
+        for first in range(0, len(params), _MAX_PARAMS):
+            self._client.log_batch(self._id, params=params[first : first + _MAX_PARAMS])
 
     def stepped(self, report: StepReport) -> None:
         if self._facts is not None:

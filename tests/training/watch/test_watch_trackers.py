@@ -13,7 +13,13 @@ from training.watch.log_folder import LogFolder
 from training.watch.observer import RunFacts, StepReport, ValidationReport
 from training.watch.settings import WatchSettings, watching
 
-FACTS = RunFacts(run="painter", first_step=2, num_steps=4, batch_size=4, settings={"seed": 7})
+FACTS = RunFacts(
+    run="painter",
+    first_step=2,
+    num_steps=4,
+    batch_size=4,
+    settings={"seed": 7, "model.pose": None} | {f"width.{n}": n for n in range(150)},
+)
 
 
 def watched(settings: WatchSettings, folder: Path) -> None:
@@ -42,6 +48,7 @@ def test_mlflow_has_the_curves_and_the_grid(
     history = client.get_metric_history(run.info.run_id, "loss/painter/total")
     assert [(metric.step, metric.value) for metric in history] == [(3, 7.0), (4, 6.0)]
     assert run.data.metrics["validation/ssim"] == 0.75
+    assert run.data.params == {name: str(value) for name, value in FACTS.settings.items()}
     assert run.data.tags["first_step"] == "2" and run.info.status == "FINISHED"
     assert [file.path for file in client.list_artifacts(run.info.run_id, "validation")] == ["validation/grid.png"]
 
