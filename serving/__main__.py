@@ -24,7 +24,7 @@ from serving.settings import ServeSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and gives its exit status: 0, 1 where it failed, 2 for wrong usage."""
+    """Runs one command and gives its exit status: 0, 1 where it failed, 2 for wrong usage, 130 where it was stopped."""
     arguments = _parser().parse_args(argv)
     try:
         return arguments.command(arguments)
@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AtelierError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped before it was up\n")
+        return 130
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from atelier.errors import ConfigError
 from serving import environment
@@ -33,21 +34,27 @@ def run(settings: ServeSettings, *, host: str, port: int, with_dashboard: bool =
 
     Raises:
         ConfigError: without keys, on an address that others reach.
+        KeyboardInterrupt: a signal came before the service was up.
         NotDeployed: Serve could not bring it about.
     """
     check_address(settings, host)
     sys.stdout.write(f"Starts Ray, and warms up {', '.join(model.recipe for model in settings.models)}\n")
     sys.stdout.flush()
-    dashboard = start_empty(settings, host=host, port=port, with_dashboard=with_dashboard)
-    _deploy(settings, dashboard)
-    stopped, hurried = threading.Event(), threading.Event()
+    is_up, stopped, hurried = threading.Event(), threading.Event(), threading.Event()
 
     def told(_number: int, _frame: object) -> None:
+        if not is_up.is_set():
+            raise KeyboardInterrupt  # nobody has been let in yet
         (hurried if stopped.is_set() else stopped).set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):  # after Ray has set its own
-        signal.signal(number, told)
+    def listen() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, told)
+
     try:
+        dashboard = start_empty(settings, host=host, port=port, with_dashboard=with_dashboard, once_ray_is_up=listen)
+        _deploy(settings, dashboard)
+        is_up.set()
         sys.stdout.write(f"Atelier serves at http://{host}:{port}/ (Ctrl-C ends it)\n")
         if dashboard:
             sys.stdout.write(f"Other weights: python -m serving apply FILE --dashboard {dashboard}\n")
@@ -70,8 +77,18 @@ def start(settings: ServeSettings, *, host: str, port: int) -> None:
     _deploy(settings, "")
 
 
-def start_empty(settings: ServeSettings, *, host: str, port: int, with_dashboard: bool = False) -> str:
+def start_empty(
+    settings: ServeSettings,
+    *,
+    host: str,
+    port: int,
+    with_dashboard: bool = False,
+    once_ray_is_up: Callable[[], None] = lambda: None,
+) -> str:
     """Starts Ray with room for a service, and Serve without it; gives the dashboard's address, or `""`.
+
+    Args:
+        once_ray_is_up: called once Ray has set its own handlers of signals, before Serve starts.
 
     Raises:
         ConfigError: without keys, on an address that others reach; more GPUs wanted than there are; or Ray was imported
@@ -97,6 +114,7 @@ def start_empty(settings: ServeSettings, *, host: str, port: int, with_dashboard
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
+    once_ray_is_up()
     check_gpus(settings, ray.cluster_resources().get("GPU", 0.0))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)  # it tells whoever looks on of its clients and their ends
     serve.start(http_options={"host": host, "port": port})
@@ -136,10 +154,12 @@ def drain(most_s: float, hurried: threading.Event) -> None:
 
 
 def stop() -> None:
-    """Ends Serve and Ray."""
+    """Ends Serve and Ray, where they were started."""
     import ray
     from ray import serve
 
+    if not ray.is_initialized():
+        return
     # Serve's controller ends itself while it is asked to, and Ray prints that in red, as a call that failed.
     with contextlib.redirect_stdout(io.StringIO()):
         serve.shutdown()

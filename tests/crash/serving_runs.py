@@ -72,6 +72,11 @@ class Service:
 
     def start(self) -> None:
         """Starts it, and returns when it answers."""
+        self.begin()
+        self.until(self._answers)
+
+    def begin(self) -> None:
+        """Starts it, and returns at once."""
         command = [
             *(sys.executable, "-m", "serving", "run", "--anonymous", "--no-dashboard"),
             "--port",
@@ -82,7 +87,6 @@ class Service:
             self.process = subprocess.Popen(
                 [*command, "--settings", str(self._told)], cwd=ROOT, env=environment, stdout=said, stderr=said
             )
-        self.until(self._answers)
 
     def kill(self, part_of_title: str) -> int:
         """Kills one of its processes by SIGKILL, and gives its id."""
@@ -105,8 +109,8 @@ class Service:
         """The first true answer, while the service lives."""
         until = time.monotonic() + PATIENCE_S
         while not (found := look()):
-            assert self.process is not None and self.process.poll() is None, self._said()
-            assert time.monotonic() < until, self._said()
+            assert self.process is not None and self.process.poll() is None, self.said()
+            assert time.monotonic() < until, self.said()
             time.sleep(0.05)
         return found
 
@@ -166,7 +170,8 @@ class Service:
         except httpx.TransportError:
             return False
 
-    def _said(self) -> str:
+    def said(self) -> str:
+        """The end of what it wrote to its console."""
         return (self._root / "said.txt").read_text()[-4000:]
 
 

@@ -15,7 +15,7 @@ from atelier import poses
 from serving.models.asked import Ask
 from serving.models.family import ModelFamily
 from tests.crash.serving_runs import MODEL, PERSON, POSE, Service
-from tests.crash.training_runs import PATIENCE_S
+from tests.crash.training_runs import INTERRUPTED, PATIENCE_S, descendants
 
 pytestmark = pytest.mark.crash
 
@@ -82,6 +82,21 @@ def test_every_accepted_job_ends_once_whatever_is_killed(service: Service) -> No
     cut_off = [jobs[0], running]
     made = undisturbed(service, *(jobs.index(job_id) + 1 for job_id in cut_off))
     assert [service.picture(job_id) for job_id in cut_off] == made
+
+
+def test_a_service_that_is_told_to_stop_while_it_starts_takes_ray_along(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    service.begin()
+    assert service.process is not None
+    try:
+        service.until(lambda: descendants(service.process, CONTROLLER))
+        [store] = descendants(service.process, "gcs_server")
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(PATIENCE_S) == INTERRUPTED, service.said()
+        assert not store.is_running()
+    finally:
+        service.kill_all()
+    assert service.said().splitlines()[1:] == ["stopped before it was up"]
 
 
 @pytest.mark.long
