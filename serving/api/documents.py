@@ -27,7 +27,10 @@ _SCHEMES: Mapping[str, Mapping[str, str]] = {
 }
 _HEADERS: Mapping[str, Mapping[str, Any]] = {
     "Prefer": {
-        "description": "`wait=N`: wait N seconds, then answer 202 with a job; `respond-async`: do so at once",
+        "description": (
+            "a job in place of pictures. `wait=N`: once it has ended (200), else after N seconds (202); "
+            "`respond-async`: at once"
+        ),
         "schema": {"type": "string"},
         "example": "wait=10",
     },

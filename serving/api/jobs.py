@@ -41,7 +41,10 @@ def routes(
         summary="Ask for pictures, and come back for them",
         status_code=202,
         response_model=JobView,
-        responses=problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 502, 503),
+        responses={
+            200: {"model": JobView, "description": "of an `Idempotency-Key` that was given before: its job has ended"},
+            **problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 502, 503),
+        },
         openapi_extra=body_of(list(tasks.values()), is_job=True),
         operation_id="create_job",
     )

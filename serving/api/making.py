@@ -65,10 +65,14 @@ def _add(
     @router.post(
         task.path,
         summary=task.summary,
-        response_model=MadeView,
+        response_model=MadeView | JobView,
         responses={
-            200: {"content": pictures_of(MEDIA_TYPES.values()), "headers": picture_headers()},
-            202: {"model": JobView, "description": "with `Prefer: wait=N`: not made in N seconds, so a job"},
+            200: {
+                "description": "what was made; with `Prefer`, the job, which has ended within its time",
+                "content": pictures_of(MEDIA_TYPES.values()),
+                "headers": picture_headers(),
+            },
+            202: {"model": JobView, "description": "with `Prefer`: the job, which goes on"},
             **problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 502, 503, 504),
         },
         openapi_extra=body_of([task], is_job=False),
@@ -106,7 +110,7 @@ async def made_for(
     Raises:
         Problem: there are none.
     """
-    use = await asyncio.to_thread(meter.take, request, caller, "pictures", len(form.options.seeds))
+    use = await meter.taken(request, caller, "pictures", len(form.options.seeds))
     try:
         async with deadline.bounds():
             return await unless_left(request, _made(model, ask_of(form, deadline.left_s)))

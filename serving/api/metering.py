@@ -47,10 +47,16 @@ class Meter:
         allowed = Depends(self._access.to(scope))
 
         async def caller(request: Request, caller: Caller = allowed) -> Caller:
-            await asyncio.to_thread(self.take, request, caller, "requests", 1)
+            await self.taken(request, caller, "requests", 1)
             return caller
 
         return caller
+
+    async def taken(self, request: Request, caller: Caller, unit: Unit, count: int) -> Use:
+        """As `take`, which is left to a thread where there is a store to wait for."""
+        if not caller.quota.rates:
+            return self.take(request, caller, unit, count)
+        return await asyncio.to_thread(self.take, request, caller, unit, count)
 
     def take(self, request: Request, caller: Caller, unit: Unit, count: int) -> Use:
         """Counts a use; the answer to `request` will tell how the quota stands.

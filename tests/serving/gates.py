@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import jsonschema
 from fastapi import FastAPI
 
 from serving.models.asked import Answer, Ask, ModelCard
@@ -59,6 +60,19 @@ async def ended(client: httpx.AsyncClient, job: Mapping[str, Any]) -> dict[str, 
         return found if found["state"] in ("succeeded", "failed", "cancelled") else None
 
     return await until(look)
+
+
+async def assert_documented(client: httpx.AsyncClient, *answers: httpx.Response) -> None:
+    """That the service's document has each answer's status, with its headers' media type and a body of that shape."""
+    document = (await client.get("/openapi.json")).json()
+    for answer in answers:
+        operation = document["paths"][answer.request.url.path][answer.request.method.lower()]
+        told = operation["responses"].get(str(answer.status_code))
+        assert told is not None, (
+            f"{answer.request.url.path}: {answer.status_code} is not among {operation['responses']}"
+        )
+        schema = told["content"][answer.headers["content-type"]]["schema"]
+        jsonschema.validate(answer.json(), {**schema, "components": document["components"]})
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from serving.keys import KeyRing
 from serving.models.client import LocalModel
 from serving.settings import JobSettings, ServeSettings
 from tests.serving.conftest import Open, until
-from tests.serving.gates import Gate, add, ended
+from tests.serving.gates import Gate, add, assert_documented, ended
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +53,11 @@ async def test_an_idempotency_key_gives_the_same_job_and_no_other_request(
             "/v1/jobs", files=pictures, data={"task": "try_on", "seed": "8"}, headers={"Idempotency-Key": "order-1"}
         )
         wrong = await add(client, pictures, idempotency_key="a b")
+        await ended(client, first.json())
+        late = await add(client, pictures, idempotency_key="order-1")
+        await assert_documented(client, first, again, other, wrong, late)
 
+    assert (late.status_code, late.json()["state"]) == (200, "succeeded")
     assert first.json()["id"] == again.json()["id"]
     assert len({answer.json()["id"] for answer in both}) == 1
     assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
@@ -115,6 +119,7 @@ async def test_a_caller_waits_as_long_as_it_says(served: Open, pictures: dict[st
         short = await client.post("/v1/try-on", files=pictures, headers={"Prefer": "wait=1"})
         gates[0].open.set()
         long = await client.post("/v1/try-on", files=pictures, headers={"Prefer": "handling=strict, wait=50"})
+        await assert_documented(client, at_once, short, long)
 
     assert at_once.status_code == 202 and short.status_code == 202 and short.json()["state"] == "running"
     assert long.status_code == 200 and long.json()["state"] == "succeeded"
