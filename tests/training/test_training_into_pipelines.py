@@ -29,7 +29,7 @@ from training.launch.in_process import train_in_process
 from training.launch.request import TrainRequest
 from training.run import TrainRun
 from training.runs.closet import viton_hd_alias_closet
-from training.runs.pidm import pidm_closet_settled
+from training.runs.pidm import pidm_closet_whole
 from training.steps.pidm import PidmStepConfig
 from training.watch.settings import WatchSettings
 
@@ -64,7 +64,7 @@ def pidm() -> TrainRun:
         num_steps=3,
         precision="float32",
     )
-    return _validated(run, pidm_closet_settled())
+    return _validated(run, pidm_closet_whole())
 
 
 def _validated(run: TrainRun, whose: TrainRun) -> TrainRun:

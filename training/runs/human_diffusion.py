@@ -105,6 +105,27 @@ def human_diffusion_closet() -> TrainRun:
     )
 
 
+def human_diffusion_closet_settled() -> TrainRun:
+    """The small HumanDiffusion goes on at 128x96 from the weights that come with Atelier while the rate decays."""
+    run = human_diffusion_closet()
+    step = DenoiserStepConfig(
+        model=MODEL,
+        encoders=human_diffusion_closet.__name__,
+        memory=MEMORY,
+        initial=human_diffusion_closet.__name__,
+        learning_rate=6e-4,
+    )
+    return dataclasses.replace(
+        run,
+        name="human_diffusion_closet_settled",
+        step=step,
+        num_steps=2000,
+        log_every_steps=25,
+        checkpoint_every_steps=100,
+        validate_every_steps=250,
+    )
+
+
 def human_diffusion_512() -> TrainRun:
     """The large HumanDiffusion at 512x256 on DeepFashion-MultiModal; the paper states no settings, all are ours."""
     return TrainRun(
