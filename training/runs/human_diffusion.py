@@ -12,6 +12,8 @@ The denoiser learns at 64x48 first, where a picture costs a quarter, and goes on
     python -m training export human_diffusion_closet_coarse --output RUNS \\
         --to RUNS/human_diffusion_closet_coarse/weights
     python -m training run human_diffusion_closet --output RUNS
+    python -m training export human_diffusion_closet --output RUNS --to RUNS/human_diffusion_closet/weights
+    python -m training run human_diffusion_closet_settled --output RUNS
 
 The large one is trained around a CLIP ViT-L/14 and Stable Diffusion's autoencoder, which stay as they are: folders of
 transformers and of diffusers, or links to them, as RUNS/clip and RUNS/vae. With DATA, a DeepFashion-MultiModal folder:
@@ -106,7 +108,10 @@ def human_diffusion_closet() -> TrainRun:
 
 
 def human_diffusion_closet_settled() -> TrainRun:
-    """The small HumanDiffusion goes on at 128x96 from the weights that come with Atelier while the rate decays."""
+    """The small HumanDiffusion goes on at 128x96 while the rate decays.
+
+    Where the runs hold no weights of `human_diffusion_closet`, it begins with those that come with Atelier.
+    """
     run = human_diffusion_closet()
     step = DenoiserStepConfig(
         model=MODEL,
