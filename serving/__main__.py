@@ -34,9 +34,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AtelierError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped before it was up\n")
-        return 130
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -53,7 +50,11 @@ def _run(arguments: argparse.Namespace) -> int:
     launch.check_port(arguments.host, arguments.port)
     SqlJobs(settings.database)
     check_weights(settings)
-    launch.run(settings, host=arguments.host, port=arguments.port, with_dashboard=not arguments.no_dashboard)
+    try:
+        launch.run(settings, host=arguments.host, port=arguments.port, with_dashboard=not arguments.no_dashboard)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped before it was up\n")
+        return 130
     return 0
 
 

@@ -44,7 +44,7 @@ def run(settings: ServeSettings, *, host: str, port: int, with_dashboard: bool =
 
     def told(_number: int, _frame: object) -> None:
         if not is_up.is_set():
-            raise KeyboardInterrupt  # nobody has been let in yet
+            raise KeyboardInterrupt  # nobody has been told of it yet
         (hurried if stopped.is_set() else stopped).set()
 
     def listen() -> None:

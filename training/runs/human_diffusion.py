@@ -88,13 +88,7 @@ def human_diffusion_closet_without_mca() -> TrainRun:
 def human_diffusion_closet() -> TrainRun:
     """The small HumanDiffusion's denoiser at 128x96; goes on from `human_diffusion_closet_coarse`."""
     coarse = human_diffusion_closet_coarse()
-    step = DenoiserStepConfig(
-        model=MODEL,
-        encoders=human_diffusion_encoders_closet.__name__,
-        memory=MEMORY,
-        initial=coarse.name,
-        learning_rate=4e-4,
-    )
+    step = _further(encoders=human_diffusion_encoders_closet.__name__, initial=coarse.name, learning_rate=4e-4)
     return dataclasses.replace(
         coarse,
         name="human_diffusion_closet",
@@ -113,13 +107,7 @@ def human_diffusion_closet_settled() -> TrainRun:
     Where the runs hold no weights of `human_diffusion_closet`, it begins with those that come with Atelier.
     """
     run = human_diffusion_closet()
-    step = DenoiserStepConfig(
-        model=MODEL,
-        encoders=human_diffusion_closet.__name__,
-        memory=MEMORY,
-        initial=human_diffusion_closet.__name__,
-        learning_rate=6e-4,
-    )
+    step = _further(encoders=run.name, initial=run.name, learning_rate=6e-4)
     return dataclasses.replace(
         run,
         name="human_diffusion_closet_settled",
@@ -158,6 +146,13 @@ def human_diffusion_512() -> TrainRun:
 def _alike(name: str, model: HumanDiffusionConfig) -> TrainRun:
     run = _coarse(name, model)
     return dataclasses.replace(run, num_steps=_NUM_ABLATION_PICTURES // run.batch_size)
+
+
+def _further(*, encoders: str, initial: str, learning_rate: float) -> DenoiserStepConfig:
+    """A denoiser that goes on at 128x96."""
+    return DenoiserStepConfig(
+        model=MODEL, encoders=encoders, memory=MEMORY, initial=initial, learning_rate=learning_rate
+    )
 
 
 def _coarse(name: str, model: HumanDiffusionConfig) -> TrainRun:
