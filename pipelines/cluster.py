@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +13,7 @@ import ray.data
 import torch
 
 from atelier.errors import AtelierError
+from atelier.joining import joining, stderr_held_back
 from pipelines.job import CatalogJob
 from pipelines.placement import READING_CPUS, Machine, Placement, place
 from pipelines.plan import Partition
@@ -36,7 +36,8 @@ def connected(
         opened: hears where the dashboard is, if the job wants one and Ray is started here.
 
     Raises:
-        ConfigError: a partition's pools don't fit, found before anything starts where Ray would be local.
+        ConfigError: a partition's pools don't fit, found before anything starts where Ray would be local; or the
+            cluster can't be joined.
         AtelierError: a local Ray did not start in time.
     """
     if ray.is_initialized():
@@ -48,8 +49,8 @@ def connected(
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     _quiet_ray_data()
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if os.environ.get("RAY_ADDRESS"):
-        with _held_back():
+    if address := os.environ.get("RAY_ADDRESS"):
+        with joining(address):
             ray.init(**quiet)
         machine = _cluster()
         placements = _placements(job, partitions, machine)
@@ -60,7 +61,7 @@ def connected(
         machine = Machine(num_cpus=cpus, num_gpus=here.num_gpus)
         for placement in placements:
             placement.check(machine)
-        with _held_back():
+        with stderr_held_back():
             context = _started(num_cpus=cpus, include_dashboard=job.dashboard, **quiet)
         if job.dashboard:
             opened(f"http://{context.dashboard_url}/")
@@ -82,23 +83,6 @@ def _started(**how: Any) -> Any:
             f"Ray did not start here within its own 30 s; {load:.1f} processes wait for {cores} cores: "
             "try again when this computer is less busy, or name a cluster by RAY_ADDRESS"
         ) from error
-
-
-@contextmanager
-def _held_back() -> Iterator[None]:
-    """Keeps what is written to stderr, native code included, to itself unless what is done within fails."""
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(stderr, held.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 def _quiet_ray_data() -> None:

@@ -22,6 +22,7 @@ from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError
 
 from atelier.errors import AtelierError
+from atelier.joining import joining
 from training.data.preparing.here import num_cores
 from training.data.preparing.part import Part, PartRecord, make_part
 from training.data.preparing.plan import Preparation
@@ -45,6 +46,7 @@ def prepare(preparation: Preparation, *, num_workers: int | None = None, num_gpu
 
     Raises:
         CatalogError: see `Preparation.finish`.
+        ConfigError: the cluster at `RAY_ADDRESS` can't be joined.
         AtelierError: the first error of a part, e.g. of an output that cannot be written.
     """
     if (index := preparation.finished()) is not None:
@@ -138,8 +140,9 @@ def _connected() -> Iterator[None]:
         if isinstance(handler, logging.StreamHandler) and type(handler).__module__.startswith("ray."):
             handler.setLevel(logging.CRITICAL)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(**quiet)
+    if address := os.environ.get("RAY_ADDRESS"):
+        with joining(address):
+            ray.init(**quiet)
     else:
         cpus = max(_FEWEST_LOCAL_CPUS, num_cores() + _READING_CPUS)
         ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)

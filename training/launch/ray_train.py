@@ -21,6 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
 from atelier.errors import AtelierError
+from atelier.joining import joining
 from training.launch.bell import Bell, Terminal
 from training.launch.holding import holding
 from training.launch.refusal import would_come_again
@@ -120,7 +121,7 @@ def train_on_ray(request: TrainRequest, workers: RayWorkers) -> TrainOutcome:
 
     Raises:
         AtelierError: as `train`; or checkpoints are there, and nobody asked to go on from them; or another process
-            trains there; or a local Ray did not start in time.
+            trains there; or a local Ray did not start in time, or the cluster at `RAY_ADDRESS` can't be joined.
         WorkersLost: more workers were lost than `max_failures`.
     """
     request.refuse_overwriting()
@@ -166,8 +167,9 @@ def _train(request: TrainRequest, workers: RayWorkers, supervisor: Supervisor) -
 def _connect(workers: RayWorkers) -> None:
     # What workers print comes through the bell; Ray would add a line a second about its own affairs.
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(**quiet)
+    if address := os.environ.get("RAY_ADDRESS"):
+        with joining(address):
+            ray.init(**quiet)
         return
     needed = math.ceil(workers.most * workers.resources.get("CPU", 1))
     num_cpus = max(needed, os.cpu_count() or 1)

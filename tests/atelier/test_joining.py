@@ -1,0 +1,79 @@
+"""What a person is told where a Ray cluster can't be joined; pipelines/test_joining_a_cluster has a real one."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from atelier.errors import ConfigError
+from atelier.joining import joining
+
+_NOT_TAKEN = "RPC error: InvalidAuthToken: Authentication token is missing or incorrect."
+
+
+@pytest.fixture
+def heard() -> Iterator[str]:
+    """Where somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_where_nobody_listens_ray_is_not_asked() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    asked = False
+    with (
+        pytest.raises(ConfigError, match=f"RAY_ADDRESS '{address}': no Ray cluster answers there.*refused"),
+        joining(address),
+    ):
+        asked = True
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    ("mode", "error", "told"),
+    [
+        ("", _NOT_TAKEN, "RAY_AUTH_MODE does not say that one be sent; must be RAY_AUTH_MODE=token"),
+        ("disabled", _NOT_TAKEN, "RAY_AUTH_MODE does not say that one be sent; must be RAY_AUTH_MODE=token"),
+        ("token", _NOT_TAKEN, "refuses the token that it was sent; must be"),
+        ("token", "AuthenticationError: no authentication token was found", "and there is none; must be"),
+    ],
+)
+def test_a_cluster_that_wants_a_token(
+    heard: str, mode: str, error: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    with pytest.raises(ConfigError, match=f"RAY_ADDRESS '{heard}': .*{told}"), joining(heard):
+        try:
+            raise RuntimeError(f"Failed to connect to GCS. Last connection error: {error}")
+        except RuntimeError as cause:
+            raise ConnectionError("Failed to connect to Ray cluster") from cause
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.55.0"),
+        ConnectionError("Could not find any running Ray instance."),
+        ValueError("Invalid address format: nonsense"),
+    ],
+)
+def test_what_ray_says_itself_is_told_in_a_line(error: Exception) -> None:
+    with pytest.raises(ConfigError) as raised, joining("auto"):
+        raise error
+    assert str(raised.value) == f"RAY_ADDRESS 'auto': {' '.join(str(error).split())}"
+
+
+def test_stderr_comes_out_where_no_sentence_tells_the_reason(heard: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with joining(heard):
+        os.write(2, b"chatter of native code\n")
+    with pytest.raises(ConfigError), joining(heard):
+        os.write(2, b"what the sentence tells\n")
+        raise ConnectionError("nothing there")
+    with pytest.raises(KeyError), joining(heard):
+        os.write(2, b"what led to it\n")
+        raise KeyError("a fault of Ray's")
+    assert capfd.readouterr().err == "what led to it\n"
