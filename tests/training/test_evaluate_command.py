@@ -52,3 +52,13 @@ def test_refusals_give_a_reason_and_write_nothing(
     assert not (pictures / "out").exists()
     assert atelier_main(["convert", "lpips", "--net", "alex", "--out", str(pictures / "weights")]) == 2
     assert "give --flax alone, or --backbone and --heads together" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["nonsense", "meta", "cuda:-1", "cuda:99"])
+def test_a_device_that_is_none(
+    device: str, pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = ["--made", str(pictures / "made"), "--true", str(pictures / "true"), "--out", str(pictures / "out")]
+    monkeypatch.setattr(sys, "argv", ["training", "evaluate", *sets, "--device", device])
+    assert main() == 1
+    assert f"ConfigError: device: is {device!r}" in (refused := capsys.readouterr().err) and "must be cpu" in refused

@@ -125,3 +125,28 @@ def test_an_output_that_cannot_be(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     status, text = said(monkeypatch, capsys, "run", "parser_closet", "--output", "/proc/nope")
     assert status == 2
     assert "--output: /proc/nope: nothing can be written into /proc" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (":watched_pose", "must be MODULE:FUNCTION, the module by its dotted name as Python imports it"),
+        ("./tiny_runs:watched_pose", "must be MODULE:FUNCTION"),
+        ("../tiny_runs.py:watched_pose", "must be MODULE:FUNCTION"),
+        ("tiny_runs.py:watched_pose", "must be MODULE:FUNCTION"),
+        ("tests.training.loop.tiny_runs:", "must be MODULE:FUNCTION"),
+        (
+            "tests.training.loop.tiny_runs:SIZE",
+            "is a tuple, must be a function without arguments that gives a TrainRun",
+        ),
+        ("tests.training.loop.tiny_runs:dataclasses", "is a module, must be a function without arguments"),
+        ("tests.training.loop.tiny_runs:TrainRun", "is a type, must be a function without arguments"),
+        ("training.launch.request:about_of", "is a function of (run: 'Callable[[], TrainRun]') -> 'str', must be"),
+        ("tests.training.loop.tiny_runs:absent", "cannot be imported: module"),
+    ],
+)
+def test_a_run_of_ones_own_that_is_none(
+    name: str, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, text = said(monkeypatch, capsys, "run", name, "--output", "out")
+    assert (status, f"run {name!r}: {expected}" in text) == (1, True), text

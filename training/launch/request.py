@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -141,13 +142,37 @@ def _replaced(value: Any, changes: Mapping[str, Any], called: str) -> Any:
 
 
 def _function(name: str) -> Callable[[], TrainRun]:
-    module_name, _, function = name.partition(":")
-    if not function:
+    module_name, colon, function = name.partition(":")
+    if not colon:
         # Here, since every run imports every network: a driver that only starts workers never needs them.
         from training.runs import function_of
 
         return function_of(name)
+    # A path has slashes, a leading dot or an ending; importlib answers each with another error of its own.
+    parts = module_name.split(".")
+    if not function or "/" in module_name or not all(parts) or parts[-1] == "py":
+        raise ConfigError(
+            f"run {name!r}: must be MODULE:FUNCTION, the module by its dotted name as Python imports it, such as "
+            "my_runs:my_run for my_run in my_runs.py; it is looked for in the folder where the command is typed"
+        )
     try:
-        return getattr(importlib.import_module(module_name), function)
+        found = getattr(importlib.import_module(module_name), function)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"run {name!r}: cannot be imported: {error}") from error
+    if not _can_be_called(found):
+        raise ConfigError(
+            f"run {name!r}: is {_kind(found)}, must be a function without arguments that gives a TrainRun"
+        )
+    return found
+
+
+def _can_be_called(found: Any) -> bool:
+    try:
+        inspect.signature(found).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _kind(found: Any) -> str:
+    return f"a function of {inspect.signature(found)}" if inspect.isfunction(found) else f"a {type(found).__name__}"

@@ -58,11 +58,23 @@ def evaluate_by_task(job: Job, progress: Progress = lambda name, done, total: No
 
 @contextmanager
 def _exactly(job: Job) -> Iterator[None]:
-    if torch.device(job.device).type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device: is {job.device}, and there is no such device; must be cpu")
+    _refuse_absent(job.device)
     # TensorFloat-32 would move the third decimal of a distance between one device and another.
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
         yield
+
+
+def _refuse_absent(name: str) -> None:
+    try:
+        device = torch.device(name)
+    except RuntimeError:  # torch's own message lists the types of twenty makers
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device: is {name!r}, must be cpu, cuda or cuda:N")
+    num_there = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= num_there:
+        cuda = f"cpu or cuda:0 to cuda:{num_there - 1}" if num_there else "cpu"
+        raise ConfigError(f"device: is {name!r}, and there is no such device; must be {cuda}")
 
 
 def _paired(job: Job, sides: Sides, progress: Progress) -> Evaluation:
