@@ -77,7 +77,8 @@ class TrainLoop:
         self._observers = (observers if world.is_first else None) or Observer()
         self._validate, self._log_folder, self._flops = validate, log_folder, flops
         self._agreement = Agreement(world)
-        self._guard = DivergenceGuard()
+        self._guard = DivergenceGuard(totals=layout.state.totals)
+        self._is_suspicious, self._owes_checkpoint = False, False
         self._judged_at = 0
         self._losses: Mapping[str, Mapping[str, float]] = {}
         self._gradient_norms: Mapping[str, float] = {}
@@ -87,7 +88,8 @@ class TrainLoop:
         """Takes up the newest checkpoint, then steps until `num_steps` are done in all (None: the whole run).
 
         Returns:
-            `done`, or who asked to stop; a checkpoint of the last step is whole either way.
+            `done`, or who asked to stop; a checkpoint of the last step is whole either way. Where a stop comes while a
+            loss lies far above what it was, the last checkpoint is from before that.
 
         Raises:
             DivergedError: a loss ran away or is no finite number; the last checkpoint is from before it.
@@ -100,7 +102,7 @@ class TrainLoop:
         self._observers.started(self._facts())
         try:
             reason = self._step_until(end)
-            self._keep(whole_now=True)
+            self._keep(whole_now=True, suspicious_too=reason == DONE)
         except BaseException as error:
             self._observers.stopped(self.num_steps_done, _said_of(error))
             raise
@@ -142,7 +144,8 @@ class TrainLoop:
                 return next(filter(None, self.world.gather(self._supervisor.reason)), "stopped")
             # The best can only be kept of what was judged.
             is_wanted = is_judged and self.run.keep.num_best > 0
-            if wish is Wish.KEEP or is_wanted or self._is_turn(self.run.checkpoint_every_steps, end):
+            is_turn = self._is_turn(self.run.checkpoint_every_steps, end)
+            if wish is Wish.KEEP or is_wanted or is_turn or self._owes_checkpoint:
                 with pace.pausing(CHECKPOINT):
                     self._keep(whole_now=wish is Wish.KEEP)
         return DONE
@@ -216,20 +219,35 @@ class TrainLoop:
             return
         self._judged_at = self.num_steps_done
         judged = self._guard.judge()
-        gathered = self.world.gather((judged.divergence, judged.losses))
-        if (divergence := cause_of([divergence for divergence, _ in gathered])) is not None:
+        gathered = self.world.gather((judged.divergence, judged.losses, self._guard.is_suspicious))
+        if (divergence := cause_of([divergence for divergence, _, _ in gathered])) is not None:
             if self._log_folder is not None and self.world.is_first:
                 try:
                     record_divergence(self._log_folder, divergence)
                 except OSError as error:  # the run ends by what it has to say of
                     log.warning("%s: the divergence could not be written down: %s", self._log_folder, error.strerror)
             raise DivergedError(self.run.name, divergence)
-        self._losses, self._gradient_norms = _mean([losses for _, losses in gathered]), judged.gradient_norms
+        self._losses, self._gradient_norms = _mean([losses for _, losses, _ in gathered]), judged.gradient_norms
+        self._is_suspicious = any(suspicious for _, _, suspicious in gathered)
 
-    def _keep(self, *, whole_now: bool) -> None:
-        """Begins a checkpoint of this step; `whole_now` waits for it."""
-        # Spoilt weights must never replace good ones.
+    def _keep(self, *, whole_now: bool, suspicious_too: bool = False) -> None:
+        """Begins a checkpoint of this step; `whole_now` waits for it.
+
+        Spoilt weights must never replace good ones: while a loss lies far above what it was, none is begun, and one is
+        owed as soon as the loss is back.
+        """
         self._judge()
+        if self._is_suspicious and not suspicious_too:
+            if not self._owes_checkpoint and self.world.is_first:
+                log.warning(
+                    "step %d: no checkpoint: a loss lies far above what it was; there is one again when it is back",
+                    self.num_steps_done,
+                )
+            self._owes_checkpoint = True
+            if whole_now:
+                self._hear_of(self.store.wait())
+            return
+        self._owes_checkpoint = False
         # A validation's metrics are of its own step's weights and of no other's.
         judged = self._info.num_steps_done == self.num_steps_done
         info = self._info if judged else self._info.at(self.num_steps_done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,7 @@ _WRAPPERS = frozenset({"module", "_orig_mod", "_checkpoint_wrapped_module"})
 _OF_THE_DEVICE = frozenset({"params", "foreach", "fused", "capturable"})
 """Of an optimizer's settings: how its steps are computed here, which another device chooses for itself."""
 
-NETWORKS, AVERAGES, OPTIMIZERS = "networks", "averages", "optimizers"
+NETWORKS, AVERAGES, OPTIMIZERS, TOTALS = "networks", "averages", "optimizers", "totals"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +32,14 @@ class TrainState:
         networks: what is trained.
         averages: of the same structure as `networks`.
         optimizers: player → optimizer over parameters of `networks`.
+        totals: player → its losses of the newest steps, oldest first, by which a loss that runs away is known; those of
+            the first worker are kept, for all that take them up.
     """
 
     networks: nn.Module | None = None
     averages: nn.Module | None = None
     optimizers: Mapping[str, Optimizer] = field(default_factory=dict)
+    totals: dict[str, deque[float]] = field(default_factory=dict)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -62,8 +66,9 @@ class TrainState:
         return found
 
     def values(self) -> dict[str, Any]:
-        """Name → plain value: the optimizers' settings."""
-        return {
+        """Name → plain value: the optimizers' settings and the newest losses."""
+        totals = {f"{TOTALS}/{player}": list(values) for player, values in self.totals.items()}
+        return totals | {
             f"{OPTIMIZERS}/{player}/{index}/{key}": list(value) if isinstance(value, tuple) else value
             for player, optimizer in self.optimizers.items()
             for index, group in enumerate(optimizer.param_groups)
@@ -73,6 +78,10 @@ class TrainState:
 
     def take(self, values: Mapping[str, Any]) -> None:
         """Sets the plain values; what this state has no place for is left alone."""
+        for name, value in values.items():
+            part, _, player = name.partition("/")
+            if part == TOTALS:
+                self.totals[player] = deque(value)
         for player, optimizer in self.optimizers.items():
             for index, group in enumerate(optimizer.param_groups):
                 for key in group.keys() - _OF_THE_DEVICE:

@@ -30,12 +30,13 @@ class DivergenceRule:
     what it was, `patience` steps on end.
 
     Far above: by more than `times` the scale of the `window` steps before; that scale is the largest of the median's
-    magnitude, the median deviation from it, and `floor`. Steps that lie far above do not enter the window, and nothing
-    is far above until it is full.
+    magnitude, the median deviation from it, and `floor`. Steps that lie far above do not enter the window. Until it is
+    full, at a run's beginning where losses move by themselves, it takes `early_times` the scale of the steps there are.
     """
 
     window: int = 200
     times: float = 10.0
+    early_times: float = 100.0
     patience: int = 50
     floor: float = 0.05
 
@@ -68,7 +69,7 @@ class Divergence:
 
 
 class DivergedError(AtelierError):
-    """The run was stopped; its last checkpoint is from before."""
+    """The run was stopped; its last checkpoint is from before the loss ran away."""
 
     def __init__(self, run: str, divergence: Divergence) -> None:
         super().__init__(f"{run}: {divergence}")
@@ -126,14 +127,24 @@ class DivergenceGuard:
     """Takes every step's losses as they lie on the device and reads them together, now and then.
 
     A step's loss is a few numbers on the accelerator, and to read one at once would stop it at every step. So a run
-    that diverged is stopped up to one reading late, which costs nothing: no checkpoint is written before a reading.
+    that diverged is stopped up to one reading late, which costs nothing: no checkpoint is written before a reading, nor
+    while `is_suspicious`.
+
+    Args:
+        totals: the window, player → totals, oldest first; kept up to date in place. Out of a checkpoint, a run that is
+            taken up is held against what it was before.
     """
 
-    def __init__(self, rule: DivergenceRule | None = None) -> None:
+    def __init__(self, rule: DivergenceRule | None = None, totals: dict[str, deque[float]] | None = None) -> None:
         self._rule = rule or DivergenceRule()
         self._pending: list[_Noted] = []
-        self._totals: dict[str, deque[float]] = {}
+        self._totals: dict[str, deque[float]] = {} if totals is None else totals
         self._num_above: dict[str, int] = {}
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether a total lay far above what it was in the newest step that was read."""
+        return any(self._num_above.values())
 
     def note(
         self,
@@ -194,16 +205,19 @@ class DivergenceGuard:
     def _broken_limit(self, player: str, total: float) -> float | None:
         """The limit that a total has been above for too long; takes the total in."""
         rule = self._rule
-        window = self._totals.setdefault(player, deque(maxlen=rule.window))
-        if len(window) == rule.window:
+        window = self._totals.setdefault(player, deque())
+        if window:
             median = statistics.median(window)
             deviation = statistics.median(abs(value - median) for value in window)
-            limit = median + rule.times * max(abs(median), deviation, rule.floor)
+            times = rule.times if len(window) >= rule.window else rule.early_times
+            limit = median + times * max(abs(median), deviation, rule.floor)
             if total > limit:
                 self._num_above[player] = self._num_above.get(player, 0) + 1
                 return limit if self._num_above[player] >= rule.patience else None
         self._num_above[player] = 0
         window.append(total)
+        while len(window) > rule.window:
+            window.popleft()
         return None
 
     def _divergence(self, noted: _Noted, player: str, term: str, value: float, limit: float | None) -> Divergence:

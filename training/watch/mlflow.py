@@ -26,7 +26,7 @@ class MLflow(Observer):
     MLflow keeps every value of a step, so a run that goes on from a checkpoint gets an MLflow run of its own, tagged
     `first_step`: the values of that step and before are the earlier one's.
 
-    A server that is away holds the run for seconds, once for each thing that it is told.
+    A server that is away holds whoever tells it for seconds, for each thing anew.
 
     Args:
         uri: of the tracking server. The extra brings MLflow's client alone; a database needs all of MLflow.

@@ -151,4 +151,4 @@ class Observers(Observer):
                 kind = (type(observer).__name__, type(error).__name__)
                 if kind not in self._failures:
                     self._failures.add(kind)
-                    LOG.warning("%s failed and goes on unheard: %s: %s", *kind, error)
+                    LOG.warning("%s failed; the run goes on, and no more is said of this: %s: %s", *kind, error)

@@ -43,9 +43,10 @@ def watching(settings: WatchSettings, folder: LogFolder, console: Console | None
     if not settings.quiet:
         observers.append(ConsoleProgress(console or Console(), every_s=settings.console_every_s))
     if settings.mlflow is not None:
+        from training.watch.apart import Apart
         from training.watch.mlflow import MLflow
 
-        observers.append(MLflow(settings.mlflow))
+        observers.append(Apart(MLflow(settings.mlflow)))
     if settings.wandb is not None:
         from training.watch.wandb import WeightsAndBiases
 

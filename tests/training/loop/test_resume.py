@@ -11,6 +11,7 @@ import torch
 
 from atelier.errors import ConfigError
 from tests.training.loop.tiny_runs import losses_of, request_for, weights_of
+from training.checkpoints import Retention
 from training.launch.in_process import train_in_process
 from training.launch.train import open_loop, train
 from training.supervisor import Supervisor
@@ -104,3 +105,32 @@ def test_a_loss_that_is_no_number_ends_the_run_and_names_its_rows(tmp_path: Path
         loop.fit()
     assert [info.num_steps_done for info in loop.store.kept] == [2]
     assert (tmp_path / "pose/log/divergence.json").is_file()
+
+
+def test_loss_that_runs_away_leaves_checkpoints_of_before_and_ends_a_resumed_run_too(
+    tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = request_for("runaway", tmp_path, cache)
+    with pytest.raises(DivergedError, match=r"^runaway: step 64: total of pose is .* above"):
+        train_in_process(request, "cpu")
+    checkpoints = Path(request.address("checkpoints"))
+    assert sorted(folder.name for folder in checkpoints.iterdir()) == ["step-00000005", "step-00000010"]
+    assert [record.getMessage()[:22] for record in caplog.records if "no checkpoint:" in record.getMessage()] == [
+        "step 15: no checkpoint"
+    ]
+    with pytest.raises(DivergedError, match=r"^runaway: step 64: "):
+        train_in_process(dataclasses.replace(request, resume=True), "cpu")
+
+
+def test_outlier_only_puts_a_checkpoint_off(tmp_path: Path, cache: Path) -> None:
+    request = request_for("outlier", tmp_path, cache, keep=Retention(num_last=9))
+    assert train_in_process(request, "cpu").is_done
+    folders = Path(request.address("checkpoints")).iterdir()
+    assert sorted(int(folder.name.removeprefix("step-")) for folder in folders) == [5, 10, 17, 20]
+
+
+def test_stop_while_a_loss_is_far_above_goes_on_from_the_checkpoint_before(tmp_path: Path, cache: Path) -> None:
+    request = request_for("runaway", tmp_path, cache)
+    outcome = train(request, World.alone(), Interruption(18))
+    assert (outcome.reason, outcome.num_steps_done) == ("SIGTERM", 19)
+    assert outcome.checkpoint.endswith("/step-00000010")

@@ -26,6 +26,7 @@ from training.data.look import LookColumns
 from training.data.try_on import TryOnColumns
 from training.launch.request import TrainRequest
 from training.run import TrainRun
+from training.steps.base import Batch, Moment, StepLoss
 from training.steps.pose import PoseStep, PoseStepConfig
 from training.steps.segmentation import SegmentationStepConfig
 from training.watch.settings import WatchSettings
@@ -91,6 +92,18 @@ def diverging() -> TrainRun:
     return dataclasses.replace(run, name="diverging", step=step)
 
 
+def runaway() -> TrainRun:
+    """Its loss grows a thousandfold after 14 of 80 steps, and would fall back after 72."""
+    step = RunawayConfig(model=POSE, away=(14 / 80, 72 / 80))
+    return dataclasses.replace(pose(), name="runaway", step=step, num_steps=80, checkpoint_every_steps=5)
+
+
+def outlier() -> TrainRun:
+    """Its loss is a thousand times itself in two of 20 steps, the 15th and the 16th."""
+    step = RunawayConfig(model=POSE, away=(14 / 20, 16 / 20))
+    return dataclasses.replace(pose(), name="outlier", step=step, num_steps=20, checkpoint_every_steps=5)
+
+
 def long_pose() -> TrainRun:
     """Long enough to be killed in the middle; steps lie in the log as they are made."""
     return dataclasses.replace(pose(), name="long_pose", num_steps=60, checkpoint_every_steps=5)
@@ -115,6 +128,29 @@ def soaked_layout() -> TrainRun:
     """The same for four workers, without an end in sight."""
     run = slow_layout()
     return dataclasses.replace(run, name="soaked_layout", batch_size=4, num_steps=1_000_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunawayConfig(PoseStepConfig):
+    """A loss that is a thousand times itself in a part of the run: shares of it, from and until."""
+
+    away: tuple[float, float]
+
+    def build(self, runs: Path) -> PoseStep:
+        return Runaway(self, runs)
+
+
+class Runaway(PoseStep):
+    """The step of `RunawayConfig`."""
+
+    def __init__(self, config: RunawayConfig, runs: Path) -> None:
+        super().__init__(config, runs)
+        self._from, self._until = config.away
+
+    def loss(self, player: str, batch: Batch, moment: Moment) -> StepLoss:
+        loss = super().loss(player, batch, moment)
+        is_away = self._from <= moment.progress < self._until
+        return dataclasses.replace(loss, total=1000 * loss.total) if is_away else loss
 
 
 @dataclass(frozen=True, kw_only=True)

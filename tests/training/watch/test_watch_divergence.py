@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -62,10 +63,31 @@ def test_loss_far_above_its_median_is_borne_until_patience_ends() -> None:
     assert divergence.ids == ("row-16",)
 
 
-def test_nothing_is_far_above_before_the_window_is_full_nor_where_losses_are_as_wide_as_that() -> None:
-    assert judged(DivergenceGuard(RULE), [1.0] * 5 + [100.0] * 5) is None
+def test_nothing_is_far_above_where_losses_are_as_wide_as_that() -> None:
     assert judged(DivergenceGuard(RULE), [-8.0, 8.0] * 5 + [60.0] * 5) is None, "a critic's loss swings about zero"
     assert judged(DivergenceGuard(RULE), [-8.0, 8.0] * 5 + [120.0] * 5) is not None
+
+
+def test_before_the_window_is_full_only_a_hundredfold_is_far_above() -> None:
+    assert judged(DivergenceGuard(RULE), [1.0] * 5 + [100.0] * 5) is None
+    divergence = judged(DivergenceGuard(RULE), [32.0] + [4e7] * 8)
+    assert divergence is not None
+    assert (divergence.step, divergence.limit, divergence.totals) == (4, 32.0 + 100 * 32.0, (32.0,))
+
+
+def test_guard_is_suspicious_while_a_loss_lies_far_above() -> None:
+    guard = DivergenceGuard(RULE)
+    for totals, suspicious in (([1.0] * 10, False), ([50.0], True), ([50.0], True), ([1.0], False)):
+        assert judged(guard, totals) is None
+        assert guard.is_suspicious is suspicious
+
+
+def test_window_of_another_guard_is_gone_on_with() -> None:
+    totals: dict[str, deque[float]] = {}
+    judged(DivergenceGuard(RULE, totals), [float(step) for step in range(12)])
+    assert list(totals["painter"]) == [float(step) for step in range(2, 12)]
+    divergence = judged(DivergenceGuard(RULE, totals), [500.0] * 3, 13)
+    assert divergence is not None and divergence.step == 15
 
 
 def test_judgement_gives_the_newest_steps_numbers_and_reads_each_step_once() -> None:

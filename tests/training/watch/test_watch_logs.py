@@ -205,7 +205,7 @@ def test_a_server_that_is_away_stops_no_run_and_is_told_of_once(caplog: pytest.L
     finally:
         LOG.removeHandler(heard)
     assert [record.getMessage() for record in heard.buffer] == [
-        "_Broken failed and goes on unheard: ConnectionError: the server is away"
+        "_Broken failed; the run goes on, and no more is said of this: ConnectionError: the server is away"
     ]
     with pytest.raises(OSError, match="no space left"):
         stretch(Observers([_BrokenDisk()]), 0, 1, 1.0, None)

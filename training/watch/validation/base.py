@@ -6,7 +6,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -119,10 +119,10 @@ def validate(
         if row.picture is not None:
             _save(Image.fromarray(row.picture), grids / PICTURES_NAME / f"{row.item_id}.png")
     grid = grids / f"step-{step:08d}.png"
-    _save(
-        grid_picture(drawn.headings, drawn.rows, drawn.metrics, title=f"{run} · step {step:,} · {validation.source}"),
-        grid,
-    )
+    # A test split may have fewer rows than were asked for.
+    source = replace(validation, num_rows=len(drawn.rows)).source
+    title = f"{run} · step {step:,} · {source}"
+    _save(grid_picture(drawn.headings, drawn.rows, drawn.metrics, title=title), grid)
     return ValidationReport(step=step, metrics=drawn.metrics, grid=grid, seconds=time.perf_counter() - started)
 
 
