@@ -51,11 +51,12 @@ def write_folder(
         dtype: what floating-point tensors are stored in, e.g. `torch.float16`; None keeps theirs.
 
     Raises:
-        WeightsError: a value that `dtype` cannot hold (fp16 ends at 65504).
+        WeightsError: a value that is NaN or infinite, or that `dtype` cannot hold (fp16 ends at 65504).
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for stem, state in states.items():
+        check_finite(stem, state, folder / f"{stem}{SUFFIX}")
         stored = {key: _stored(key, tensor, dtype, f"{folder / stem}{SUFFIX}") for key, tensor in state.items()}
         path = folder / f"{stem}{SUFFIX}"
         _beside(path).write_bytes(save(stored))  # not save_file: its files are readable by their owner only

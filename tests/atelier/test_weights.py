@@ -33,6 +33,14 @@ def test_value_beyond_half_precision_is_refused(tmp_path: Path) -> None:
         weights.write_folder(tmp_path, {}, {"net": {"running_var": torch.tensor([1e6])}}, dtype=torch.float16)
 
 
+@pytest.mark.parametrize("dtype", [None, torch.float16])
+def test_nan_is_not_written(dtype: torch.dtype | None, tmp_path: Path) -> None:
+    state = {"bias": torch.tensor([1.0, float("nan")])}
+    with pytest.raises(WeightsError, match=r"net.safetensors.*network net: bias holds 1 values of 2 that are NaN"):
+        weights.write_folder(tmp_path, {}, {"net": state}, dtype=dtype)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_digest_is_of_the_weights_alone(tmp_path: Path) -> None:
     state = _network().state_dict()
     digest = weights.write_folder(tmp_path / "a", {"model": "toy"}, {"net": state})
