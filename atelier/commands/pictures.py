@@ -21,6 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "viton_hd_256, pidm_256, pidm_512; default: catalog for a job's output, else plain",
     )
     parser.add_argument("--pairs", metavar="URI", help="file of pairs, a line each: MADE TRUE; default: by name")
+    parser.add_argument(
+        "--task",
+        dest="alone",  # `python -m atelier evaluate TASK` has a `task` of its own
+        metavar="NAME",
+        help="task of a job's output that is judged alone, or TASK:RECIPE where several recipes made it; default: each",
+    )
     parser.add_argument("--unpaired", action="store_true", help="pictures have no partners: distances alone")
     parser.add_argument("--training", metavar="URI", help="training pictures, which PIDM's FID is against")
     parser.add_argument("--lpips", metavar="FOLDER", help="LPIPS weights (python -m atelier convert lpips)")
@@ -59,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         protocol=sets.named(arguments.protocol or ("catalog" if sets.is_output(arguments.made) else "plain")),
         paired=not arguments.unpaired,
         pairs=arguments.pairs,
+        task=arguments.alone,
         training=arguments.training,
         lpips=arguments.lpips,
         features=arguments.features,

@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -16,11 +17,15 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from atelier import storage
 from atelier.closet.catalog import write_catalog
+from atelier.models.parsing.config import ParsingNetConfig
+from atelier.models.parsing.networks import ParsingNet
 from atelier.rows import Outcome
+from atelier.weights import write_folder
 from pipelines import jobs
 from tests.pipelines.conftest import Studio
 from training.__main__ import main
@@ -74,6 +79,17 @@ def night(drawn: Path, tmp_path: Path) -> Night:
     return Night(str(tmp_path))
 
 
+@pytest.fixture(scope="module")
+def parser(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An untrained parser of 6 features, by which three pictures are enough for a distance."""
+    config = ParsingNetConfig(input_size=(64, 32), widths=(4, 4, 4, 4, 6), decoder_widths=(4,))
+    folder = tmp_path_factory.mktemp("weights") / "tiny_parser"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        write_folder(folder, config.to_json(), {"parser": ParsingNet(config).state_dict()})
+    return str(folder)
+
+
 def evaluated(night: Night, monkeypatch: pytest.MonkeyPatch, *more: str) -> int:
     """The command as README has it."""
     sets = ["--made", night.output, "--true", night.catalog, "--out", f"{night.root}/judged"]
@@ -81,15 +97,19 @@ def evaluated(night: Night, monkeypatch: pytest.MonkeyPatch, *more: str) -> int:
     return main()
 
 
+def judged(night: Night) -> Any:
+    record = json.loads(storage.get(f"{night.root}/judged/eval.json"))
+    schema = json.loads(resources.files("atelier.evaluation.sets").joinpath("eval.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(record)
+    return record
+
+
 def test_each_task_is_judged_apart_and_what_is_left_out_is_told(
     night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     night.run(night.fate)
     assert evaluated(night, monkeypatch) == 0
-    record = json.loads(storage.get(f"{night.root}/judged/eval.json"))
-    schema = json.loads(resources.files("atelier.evaluation.sets").joinpath("eval.schema.json").read_text())
-    jsonschema.Draft202012Validator(schema).validate(record)
-
+    record = judged(night)
     tasks = record["tasks"]
     assert {task: (one["num_pairs"], one["size"]) for task, one in tasks.items()} == {
         "pose_transfer:pidm_closet": (3, list(SMALL)),
@@ -141,3 +161,80 @@ def test_true_pictures_of_another_aspect_are_refused(
     assert "item-00001 (64x64, another aspect)" in capsys.readouterr().err
     assert evaluated(night, monkeypatch, "--protocol", "plain") == 1, "as stored, sizes differ"
     assert "are not 32x24" in capsys.readouterr().err
+
+
+def test_one_task_can_be_judged_alone_by_any_protocol(
+    night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    night.run(lambda unit: "failed" if unit["item_id"] == "item-00001" else night.fate(unit))
+    assert night.rows["item-00001"]["task"] == "pose_transfer", "what failed in another task is no matter"
+    assert evaluated(night, monkeypatch, "--task", "try_on", "--protocol", "plain") == 0
+    record = judged(night)
+    assert (record["num_pairs"], record["size"], record["protocol"]["name"]) == (3, list(SIZE), "plain")
+    assert record["notes"] == ["pictures of the task try_on alone"]
+    rejected = {name for one in record["excluded"] for name in one["items"]}
+    assert rejected and all(night.rows[name]["task"] == "try_on" for name in rejected), "none of other tasks"
+
+    night.run(night.fate)
+    assert evaluated(night, monkeypatch, "--task", "pose_transfer") == 0
+    recipes = ["pose_transfer:pidm_closet", "pose_transfer:truepose_closet"]
+    assert sorted(judged(night)["tasks"]) == recipes
+    assert evaluated(night, monkeypatch, "--task", recipes[0]) == 0
+    assert (judged(night)["num_pairs"], judged(night)["notes"]) == (3, [f"pictures of the task {recipes[0]} alone"])
+
+    pairs = tmp_path / "pairs.txt"
+    pairs.write_text("".join(f"{name} {name}\n" for name in ("item-00000", "item-00001", "item-00004")))
+    assert evaluated(night, monkeypatch, "--task", "try_on", "--pairs", str(pairs)) == 0
+    assert judged(night)["num_pairs"] == 2
+
+    capsys.readouterr()
+    assert evaluated(night, monkeypatch, "--task", "levitation") == 1
+    assert (
+        "ConfigError: task: is 'levitation', must be one of pose_transfer, pose_transfer:pidm_closet, "
+        "pose_transfer:truepose_closet, text_to_person, try_on" in capsys.readouterr().err
+    )
+    folders = ("--made", f"{night.root}/in/truth", "--true", f"{night.root}/in/truth", "--task", "try_on")
+    assert evaluated(night, monkeypatch, *folders) == 1
+    assert "task: is 'try_on', and neither" in (refused := capsys.readouterr().err) and "must be left out" in refused
+
+
+def test_a_task_that_cannot_be_judged_is_named(
+    night: Night, parser: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    night.run(night.fate)
+    assert evaluated(night, monkeypatch, "--protocol", "plain") == 1
+    tasks = "pose_transfer:pidm_closet, pose_transfer:truepose_closet, text_to_person, try_on"
+    refused = capsys.readouterr().err
+    assert f"task pose_transfer:pidm_closet, of {tasks} (--task NAME judges one alone): " in refused
+    assert "3 pictures cannot be read or are not 32x24: item-" in refused
+    assert evaluated(night, monkeypatch, "--features", parser) == 1
+    refused = capsys.readouterr().err
+    assert f"task text_to_person, of {tasks} (--task NAME judges one alone): the made set has 2 pictures" in refused
+
+
+def test_sets_without_partners_are_judged_task_by_task(
+    night: Night, parser: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    night.run(night.fate)
+    unpaired = ("--unpaired", "--features", parser)
+    assert evaluated(night, monkeypatch, *unpaired) == 0
+    tasks = judged(night)["tasks"]
+    counts = {task: {name: facts["num_pictures"] for name, facts in one["sets"].items()} for task, one in tasks.items()}
+    truths = Counter(row["task"] for row in night.rows.values() if row["truth"])
+    assert counts == {
+        task: {"made": 3, "truth": truths[task.partition(":")[0]]}
+        for task in ("pose_transfer:pidm_closet", "pose_transfer:truepose_closet", "text_to_person", "try_on")
+    }
+    assert all("frechet_distance" in one["scores"] for one in tasks.values())
+    assert evaluated(night, monkeypatch, *unpaired, "--task", "try_on") == 0
+    alone = judged(night)
+    assert alone["scores"] == tasks["try_on"]["scores"] and alone["mode"] == "unpaired"
+
+    folder = ("--true", f"{night.root}/in/truth")
+    capsys.readouterr()
+    assert evaluated(night, monkeypatch, *unpaired, *folder) == 1
+    refused = capsys.readouterr().err
+    assert "holds pictures of several tasks, and " in refused and "does not tell of which its own are" in refused
+    assert "--task NAME takes one of pose_transfer:pidm_closet, " in refused
+    assert evaluated(night, monkeypatch, *unpaired, *folder, "--task", "try_on") == 0
+    assert judged(night)["sets"]["truth"]["num_pictures"] == len(list(Path(f"{night.root}/in/truth").iterdir()))

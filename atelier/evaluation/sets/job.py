@@ -19,6 +19,7 @@ class Job:
         protocol: one of the presets, or one's own.
         paired: False compares two sets whose pictures have no partners, by distances alone.
         pairs: a file that lists the pairs; None pairs by the protocol's rule.
+        task: `task` or `task:recipe` whose pictures alone are judged; None judges those of all tasks.
         training: a folder of the training set's pictures, for paired protocols whose FID is against them.
         lpips: a weight folder; None leaves LPIPS out.
         features: what `load_features` takes; None leaves the distances between sets out.
@@ -35,6 +36,7 @@ class Job:
     protocol: Protocol = field(default_factory=plain)
     paired: bool = True
     pairs: str | None = None
+    task: str | None = None
     training: str | None = None
     lpips: str | None = None
     features: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -20,6 +20,8 @@ from atelier.evaluation.sets.pairing import Pair
 from atelier.evaluation.sets.reading import Problems, ReadPair, ReadPicture, read_pair, read_picture
 from atelier.evaluation.sets.record import ByTask, Evaluation, PairScores, SetFacts
 from atelier.evaluation.sets.sides import Excluded, Sides
+from atelier.evaluation.sets.tasks import of_task
+from atelier.evaluation.sets.unpaired import Unpaired
 
 Row = TypeVar("Row")
 Progress = Callable[[str, int, int], None]
@@ -36,7 +38,10 @@ def evaluate(job: Job, progress: Progress = lambda name, done, total: None) -> E
         StorageError: pictures that cannot be fetched.
     """
     with _exactly(job):
-        return _paired(job, Sides.of(job), progress) if job.paired else _unpaired(job, progress)
+        if job.paired:
+            return _paired(job, Sides.of(job), progress)
+        made, truth = PictureSet.of(job.made), PictureSet.of(job.truth)
+        return _unpaired(job, of_task(made, truth, job.task, paired=False), progress)
 
 
 def evaluate_by_task(job: Job, progress: Progress = lambda name, done, total: None) -> ByTask:
@@ -46,14 +51,32 @@ def evaluate_by_task(job: Job, progress: Progress = lambda name, done, total: No
         As `evaluate`.
     """
     with _exactly(job):
+        evaluations: dict[str, Evaluation] = {}
         if not job.paired:
-            return ByTask({"": _unpaired(job, progress)})
+            unpaired = Unpaired.of(job)
+            for task, both in unpaired.tasks.items():
+                with _naming(task, unpaired.tasks):
+                    evaluations[task] = _unpaired(job, both, progress)
+            return ByTask(evaluations, excluded=unpaired.excluded)
         sides = Sides.of(job)
         tasks = sides.by_task()
-        return ByTask(
-            {task: _paired(job, sides_of_one, progress) for task, sides_of_one in tasks.items()},
-            excluded=[one for one in sides.excluded if one.task not in tasks],
-        )
+        for task, sides_of_one in tasks.items():
+            with _naming(task, tasks):
+                evaluations[task] = _paired(job, sides_of_one, progress)
+        return ByTask(evaluations, excluded=[one for one in sides.excluded if one.task not in tasks])
+
+
+@contextmanager
+def _naming(task: str, tasks: Collection[str]) -> Iterator[None]:
+    """Says of which of several tasks the sets are that cannot be judged."""
+    try:
+        yield
+    except MismatchError as error:
+        if len(tasks) == 1:
+            raise
+        others = ", ".join(one or "no task" for one in tasks)
+        where = f"task {task or 'that is not told'}, of {others} (--task NAME judges one alone)"
+        raise MismatchError(f"{where}: {error.reason}", error.names) from error
 
 
 @contextmanager
@@ -105,8 +128,8 @@ def _paired(job: Job, sides: Sides, progress: Progress) -> Evaluation:
     return _evaluation(job, size, facts, instruments, scores, sides.excluded)
 
 
-def _unpaired(job: Job, progress: Progress) -> Evaluation:
-    made, truth = PictureSet.of(job.made), PictureSet.of(job.truth)
+def _unpaired(job: Job, both: tuple[PictureSet, PictureSet], progress: Progress) -> Evaluation:
+    made, truth = both
     instruments = Instruments.of(job, {"made": len(made.pictures), "truth": len(truth.pictures)})
     size = _size(job, *next(iter(made.pictures.items())))
     job = dataclasses.replace(job, protocol=job.protocol.at(size))
@@ -193,6 +216,7 @@ def _evaluation(
         weights=instruments.weights(),
         left_out=instruments.left_out,
         excluded=excluded,
+        task=job.task,
         device=torch.device(job.device).type,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -79,6 +79,20 @@ class PictureSet:
             pictures=dict(sorted(found.items())),
             tasks={row.name: (row.task, row.recipe) for row in named if row.task},
             missing=missing if published is None else read_missing(root, found),
+        )
+
+    def told(self, name: str) -> tuple[str, str]:
+        """Task and recipe of a name, as a table or ledger has them; "" is what neither says."""
+        if name in self.missing:
+            return self.missing[name].task, self.missing[name].recipe
+        return self.tasks.get(name, ("", ""))
+
+    def where(self, is_kept: Callable[[str], bool]) -> Self:
+        """The set of some names alone, those without a picture among them."""
+        return replace(
+            self,
+            pictures={name: where for name, where in self.pictures.items() if is_kept(name)},
+            missing={name: why for name, why in self.missing.items() if is_kept(name)},
         )
 
     def without(self, names: Collection[str]) -> Self:

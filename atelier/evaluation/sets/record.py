@@ -54,6 +54,7 @@ class Evaluation:
         weights: name and sha256 by use.
         left_out: scores that are missing, with the reason.
         excluded: items that are not judged, with the reason.
+        task: to which the sets were cut, where one was asked for.
     """
 
     paired: bool
@@ -66,6 +67,7 @@ class Evaluation:
     left_out: Mapping[str, str]
     device: str
     excluded: Sequence[Excluded] = ()
+    task: str | None = None
 
     def scores(self) -> dict[str, Any]:
         """Means over pairs with their deviation and worst pairs, and the distances."""
@@ -78,8 +80,9 @@ class Evaluation:
 
     def notes(self) -> list[str]:
         """What keeps these numbers from being held against published ones, or from meaning much."""
+        notes = [f"pictures of the task {self.task} alone"] if self.task is not None else []
         published = {"made": self.protocol.num_pairs, "training": self.protocol.num_training}
-        notes = [
+        notes += [
             f"{name}: {len(self.sets[name].contents)} pictures, the published evaluation has {count}"
             for name, count in published.items()
             if count is not None and name in self.sets and len(self.sets[name].contents) != count

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,6 +11,7 @@ from atelier.errors import MismatchError
 from atelier.evaluation.sets.job import Job
 from atelier.evaluation.sets.listing import PictureSet
 from atelier.evaluation.sets.pairing import Pair, pair_by_file, pair_by_name
+from atelier.evaluation.sets.tasks import UNTOLD, called, is_of, of_task, refuse_unknown, several_recipes
 
 _NUM_NAMED = 20
 
@@ -49,11 +50,15 @@ class Sides:
         made pictures whose row in the true set's table names no true one.
 
         Raises:
+            ConfigError: the job's task is none of the sets'.
             MismatchError: other pictures without a partner, or units that failed; lists their names.
         """
         made, truth = PictureSet.of(job.made), PictureSet.of(job.truth)
         if job.pairs is not None:
-            return cls(made=made, truth=truth, pairs=pair_by_file(job.pairs, made, truth))
+            # The file may list pairs of all tasks.
+            pairs = pair_by_file(job.pairs, made, truth)
+            return cls(made=made, truth=truth, pairs=pairs if job.task is None else _of(job.task, pairs, made, truth))
+        made, truth = of_task(made, truth, job.task, paired=True)
         if failed := [
             name for name in truth.pictures if name in made.missing and made.missing[name].status == "failed"
         ]:
@@ -62,17 +67,17 @@ class Sides:
                 "tries them anew, or name the pairs in a pairs file",
                 failed,
             )
-        several = _tasks_of_several_recipes(made)
+        several = several_recipes(made)
         reasons: dict[tuple[str, str], list[str]] = {}
         listed = {**dict.fromkeys(truth.pictures), **dict.fromkeys(truth.missing)}
         for name in sorted(listed):
             if name in made.missing:
                 missing = made.missing[name]
-                key = (missing.reason, _called(missing.task, missing.recipe, several))
+                key = (missing.reason, called(missing.task, missing.recipe, several))
             elif name in truth.missing and name in made.pictures:
                 key = (
                     "no true picture is named",
-                    _called(*made.tasks.get(name, (truth.missing[name].task, "")), several),
+                    called(*made.tasks.get(name, (truth.missing[name].task, "")), several),
                 )
             else:
                 continue
@@ -90,11 +95,10 @@ class Sides:
 
         What is left out goes with its task, where pairs of that are judged. One of the tasks is "" where no table says.
         """
-        several = _tasks_of_several_recipes(self.made)
+        several = several_recipes(self.made)
         found: dict[str, list[Pair]] = {}
         for pair in self.pairs:
-            told = self.made.tasks.get(pair.name) or self.truth.tasks.get(pair.true_name) or ("", "")
-            found.setdefault(_called(*told, several), []).append(pair)
+            found.setdefault(called(*_told(pair, self.made, self.truth), several), []).append(pair)
         return {
             task: dataclasses.replace(
                 self, pairs=pairs, excluded=tuple(one for one in self.excluded if one.task == task)
@@ -103,12 +107,13 @@ class Sides:
         }
 
 
-def _tasks_of_several_recipes(made: PictureSet) -> frozenset[str]:
-    recipes: dict[str, set[str]] = {}
-    for task, recipe in made.tasks.values():
-        recipes.setdefault(task, set()).add(recipe)
-    return frozenset(task for task, names in recipes.items() if len(names) > 1)
+def _told(pair: Pair, made: PictureSet, truth: PictureSet) -> tuple[str, str]:
+    return made.tasks.get(pair.name) or truth.tasks.get(pair.true_name) or UNTOLD
 
 
-def _called(task: str, recipe: str, several: Iterable[str]) -> str:
-    return f"{task}:{recipe}" if task in several and recipe else task
+def _of(task: str, pairs: Sequence[Pair], made: PictureSet, truth: PictureSet) -> list[Pair]:
+    refuse_unknown(made, truth, task)
+    kept = [pair for pair in pairs if is_of(_told(pair, made, truth), task)]
+    if not kept:
+        raise MismatchError(f"none of the {len(pairs)} pairs listed is of the task {task}")
+    return kept
