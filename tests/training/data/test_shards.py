@@ -113,7 +113,9 @@ def test_an_index_that_is_absent_torn_or_edited_is_refused(folder: Path, tmp_pat
     for content, reason in (
         (json.dumps(fields)[:-40], "is torn or not JSON"),
         (json.dumps(fields | {"format": "other-2"}), "format: is 'other-2', must be"),
-        (json.dumps({"format": fields["format"]}), "is no index of prepared data"),
+        (json.dumps({"a": 1}), r"index.json: is no index of prepared data: lacks \['columns', .*; must be what"),
+        (json.dumps([]), r"index.json: is no index of prepared data: holds a list; must be what .*'atelier-shards-1'"),
+        (json.dumps(fields | {"shards": [{"name": "a"}]}), "its columns or shards are not described as .*; must be"),
         (json.dumps(fields | {"shards": fields["shards"][:2]}), "has been changed by hand"),
     ):
         index.write_text(content)

@@ -16,6 +16,7 @@ from training.data.shards.columns import Column
 INDEX_NAME = "index.json"
 LEFT_OUT_NAME = "left_out.jsonl"
 FORMAT = "atelier-shards-1"
+_FIELDS = ("columns", "shards", "num_listed", "left_out", "source", "fingerprint", "versions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,16 +93,23 @@ class ShardIndex:
             raise CatalogError(f"{folder}: holds no prepared data: {address} is absent") from error
         except ValueError as error:
             raise CatalogError(f"{address}: is torn or not JSON: {error}") from error
+        must = f"must be what `python -m training prepare` writes, an object of format {FORMAT!r}"
+        if not isinstance(fields, dict):
+            raise CatalogError(f"{address}: is no index of prepared data: holds a {type(fields).__name__}; {must}")
+        if absent := sorted({"format", *_FIELDS} - set(fields)):
+            raise CatalogError(f"{address}: is no index of prepared data: lacks {absent}; {must}")
         try:
             if (found := fields["format"]) != FORMAT:
                 raise CatalogError(f"{address}: format: is {found!r}, must be {FORMAT!r}")
             index = cls(
                 columns=tuple(Column.from_json(column) for column in fields["columns"]),
                 shards=tuple(Shard(**shard) for shard in fields["shards"]),
-                **{name: fields[name] for name in ("num_listed", "left_out", "source", "fingerprint", "versions")},
+                **{name: fields[name] for name in _FIELDS if name not in ("columns", "shards")},
             )
-        except (KeyError, TypeError) as error:
-            raise CatalogError(f"{address}: is no index of prepared data: {error!r}") from error
-        if index.digest != fields.get("digest"):
+            digest = index.digest
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            reason = "its columns or shards are not described as they should be"
+            raise CatalogError(f"{address}: is no index of prepared data: {reason}; {must}") from error
+        if digest != fields.get("digest"):
             raise CatalogError(f"{address}: has been changed by hand: its digest no longer fits its shards")
         return index
