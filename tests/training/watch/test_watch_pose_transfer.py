@@ -14,7 +14,7 @@ from atelier.models.pidm import pidm_closet
 from atelier.models.truepose import TruePose
 from tests.atelier.models.truepose.truepose_tiny import TINY, filled
 from training.steps.pidm import PidmStepConfig
-from training.watch.validation.base import Drawn
+from training.watch.validation.base import Drawn, source_of
 from training.watch.validation.catalog import catalog_rows
 from training.watch.validation.pose_transfer import PidmValidation, TruePoseValidation
 
@@ -64,4 +64,5 @@ def test_pairs_come_from_the_test_split_that_lies_beside_the_data(tmp_path: Path
     assert beside.source == f"the first 8 pairs of {root}, test split"
     pictures = beside.draw(tiny_pidm(tmp_path / "weights"), CPU)
     assert len(pictures.rows) == 2 and np.isfinite(list(pictures.metrics.values())).all()
+    assert source_of(pictures, beside) == f"the first 2 pairs of {root}, test split", "there are no more"
     assert pictures.rows[0].cells[0].shape[:2] == SIZE

@@ -119,11 +119,14 @@ def validate(
         if row.picture is not None:
             _save(Image.fromarray(row.picture), grids / PICTURES_NAME / f"{row.item_id}.png")
     grid = grids / f"step-{step:08d}.png"
-    # A test split may have fewer rows than were asked for.
-    source = replace(validation, num_rows=len(drawn.rows)).source
-    title = f"{run} · step {step:,} · {source}"
+    title = f"{run} · step {step:,} · {source_of(drawn, validation)}"
     _save(grid_picture(drawn.headings, drawn.rows, drawn.metrics, title=title), grid)
     return ValidationReport(step=step, metrics=drawn.metrics, grid=grid, seconds=time.perf_counter() - started)
+
+
+def source_of(drawn: Drawn, validation: Validation) -> str:
+    """Which rows were drawn, in words: a test split may have fewer than were asked for."""
+    return replace(validation, num_rows=len(drawn.rows)).source
 
 
 def validating(
