@@ -38,9 +38,12 @@ class PoseTransferSample:
 
 @dataclass(frozen=True, kw_only=True)
 class TextSample:
-    """A picture with its 24-label parse and a sentence; `keypoints` [21, 3] as annotated: x, y, 1 where present."""
+    """A picture with its 24-label parse and a sentence.
+
+    `keypoints` [21, 3] as annotated: x, y, 1 where present; None where nothing is annotated of the picture.
+    """
 
     image: str
     parse: str
     caption: str
-    keypoints: np.ndarray
+    keypoints: np.ndarray | None

@@ -35,6 +35,8 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *w
         (["--loader-workers", "-1"], 2, "--loader-workers: is '-1', must be a whole number from 0 up"),
         (["--restarts", "-1"], 2, "--restarts: is '-1', must be a whole number from 0 up"),
         (["--steps", "0"], 2, "--steps: is '0', must be a whole number from 1 up"),
+        (["--wandb", ""], 2, "argument --wandb: is '', must not be empty"),
+        (["--vgg", "x"], 1, "--vgg: is for a perceptual loss, which run parser_closet has not; must be left out"),
         (["--wandb-offline"], 1, "--wandb-offline: keeps what --wandb PROJECT would send; name the project too"),
     ],
 )
@@ -90,6 +92,41 @@ def test_data_that_the_run_cannot_read_is_refused_before_it_is_prepared(
     assert status == 1
     assert "lacks ['garment', 'garment_mask'], which run viton_hd_matching_closet reads" in text
     assert not (tmp_path / "shards").exists()
+
+
+@pytest.mark.parametrize("data", ["drawn", "others"])
+def test_shards_are_never_prepared_into_a_data_set(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("drawn", "others"):
+        write_dataset("multimodal", str(tmp_path / name), items=1, seed=3, size=(64, 48), split="train")
+    before = sorted(tmp_path.rglob("*"))
+    words = ["--data", str(tmp_path / data), "--output", str(tmp_path / "drawn"), "--no-ray"]
+    status, text = said(monkeypatch, capsys, "prepare", "human_diffusion_encoders_closet", *words)
+    assert status == 1
+    assert f"--output {tmp_path / 'drawn'}: holds captions.json, which is no part of prepared data; must be" in text
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_shards_are_prepared_into_an_empty_folder_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_dataset("multimodal", str(tmp_path / "drawn"), items=1, seed=3, size=(64, 48), split="train")
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    words = ["--data", str(tmp_path / "drawn"), "--output", str(shards), "--no-ray"]
+    for broken in (False, True, False):
+        if broken:
+            (shards / "index.json").unlink()
+        status, text = said(monkeypatch, capsys, "prepare", "human_diffusion_encoders_closet", *words)
+        assert (status, "1 rows listed = 1 samples + 0 left out" in text) == (0, True), text
+
+
+def test_preparing_says_by_which_option_data_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, text = said(monkeypatch, capsys, "prepare", "pidm_256", "--output", str(tmp_path / "shards"))
+    assert status == 1 and "--data: is not given; this run draws none of its own, so it must be" in text
 
 
 def test_a_run_of_ones_own_says_what_it_is() -> None:

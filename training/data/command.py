@@ -10,14 +10,13 @@ from pathlib import Path
 
 from atelier import storage
 from atelier.commands import numbers, outputs
-from atelier.errors import ConfigError
 from training.data.config import DataConfig
 from training.data.held_out import carry_held_out
 from training.data.preparing.here import prepare_here
 from training.data.preparing.plan import MAX_LEFT_OUT, Preparation, plan
+from training.data.shards.folder import refuse_strangers
 from training.data.shards.index import LEFT_OUT_NAME, ShardIndex
-from training.data.sources.finding import CLOSET, LayoutSettings
-from training.data.sources.source import LeftOut, Source
+from training.data.sources.finding import LayoutSettings
 from training.launch.request import TrainRequest
 from training.runs import RUNS
 
@@ -28,7 +27,6 @@ def add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     prepare.add_argument("name", metavar="NAME", help=f"{', '.join(RUNS)}, or module:function of one's own")
     prepare.add_argument(
         "--data",
-        default=CLOSET,
         help="folder or s3:// prefix in the layout of VITON-HD, DeepFashion or DeepFashion-MultiModal, "
         "detected or named (viton_hd:URI); default: drawn",
     )
@@ -54,10 +52,14 @@ def prepare_command(arguments: argparse.Namespace) -> int:
     """Prepares, and says what became of the rows."""
     run = TrainRequest(run=arguments.name, output=arguments.output).resolved()
     data = _with(run.data, arguments)
+    refuse_strangers(arguments.output)
     source = data.source(arguments.data)
-    _refuse_unread(source, data, arguments)
-    index = _prepared(plan(source, arguments.output, max_left_out=arguments.max_left_out), arguments)
+    preparation = plan(source, arguments.output, max_left_out=arguments.max_left_out)
+    data.refuse_unread(preparation, arguments.data, f"run {arguments.name}")
+    index = _prepared(preparation, arguments)
     sys.stdout.write(summary(index, arguments.output) + "\n")
+    if passed_over := source.passed_over():
+        sys.stdout.write(f"passed over: {passed_over}\n")
     # The test split holds nothing out of itself.
     if arguments.split != "test" and (num_held_out := carry_held_out(source, arguments.output)):
         sys.stdout.write(f"held out beside them, for validations: {num_held_out} rows of the test split\n")
@@ -66,22 +68,6 @@ def prepare_command(arguments: argparse.Namespace) -> int:
     for preparation in data.feature_preparations(folder, arguments.cache.expanduser(), device=device):
         sys.stdout.write(summary(_prepared(preparation, arguments), preparation.output) + "\n")
     return 0
-
-
-def _refuse_unread(source: Source, data: DataConfig, arguments: argparse.Namespace) -> None:
-    """Looks at one sample, so that hours are not spent on data that the run cannot read.
-
-    Raises:
-        ConfigError: the samples lack columns that the run reads.
-    """
-    for made in source.build()(source.rows()[:1]):
-        if isinstance(made, LeftOut):
-            continue
-        _, sample = made
-        if absent := sorted(set(data.columns.reads) - set(sample)):
-            raise ConfigError(
-                f"data {arguments.data}: lacks {absent}, which run {arguments.name} reads; it has {sorted(sample)}"
-            )
 
 
 def _prepared(preparation: Preparation, arguments: argparse.Namespace) -> ShardIndex:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,13 @@ from training.data.shards import INDEX_NAME, ShardDataset
 from training.data.sources.closet import ClosetSource
 from training.data.sources.features import FeatureSource
 from training.data.sources.finding import CLOSET, LayoutSettings, find_source
-from training.data.sources.source import Source
+from training.data.sources.source import LeftOut, Source
+
+_HINTS = {
+    ("deepfashion", "source_parse"): "DeepFashion brings no parses: `prepare --parser WEIGHTS` finds them",
+    ("multimodal", "keypoints"): "it was prepared for a run that reads none: prepare it for this one",
+}
+"""By the kind of data and a column that it may lack."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +73,8 @@ class DataConfig:
         if folder is None or not is_prepared(folder):
             preparation = self.preparation(address, cache)
             with alone(Path(f"{preparation.output}.lock")):
+                if preparation.finished() is None:
+                    self.refuse_unread(preparation, address, type(self.columns).__name__)
                 prepare_here(preparation)
             folder = preparation.output
         dataset = self._checked(ShardDataset(folder, cache), address or CLOSET)
@@ -93,13 +102,40 @@ class DataConfig:
     def source(self, address: str | None) -> Source:
         """What lies at an address, not yet prepared."""
         if address is not None and address != CLOSET:
-            return find_source(address, self.layout or LayoutSettings(size=self.size))
+            settings = self.layout or LayoutSettings(size=self.size)
+            return find_source(address, settings, with_keypoints="keypoints" in self._read_names)
         if self.closet is None:
             raise ConfigError(
-                f"data: is {address!r}; this run draws none of its own, so it must be a folder or s3:// prefix of "
-                "prepared data or of a data set"
+                f"--data: {'is not given' if address is None else f'is {address!r}'}; this run draws none of its own, "
+                "so it must be a folder or s3:// prefix of prepared data or of a data set"
             )
         return ClosetSource(config=self.closet)
+
+    def refuse_unread(self, preparation: Preparation, address: str | None, reader: str) -> None:
+        """Looks at one sample, so that hours are not spent on data that the run cannot read.
+
+        Args:
+            address: of what is to be prepared. reader: who reads it, for the message.
+
+        Raises:
+            ConfigError: the samples lack columns that the run reads.
+        """
+        for made in preparation.source.build()(preparation.parts[0].rows[:1]):
+            if not isinstance(made, LeftOut):
+                self._refuse_lacking(set(made[1]), address or CLOSET, reader, str(preparation.identity["kind"]))
+
+    def _refuse_lacking(self, names: Collection[str], address: str, reader: str, kind: str) -> None:
+        if absent := sorted(set(self.columns.reads) - set(names)):
+            hints = [f"; {hint}" for (of, name), hint in _HINTS.items() if of == kind and name in absent]
+            raise ConfigError(
+                f"data {address}: lacks {absent}, which {reader} reads; it has {sorted(names)}{''.join(hints)}"
+            )
+
+    @property
+    def _read_names(self) -> set[str]:
+        """Columns of the samples that columns or features read."""
+        frozen = [stage.columns() for stage in self.features]
+        return {*self.columns.reads}.union(*((*columns.reads, *columns.optional) for columns in frozen))
 
     def _features(self, stage: StageConfig, folder: str, cache: Path) -> ShardDataset:
         source = FeatureSource(folder=folder, cache=cache, stage=stage)
@@ -113,9 +149,7 @@ class DataConfig:
 
     def _checked(self, dataset: ShardDataset, address: str) -> ShardDataset:
         columns = {column.name: column for column in dataset.index.columns}
-        reader = type(self.columns).__name__
-        if absent := sorted(set(self.columns.reads) - set(columns)):
-            raise ConfigError(f"data {address}: lacks {absent}, which {reader} reads; it has {sorted(columns)}")
+        self._refuse_lacking(columns, address, type(self.columns).__name__, str(dataset.index.source.get("kind")))
         size = self.size
         for name in self.columns.reads:
             shape = columns[name].shape

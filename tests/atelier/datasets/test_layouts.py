@@ -112,8 +112,13 @@ def test_multimodal_gives_captioned_pictures_that_have_a_parse(tmp_path: Path) -
     (sample,) = multimodal.read(str(tmp_path))
 
     assert sample.caption == "A first."
+    assert sample.keypoints is not None
     np.testing.assert_array_equal(sample.keypoints, joints)
     assert sample.parse.endswith("segm/first_segm.png")
+    assert multimodal.num_without_parse(str(tmp_path)) == 1
+
+    (tmp_path / multimodal.KEYPOINTS).write_text("")
+    assert [sample.keypoints for sample in multimodal.read(str(tmp_path))] == [None]
 
 
 def test_multimodal_refuses_a_folder_without_parses(tmp_path: Path) -> None:

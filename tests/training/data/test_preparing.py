@@ -10,11 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from atelier import storage
 from atelier.closet.layouts import Layout, write_dataset
+from atelier.datasets.multimodal import KEYPOINTS
 from atelier.errors import CatalogError, ConfigError
 from atelier.images import decode_labels, decode_picture
+from atelier.models.human_diffusion import human_diffusion_closet
 from training.data.closet_source import ClosetConfig
 from training.data.config import DataConfig
+from training.data.described import DescribedColumns
 from training.data.look import LookColumns
 from training.data.preparing.here import prepare_here
 from training.data.preparing.part import make_part
@@ -22,6 +26,7 @@ from training.data.preparing.plan import Preparation, plan
 from training.data.shards import ShardDataset
 from training.data.sources.closet import ClosetSource
 from training.data.sources.finding import LayoutSettings, find_source
+from training.data.truepose import TruePoseColumns
 from training.data.try_on import TryOnColumns
 
 SIZE = (64, 48)
@@ -117,6 +122,16 @@ def test_a_layout_can_be_named_and_a_stranger_is_refused(drawn: Path, tmp_path: 
         plan(find_source(f"viton_hd:{tmp_path}", SETTINGS), str(tmp_path / "shards"))
 
 
+def test_a_file_in_place_of_a_folder_is_refused(drawn: Path, s3: str) -> None:
+    address = drawn / "viton_hd" / "train_pairs.txt"
+    for named in (str(address), f"viton_hd:{address}"):
+        with pytest.raises(CatalogError, match=rf"{address}: is a file; must be .*, such as {address.parent}$"):
+            find_source(named, SETTINGS)
+    storage.put(f"{s3}/data/train_pairs.txt", b"a")
+    with pytest.raises(CatalogError, match=r"train_pairs.txt: is a file; must be a folder or s3:// prefix"):
+        find_source(f"{s3}/data/train_pairs.txt", SETTINGS)
+
+
 def test_a_pair_that_names_a_missing_picture_is_refused_before_any_work(viton_hd: Path, tmp_path: Path) -> None:
     with (viton_hd / "train_pairs.txt").open("a") as pairs:
         pairs.write("ghost.jpg 00001_00.jpg\n")
@@ -183,6 +198,52 @@ def test_a_caption_that_says_nothing_is_left_out_and_named(drawn: Path, tmp_path
     ]
 
 
+@pytest.fixture
+def multimodal(drawn: Path, tmp_path: Path) -> Path:
+    """A DeepFashion-MultiModal folder that a test may damage."""
+    return Path(shutil.copytree(drawn / "multimodal", tmp_path / "multimodal"))
+
+
+def test_a_picture_without_annotated_joints_is_left_out_and_named(multimodal: Path, tmp_path: Path) -> None:
+    joints = multimodal / KEYPOINTS
+    joints.write_text("".join(joints.read_text().splitlines(keepends=True)[:4]))
+    dataset = prepared(multimodal, tmp_path / "shards")
+    assert (dataset.index.num_listed, dataset.num_samples) == (6, 4)
+    assert dataset.index.left_out == {"keypoints_absent": 2}
+    lines = [json.loads(line) for line in (tmp_path / "shards/left_out.jsonl").read_text().splitlines()]
+    assert [line["id"] for line in lines] == ["closet-00000004", "closet-00000005"]
+    with pytest.raises(CatalogError, match=r"2 of 6 rows cannot be read; .*keypoints: the data set has no line of"):
+        prepared(multimodal, tmp_path / "others", max_left_out=0.02)
+
+
+def test_only_a_run_that_reads_joints_wants_them(multimodal: Path, tmp_path: Path) -> None:
+    looks = DataConfig(layout=SETTINGS, columns=LookColumns())
+    described = DataConfig(layout=SETTINGS, columns=DescribedColumns(model=human_diffusion_closet()))
+    (multimodal / KEYPOINTS).write_text("")
+    with pytest.raises(CatalogError, match=r"keypoints_loc.txt: names none of the 6 pictures; must have a line a"):
+        looks.open(str(multimodal), tmp_path / "cache")
+    (multimodal / KEYPOINTS).unlink()
+    with pytest.raises(CatalogError, match=r"keypoints_loc.txt: is absent; must have a line a picture"):
+        looks.open(str(multimodal), tmp_path / "cache")
+    dataset = described.open(str(multimodal), tmp_path / "cache")
+    assert dataset.num_samples == 6 and "keypoints" not in dataset.column_names
+    (shards,) = (path for path in (tmp_path / "cache/prepared").iterdir() if path.is_dir())
+    with pytest.raises(ConfigError, match=r"lacks \['keypoints'\], .*; it was prepared for a run that reads none"):
+        looks.open(str(shards), tmp_path / "cache")
+
+
+def test_captions_of_pictures_without_a_parse_are_counted(
+    multimodal: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    next((multimodal / "segm").iterdir()).unlink()
+    captions = json.loads((multimodal / "captions.json").read_bytes())
+    (multimodal / "captions.json").write_text(json.dumps(captions | {"ghost.jpg": "A person."}))
+    with caplog.at_level("INFO", logger="training"):
+        dataset = prepared(multimodal, tmp_path / "shards")
+    assert (dataset.index.num_listed, dataset.num_samples) == (5, 5)
+    assert "passed over: 2 captioned pictures without a parse (segm/NAME_segm.png)" in caplog.text
+
+
 def closet(output: Path, *, seed: int = 0) -> Preparation:
     config = ClosetConfig(kind="looks", num_samples=5, size=(32, 32), seed=seed)
     return plan(ClosetSource(config=config), str(output), rows_per_shard=2)
@@ -229,5 +290,14 @@ def test_workers_that_open_at_once_prepare_once(drawn: Path, tmp_path: Path) -> 
 
 def test_a_run_without_drawn_data_must_be_given_some(tmp_path: Path) -> None:
     config = DataConfig(layout=SETTINGS, columns=LookColumns())
-    with pytest.raises(ConfigError, match="this run draws none of its own"):
+    with pytest.raises(ConfigError, match="--data: is not given; this run draws none of its own"):
         config.open(None, tmp_path)
+    with pytest.raises(ConfigError, match="--data: is 'closet'; this run draws none of its own"):
+        config.open("closet", tmp_path)
+
+
+def test_data_that_a_run_cannot_read_is_refused_before_it_is_prepared(drawn: Path, tmp_path: Path) -> None:
+    config = DataConfig(layout=SETTINGS, columns=TruePoseColumns(pose="skeleton"))
+    with pytest.raises(ConfigError, match=r"lacks \['source_parse', 'target_parse'\], .*`prepare --parser WEIGHTS`"):
+        config.open(str(drawn / "deepfashion"), tmp_path)
+    assert not list(tmp_path.rglob("*.arrow"))

@@ -23,6 +23,8 @@ def told(preparation: Preparation, records: Iterable[PartRecord], *, num_rows_be
     done = left_out = 0
     todo = preparation.num_listed - num_rows_before
     _LOG.info("preparing %d rows into %s; %d were there", todo, preparation.output, num_rows_before)
+    if passed_over := preparation.source.passed_over():
+        _LOG.info("passed over: %s", passed_over)
     for record in records:
         done += record.num_listed
         left_out += len(record.left_out)

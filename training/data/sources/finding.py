@@ -43,18 +43,28 @@ class LayoutSettings:
     device: str = "cpu"
 
 
-def find_source(address: str, settings: LayoutSettings) -> Source:
+def find_source(address: str, settings: LayoutSettings, *, with_keypoints: bool = True) -> Source:
     """The source at `address`, or at `layout:address`.
 
+    Args:
+        with_keypoints: whether somebody reads the samples' joints, see `MultimodalSource`; the other layouts' are
+            always there.
+
     Raises:
-        CatalogError: the folder has none of the layouts, or nothing lies there.
+        CatalogError: the folder has none of the layouts, is a file, or nothing lies there.
     """
     layout, root = _named(address)
+    is_empty = next(storage.list(root), None) is None
+    is_bucket = storage.is_s3(root) and storage.parent(storage.resolve(root)) == storage.resolve(root)
+    if is_empty and not is_bucket and storage.exists(root):
+        raise CatalogError(
+            f"{root}: is a file; must be a folder or s3:// prefix, of a data set or of prepared data, "
+            f"such as {storage.parent(storage.resolve(root))}"
+        )
     if not layout:
         tried = {name: file.format(split=settings.split) for name, file in _TELLING.items()}
         found = [name for name, file in tried.items() if storage.exists(storage.join(root, file))]
         if not found:
-            is_empty = next(storage.list(root), None) is None
             looked_for = ", ".join(f"{file} ({name})" for name, file in tried.items())
             hint = f"; before a colon may stand {', '.join(_TELLING)}" if ":" in root.removeprefix("s3://") else ""
             raise CatalogError(
@@ -84,7 +94,7 @@ def find_source(address: str, settings: LayoutSettings) -> Source:
         )
     if settings.parser is not None or settings.pose is not None:
         raise ConfigError(f"{root}: parser and pose are for a viton_hd or deepfashion folder, this is {layout}")
-    return MultimodalSource(root=root, size=settings.size)
+    return MultimodalSource(root=root, size=settings.size, with_keypoints=with_keypoints)
 
 
 def resolve(address: str) -> str:

@@ -42,6 +42,10 @@ class Source(ABC):
             CatalogError: the folder does not have the layout, or a list in it names a file that is not there.
         """
 
+    def passed_over(self) -> str:
+        """What of the folder is no row by the layout's own rule, in words; "" where that is nothing."""
+        return ""
+
     @abstractmethod
     def build(self) -> Maker:
         """The maker, ready, its networks loaded."""

@@ -42,8 +42,9 @@ class TruePicture(StageConfig):
 class TruePictureStage(RowStage):
     """Reads `person_bytes`, `keypoints_given` [..., 3] in the picture's pixels, and the `frame` of the map over it.
 
-    Writes `person` uint8 RGB and `keypoints` float32 in working pixels. Errors: those of `atelier.images`, and
-    `pose_map_invalid` where the map has another size than the picture, `caption_empty`.
+    A confidence below 0 says that nothing is annotated of the picture. Writes `person` uint8 RGB and `keypoints`
+    float32 in working pixels. Errors: those of `atelier.images`, and `pose_map_invalid` where the map has another size
+    than the picture, `caption_empty`, `keypoints_absent`.
     """
 
     name = "true_picture"
@@ -61,6 +62,8 @@ class TruePictureStage(RowStage):
         config = self._config
         if not row["caption"].strip():
             raise RowError("caption_empty", "caption: is empty or no text, must be a sentence about the picture")
+        if (row["keypoints_given"][:, 2] < 0).any():
+            raise RowError("keypoints_absent", "keypoints: the data set has no line of this picture, must have one")
         picture = read_picture("person", row["person_bytes"], min_side_px=config.min_side_px)
         person, frame = fit(picture, config.size)
         if frame != (mapped := Frame.from_vector(row["frame"])):
