@@ -9,6 +9,7 @@ import hashlib
 import json
 import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -223,7 +224,10 @@ def read_foreign(path: str | Path, part: str | None = None) -> dict[str, Tensor]
     path = Path(path)
     check_file(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Of a pickle's protocol, which asks the reader to report it to torch: what is wrong is said below.
+            warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # Torch's own words advise to switch the safe reading off: they are not repeated.
         stranger = _UNKNOWN_OBJECT.search(str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -100,3 +101,11 @@ def test_folder_without_config_or_network(tmp_path: Path) -> None:
     (tmp_path / "net.safetensors").write_bytes(b"torn")
     with pytest.raises(WeightsError, match="is not a safetensors file"):
         weights.read_state(tmp_path, "net")
+
+
+def test_nothing_of_torchs_reader_is_said_of_a_foreign_pickle(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    path = tmp_path / "vgg16.ckpt"
+    path.write_bytes(pickle.dumps({"VGG16_0": np.zeros(3)}, protocol=4))
+    with pytest.raises(WeightsError, match="only a plain state dict of tensors is read"):
+        weights.read_foreign(path)
+    assert not recwarn.list

