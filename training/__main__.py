@@ -47,7 +47,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="train a named run, or take it up again")
     run.add_argument("name", metavar="NAME", help=_NAMES)
-    run.add_argument("--data", help="address of its data; default: drawn, where the run names what to draw")
+    run.add_argument("--data", type=_text, help="address of its data; default: drawn, where the run names what to draw")
     run.add_argument(
         "--output",
         required=True,
@@ -61,7 +61,9 @@ def main() -> int:
         "--keep-best", type=_best, metavar="METRIC[:N]",
         help="besides them the N (else 1) whose validation is the best by one of its metrics",
     )  # fmt: skip
-    run.add_argument("--vgg", help="an ImageNet VGG's weights, for the perceptual loss of a run that can have one")
+    run.add_argument(
+        "--vgg", type=_text, help="an ImageNet VGG's weights, for the perceptual loss of a run that can have one"
+    )
     run.add_argument(
         "--loader-workers", type=numbers.count_from_zero, metavar="N",
         help="processes a worker that make rows ahead of the step; 0 makes them in its own; default: the run's",
@@ -77,16 +79,18 @@ def main() -> int:
     )
     run.add_argument("--quiet", action="store_true", help="tell nothing of the progress")
     run.add_argument(
-        "--mlflow", metavar="URI", help="tracking server that gets the curves too, e.g. http://mlflow:5000"
+        "--mlflow", type=_text, metavar="URI", help="tracking server that gets the curves too, e.g. http://mlflow:5000"
     )
-    run.add_argument("--wandb", metavar="PROJECT", help="project of Weights & Biases that gets the curves too")
+    run.add_argument(
+        "--wandb", type=_text, metavar="PROJECT", help="project of Weights & Biases that gets the curves too"
+    )
     run.add_argument("--wandb-offline", action="store_true", help="keep them beside the log, for `wandb sync` later")
     run.add_argument("--metrics-port", type=numbers.port_or_any, metavar="PORT", help="serve Prometheus gauges there")
     commands.add_parser("list", help="the runs there are")
     add_prepare(commands)
     exporting = commands.add_parser("export", help="a checkpoint as the weight folder that batch and serving load")
     exporting.add_argument("name", metavar="NAME", help=_NAMES)
-    exporting.add_argument("--output", required=True, help="folder of runs, local or s3://")
+    exporting.add_argument("--output", required=True, type=_text, help="folder of runs, local or s3://")
     exporting.add_argument(
         "--to", required=True, type=outputs.folder, help="the weight folder to write, local or s3://"
     )
@@ -154,6 +158,10 @@ def _run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--workers: is {fewest}:{most}; torchrun takes one number, --launcher ray takes a range")
     if arguments.wandb_offline and arguments.wandb is None:
         raise ConfigError("--wandb-offline: keeps what --wandb PROJECT would send; name the project too")
+    if arguments.vgg is not None:
+        step = TrainRequest(run=arguments.name, output=arguments.output).resolved().step
+        if not hasattr(step, "vgg"):
+            raise ConfigError(f"--vgg: is for a perceptual loss, which run {arguments.name} has not; must be left out")
     request = TrainRequest(
         run=arguments.name,
         data=arguments.data,
@@ -207,6 +215,13 @@ def _overrides(arguments: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     yield "keep.num_best", num_best
 
 
+def _text(text: str) -> str:
+    # An unset variable of a shell: as an address it would be the folder in which the command is typed.
+    if not text:
+        raise argparse.ArgumentTypeError("is '', must not be empty")
+    return text
+
+
 def _best(text: str) -> tuple[str, int]:
     metric, _, number = text.partition(":")
     if not metric or not (number or "1").isdecimal() or int(number or 1) < 1:
@@ -236,18 +251,19 @@ def _export(arguments: argparse.Namespace) -> int:
     request.fetch_earlier(run)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / storage.name(to) if storage.is_s3(to) else Path(to)
-        exported = export(
-            run,
-            request.address("checkpoints"),
-            folder,
-            runs=request.runs_folder,
-            step=arguments.step,
-            averaged=not arguments.not_averaged,
-            dtype=torch.float16 if arguments.dtype == "float16" else None,
-            licence=arguments.licence,
-            about=request.about,
-            command=_typed(),
-        )
+        with telling_of_the_disk(str(folder)):
+            exported = export(
+                run,
+                request.address("checkpoints"),
+                folder,
+                runs=request.runs_folder,
+                step=arguments.step,
+                averaged=not arguments.not_averaged,
+                dtype=torch.float16 if arguments.dtype == "float16" else None,
+                licence=arguments.licence,
+                about=request.about,
+                command=_typed(),
+            )
         if storage.is_s3(to):
             send(folder, to)
     print(f"{arguments.to}: {exported.info.run} after {exported.info.num_steps_done} steps, sha256 {exported.digest}")

@@ -17,12 +17,16 @@ def is_of_the_disk(error: OSError) -> bool:
 
 
 @contextmanager
-def telling_of_the_disk() -> Iterator[None]:
-    """What a disk refuses inside is raised as a `StorageError` that names the file."""
+def telling_of_the_disk(where: str = "disk") -> Iterator[None]:
+    """What a disk refuses inside is raised as a `StorageError` that names the file.
+
+    Args:
+        where: what is written to, for an error that names no file: a write onto a full disk does not.
+    """
     try:
         yield
     except OSError as error:
         if not is_of_the_disk(error):
             raise
         reason = f"{error.strerror}; the last whole checkpoint stays"
-        raise StorageError(str(error.filename or "disk"), reason) from error
+        raise StorageError(str(error.filename or where), reason) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from atelier.errors import ConfigError
 from training.checkpoints import CheckpointInfo, CheckpointStore, Saved, settings_of
 from training.data.loader import LoadedBatch, Loader
 from training.disk import is_of_the_disk
@@ -93,10 +94,15 @@ class TrainLoop:
 
         Raises:
             DivergedError: a loss ran away or is no finite number; the last checkpoint is from before it.
-            ConfigError: the checkpoint there is another run's.
+            ConfigError: the checkpoint there is another run's, or beyond this one's end.
         """
         end = self.run.num_steps if num_steps is None else min(num_steps, self.run.num_steps)
         if (found := self.store.resume(self.layout.state, self._info, changed=self._changed)) is not None:
+            if found.num_steps_done > self.run.num_steps:
+                raise ConfigError(
+                    f"run {self.run.name}: num_steps (--steps): is {self.run.num_steps}, and its checkpoint is at step "
+                    f"{found.num_steps_done} already; must be at least {found.num_steps_done}"
+                )
             self.num_steps_done, self._info = found.num_steps_done, self._info.going_on_from(found)
         self._judged_at = self._told_of = self.num_steps_done
         self._observers.started(self._facts())

@@ -76,6 +76,8 @@ class TrainRun:
         return tuple(sorted({text for text in texts if isinstance(text, str) and _NAME.fullmatch(text)}))
 
     def __post_init__(self) -> None:
+        if not self.name or self.name in (".", "..") or any(sign in self.name for sign in "/\\"):
+            raise ConfigError(f"run {self.name!r}: name: must be that of one folder, which lies in --output; no path")
         for name in ("batch_size", "num_steps", "num_accumulated", "log_every_steps", "checkpoint_every_steps"):
             if (value := getattr(self, name)) < 1:
                 raise ConfigError(f"run {self.name}: {name}: is {value}, must be at least 1")

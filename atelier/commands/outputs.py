@@ -12,6 +12,7 @@ from atelier.errors import StorageError
 
 def folder(text: str) -> str:
     """A folder that is there or can be made, or an `s3://` prefix, as it was typed."""
+    _refuse_empty(text, "a folder or an s3:// prefix")
     if not _is_s3(text):
         local_folder(text)
     return text
@@ -19,6 +20,7 @@ def folder(text: str) -> str:
 
 def local_folder(text: str) -> Path:
     """A folder of this computer, which is there or can be made; looked at, and not made yet."""
+    _refuse_empty(text, "a folder of this computer")
     if storage.is_s3(text):
         raise argparse.ArgumentTypeError(f"{text}: must be a folder of this computer")
     path = Path(text)
@@ -30,6 +32,7 @@ def local_folder(text: str) -> Path:
 
 def file(text: str) -> str:
     """A file that is there or can be made, or an `s3://` address, as it was typed."""
+    _refuse_empty(text, "a file or an s3:// address")
     if _is_s3(text):
         return text
     path = Path(text)
@@ -37,6 +40,12 @@ def file(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text}: is a folder, must be a file")
     _check_room(text, path.parent)
     return text
+
+
+def _refuse_empty(text: str, what: str) -> None:
+    # An unset variable of a shell: as a path it would be the folder in which the command is typed.
+    if not text:
+        raise argparse.ArgumentTypeError(f"is '', must be {what}")
 
 
 def _is_s3(text: str) -> bool:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import dataclasses
 import math
 import pickle
+from pathlib import Path
 
 import pytest
 
 from atelier.errors import ConfigError
-from training.checkpoints import Retention, settings_of
+from tests.training.loop import tiny_runs
+from training.checkpoints import CheckpointInfo, CheckpointStore, Retention, settings_of
 from training.launch.request import TrainRequest
+from training.layout import Layout
 from training.runs import RUNS, named
 from training.steps.alias import AliasStepConfig
+from training.steps.initial import weights_of
 from training.steps.parser import ParserStepConfig
 from training.steps.segmentation import SegmentationStepConfig
+from training.world import World
 
 
 def test_every_run_goes_by_its_functions_name_and_crosses_to_a_worker() -> None:
@@ -72,3 +77,30 @@ def test_what_a_run_is_and_how_it_is_computed() -> None:
         assert settings_of(dataclasses.replace(run, **{name: value})) == settings, name
     assert settings_of(dataclasses.replace(run, channels_last=True)) == settings
     assert settings_of(dataclasses.replace(run, precision="float32")) != settings
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../evil", "a/b", "a\\b"])
+def test_a_run_lies_in_one_folder_of_its_own(name: str) -> None:
+    with pytest.raises(ConfigError, match="name: must be that of one folder"):
+        dataclasses.replace(named("parser_demo"), name=name)
+
+
+def test_an_earlier_run_is_called_as_it_is_typed(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match="train viton_hd_matching, then `python -m training export viton_hd_matching --output"
+    ):
+        weights_of("viton_hd_matching", tmp_path / "runs")
+    with pytest.raises(
+        ConfigError, match=r"train the run mine, then `python -m training export NAME --output .*`, NAME as it"
+    ):
+        weights_of("mine", tmp_path / "runs")
+    run = tiny_runs.pose()
+    store = CheckpointStore(str(tmp_path / "runs" / "mine" / "checkpoints"))
+    command = "python -m training run my_runs:mine --output runs"
+    store.save(
+        Layout(run.step.build(tmp_path), run, World.alone()).state,
+        CheckpointInfo.start(run, data="d" * 64, num_workers=1, command=command).at(1),
+    )
+    store.wait()
+    with pytest.raises(ConfigError, match="train my_runs:mine, then `python -m training export my_runs:mine --output"):
+        weights_of("mine", tmp_path / "runs")

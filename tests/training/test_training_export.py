@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from atelier.models import registry
 from atelier.models.pose.networks import PoseNet
 from atelier.stages.pose import Pose
 from tests.training.loop.tiny_runs import duel, pose
+from training.__main__ import main
 from training.checkpoints import CheckpointInfo, CheckpointStore
 from training.export import export
 from training.layout import Layout
@@ -162,3 +164,32 @@ def test_old_weights_go_and_what_is_no_weights_is_left_alone(tmp_path: Path) -> 
     with pytest.raises(ConfigError, match="photographs: holds something else than weights"):
         export(pose(), checkpoints, photographs, runs=tmp_path)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_checkpoint_that_is_not_whole_says_why(tmp_path: Path) -> None:
+    kept(pose(), tmp_path)
+    checkpoints = str(tmp_path / "checkpoints")
+    [file] = (tmp_path / "checkpoints" / "step-00000003").glob("rank-*.safetensors")
+    file.write_bytes(file.read_bytes()[:100])
+    short = rf"step-00000003: {file.name} holds 100 bytes, must hold \d+"
+    with pytest.raises(ConfigError, match=rf"{short}; there are those of \[4\]"):
+        export(pose(), checkpoints, tmp_path / "mine", runs=tmp_path, step=3)
+    (tmp_path / "checkpoints" / "step-00000004" / "manifest.json").unlink()
+    with pytest.raises(ConfigError, match=rf"no checkpoint is whole: .*{short}; .*4: has no manifest.json"):
+        export(pose(), checkpoints, tmp_path / "mine", runs=tmp_path)
+
+
+def test_a_full_disk_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept(pose(), tmp_path / "pose")
+    to = tmp_path / "mine"
+    words = ["export", "tests.training.loop.tiny_runs:pose", "--output", str(tmp_path), "--to", str(to)]
+    monkeypatch.setattr("sys.argv", ["training", *words])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # a write beyond it fails as on a full disk
+    try:
+        status = main()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (status, f"StorageError: {to}: File too large" in (said := capsys.readouterr().err)) == (1, True), said

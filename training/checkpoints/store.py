@@ -137,13 +137,20 @@ class CheckpointStore:
         """The checkpoint of a step; None is the newest.
 
         Raises:
-            ConfigError: there is none of that step; lists those there are.
+            ConfigError: there is none of that step, or none that is whole; lists those there are, or what is wrong.
         """
         steps = [info.num_steps_done for info in self._kept]
+        torn = {damage.address: damage.reason for damage in self._torn}
+        if not steps and torn:
+            raise ConfigError(f"{self.address}: no checkpoint is whole: " + "; ".join(map(": ".join, torn.items())))
         if not steps:
             raise ConfigError(f"{self.address}: holds no checkpoint")
         if step is not None and step not in steps:
-            raise ConfigError(f"{self.address}: holds no checkpoint of step {step}; there are those of {steps}")
+            folder = folders.folder_of(self.address, step)
+            what = (
+                f"{folder}: {torn[folder]}" if folder in torn else f"{self.address}: holds no checkpoint of step {step}"
+            )
+            raise ConfigError(f"{what}; there are those of {steps}")
         return self._kept[-1 if step is None else steps.index(step)]
 
     def digest(self, info: CheckpointInfo) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from torch import nn
@@ -30,10 +31,27 @@ def weights_of(name: str, runs: Path) -> Path:
     try:
         return part_of(name, runs)
     except ConfigError as error:
+        typed = _typed(name, runs)
+        trained, named = (typed, typed) if typed else (f"the run {name}", "NAME")
         raise ConfigError(
-            f"{earlier}: is missing; train {name}, then `python -m training export {name} --output {runs} "
-            f"--to {earlier}`; or name other weights"
+            f"{earlier}: is missing; train {trained}, then `python -m training export {named} --output {runs} "
+            f"--to {earlier}`{'' if typed else ', NAME as it is typed to train it'}; or name other weights"
         ) from error
+
+
+def _typed(name: str, runs: Path) -> str:
+    """What a run is called on the command line: its own name, or how one's own was typed; "" where nothing tells."""
+    # Here, as runs are made of steps.
+    from training.checkpoints import CheckpointStore
+    from training.runs import RUNS
+
+    if name in RUNS:
+        return name
+    trained = CheckpointStore(str(runs / name / "checkpoints")).latest()
+    words = shlex.split(trained.command.partition("\n")[0]) if trained is not None else []
+    after = words.index("run") + 1 if "run" in words else len(words)
+    typed = words[after] if after < len(words) else ""
+    return typed if ":" in typed and not typed.startswith("-") else ""
 
 
 def part_of(name: str, runs: Path) -> Path:

@@ -42,6 +42,12 @@ def test_a_file_is_no_folder(command: str, tmp_path: Path, capsys: pytest.Captur
     assert taken.read_text() == "a file" and list(tmp_path.iterdir()) == [taken]
 
 
+@pytest.mark.parametrize("command", INTO_FOLDERS)
+def test_no_name_is_no_place(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = _refused([*command.split(), *INTO_FOLDERS[command], "--out", ""], capsys)
+    assert "argument --out: is '', must be a folder" in said
+
+
 @pytest.mark.parametrize("command", [["closet", "sheet", "--items", "1", "--out"], ["poses", "--sheet"]])
 def test_a_folder_is_no_file(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "sheet.png").mkdir()

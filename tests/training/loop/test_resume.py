@@ -88,6 +88,8 @@ def test_a_run_never_overwrites_another_unasked(tmp_path: Path, cache: Path) -> 
     with pytest.raises(ConfigError, match="num_steps: the checkpoint has 1, this run 6"):
         train_in_process(request_for("pose", tmp_path, cache, resume=True), "cpu")
     assert train_in_process(request_for("pose", tmp_path, cache, resume=True, num_steps=2), "cpu").num_steps_done == 2
+    with pytest.raises(ConfigError, match=r"num_steps \(--steps\): is 1, and its checkpoint is at step 2 already"):
+        train_in_process(request_for("pose", tmp_path, cache, resume=True, num_steps=1), "cpu")
     with pytest.raises(ConfigError, match=r"learning_rate.*no such field"):
         train_in_process(request_for("pose", tmp_path, cache, learning_rate=1.0), "cpu")
 

@@ -180,7 +180,7 @@ def test_steps_start_from_earlier_weights(runs: Path) -> None:
 
 def test_weights_that_are_not_there_or_do_not_fit_are_refused(runs: Path) -> None:
     absent = AliasStepConfig(model=VITON_HD, segmentation="segmentation", matching="viton")
-    with pytest.raises(ConfigError, match="python -m training export segmentation --output"):
+    with pytest.raises(ConfigError, match="train the run segmentation, then `python -m training export NAME --output"):
         absent.build(runs)
     with pytest.raises(WeightsError, match="parser"):
         PoseStepConfig(model=POSE, initial="parser_closet").build(runs)
