@@ -109,7 +109,16 @@ def test_sharded_networks_learn_what_replicated_ones_do(pair: Pair, tmp_path: Pa
     pair(fit, request_for("duel", tmp_path / "sharded", cache, resume=True, **settings))
     mine, theirs = weights_of(sharded), weights_of(replicated)
     assert mine.keys() == theirs.keys()
-    for name, tensor in theirs.items():
+    # A bias that a normalisation takes away has no gradient but rounding, which Adam makes whole steps of.
+    rounded = {
+        name.removesuffix("/exp_avg_sq").partition("/")[2].partition("/")[2]
+        for name, tensor in theirs.items()
+        if name.endswith("/exp_avg_sq") and tensor.max() < 1e-8**2
+    }
+    assert all(name.endswith(".bias") for name in rounded)
+    compared = {name: tensor for name, tensor in theirs.items() if name.partition("/")[2] not in rounded}
+    assert len(compared) > 0.8 * len(theirs)
+    for name, tensor in compared.items():
         torch.testing.assert_close(
             mine[name], tensor, rtol=2e-3, atol=2e-5, msg=lambda text, name=name: f"{name}: {text}"
         )
