@@ -13,6 +13,10 @@ from atelier.errors import ConfigError
 
 _ANSWERS_WITHIN_S = 5.0
 _HOST_AND_PORT = re.compile(r"\[?(?P<host>[^/\[\]]+?)\]?:(?P<port>\d{1,5})")
+_SETTINGS = b"\x04"
+_NO_SETTINGS = b"\x00\x00\x00" + _SETTINGS + b"\x00" + b"\x00\x00\x00\x00"
+"""A frame's head: no bytes follow, its type, no flags, of the whole connection."""
+_NO = ("0", "false", "")
 _TOKEN_REFUSED = re.compile(r"InvalidAuthToken|AuthenticationError|authentication token", re.IGNORECASE)
 
 
@@ -23,7 +27,7 @@ def joining(address: str) -> Iterator[None]:
     `HOST:PORT` is knocked at first; of other forms (`auto`, `ray://…`) Ray alone is the judge.
 
     Raises:
-        ConfigError: the address is none; nobody answers there within 5 s, where Ray would try for a minute and more;
+        ConfigError: the address is none; nobody, or no Ray, answers there within 5 s, where Ray would try for minutes;
             the cluster wants a token that it was not sent; it is of another version of Ray or Python.
     """
     with stderr_held_back():
@@ -63,13 +67,27 @@ def _knock(address: str) -> None:
     match = _HOST_AND_PORT.fullmatch(address)
     if match is None:
         return
+    must = "must be the HOST:PORT that `ray start --head` printed; without it a Ray of this computer's own is started"
+    if not 0 < (port := int(match["port"])) < 2**16:
+        raise ConfigError(f"RAY_ADDRESS {address!r}: {port} is no port; {must}")
     try:
-        socket.create_connection((match["host"], int(match["port"])), _ANSWERS_WITHIN_S).close()
-    except (OSError, OverflowError) as error:
-        raise ConfigError(
-            f"RAY_ADDRESS {address!r}: no Ray cluster answers there ({error}); must be the HOST:PORT that "
-            "`ray start --head` printed; without it a Ray of this computer's own is started"
-        ) from error
+        with socket.create_connection((match["host"], port), _ANSWERS_WITHIN_S) as knock:
+            if os.environ.get("RAY_USE_TLS", "0") in _NO and not _speaks_http2(knock):
+                raise ConfigError(f"RAY_ADDRESS {address!r}: what answers there is no Ray cluster; {must}")
+    except OSError as error:
+        raise ConfigError(f"RAY_ADDRESS {address!r}: no Ray cluster answers there ({error}); {must}") from error
+
+
+def _speaks_http2(knock: socket.socket) -> bool:
+    """Whether who answers begins with HTTP/2's settings (RFC 9113, 3.4), as Ray's head does, which speaks gRPC.
+
+    Ray asks anybody else in vain for minutes: an HTTP server, its own dashboard's.
+    """
+    knock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _NO_SETTINGS)
+    answer = b""
+    while len(answer) < len(_NO_SETTINGS) and (more := knock.recv(len(_NO_SETTINGS) - len(answer))):
+        answer += more
+    return answer[3:4] == _SETTINGS
 
 
 def _reason(error: BaseException) -> str | None:
@@ -86,7 +104,7 @@ def _reason(error: BaseException) -> str | None:
             "~/.ray/auth_token here or in RAY_AUTH_TOKEN"
         )
     if "Version mismatch" in told or isinstance(error, ConnectionError | ValueError):
-        return " ".join(str(error).split())
+        return " ".join(str(error).split()) + ("; must be HOST:PORT" if isinstance(error, ValueError) else "")
     return None
 
 

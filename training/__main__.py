@@ -54,7 +54,9 @@ def main() -> int:
         type=outputs.folder,
         help="folder of runs, local or s3://: this one's goes to OUTPUT/NAME",
     )
-    run.add_argument("--cache", type=Path, default=TrainRequest.cache, help="where drawn and fetched data is kept")
+    run.add_argument(
+        "--cache", type=outputs.local_folder, default=TrainRequest.cache, help="where drawn and fetched data is kept"
+    )
     run.add_argument("--steps", type=numbers.count, help="how long the run is, in place of its own number of steps")
     run.add_argument("--keep-last", type=numbers.count, metavar="N", help="how many of the newest checkpoints stay")
     run.add_argument(
@@ -94,7 +96,9 @@ def main() -> int:
     exporting.add_argument(
         "--to", required=True, type=outputs.folder, help="the weight folder to write, local or s3://"
     )
-    exporting.add_argument("--cache", type=Path, default=TrainRequest.cache, help="where fetched weights are kept")
+    exporting.add_argument(
+        "--cache", type=outputs.local_folder, default=TrainRequest.cache, help="where fetched weights are kept"
+    )
     exporting.add_argument("--step", type=numbers.count_from_zero, help="which checkpoint; default: the newest")
     exporting.add_argument(
         "--not-averaged", action="store_true", help="the last weights in place of their moving average"

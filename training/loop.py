@@ -21,7 +21,7 @@ from training.run import TrainRun
 from training.schedule import learning_rate_factor
 from training.steps.base import Moment
 from training.supervisor import Supervisor
-from training.watch.divergence import DivergedError, DivergenceGuard, cause_of, record_divergence
+from training.watch.divergence import DivergedError, Divergence, DivergenceGuard, cause_of, record_divergence
 from training.watch.flops import StepFlops
 from training.watch.memory import Memory
 from training.watch.observer import Observer, RunFacts, StepReport, ValidationReport
@@ -108,7 +108,11 @@ class TrainLoop:
         self._observers.started(self._facts())
         try:
             reason = self._step_until(end)
-            self._keep(whole_now=True, suspicious_too=reason == DONE)
+            if reason == DONE:
+                self._judge()
+                self._refuse([met for met in self.world.gather(self._guard.at_end()) if met is not None])
+            # A last step or two far above are outliers like others, and no later checkpoint could be waited for.
+            self._keep(whole_now=True, outliers_too=reason == DONE)
         except BaseException as error:
             self._observers.stopped(self.num_steps_done, _said_of(error))
             raise
@@ -226,24 +230,29 @@ class TrainLoop:
         self._judged_at = self.num_steps_done
         judged = self._guard.judge()
         gathered = self.world.gather((judged.divergence, judged.losses, self._guard.is_suspicious))
-        if (divergence := cause_of([divergence for divergence, _, _ in gathered])) is not None:
-            if self._log_folder is not None and self.world.is_first:
-                try:
-                    record_divergence(self._log_folder, divergence)
-                except OSError as error:  # the run ends by what it has to say of
-                    log.warning("%s: the divergence could not be written down: %s", self._log_folder, error.strerror)
-            raise DivergedError(self.run.name, divergence)
+        self._refuse([divergence for divergence, _, _ in gathered])
         self._losses, self._gradient_norms = _mean([losses for _, losses, _ in gathered]), judged.gradient_norms
         self._is_suspicious = any(suspicious for _, _, suspicious in gathered)
 
-    def _keep(self, *, whole_now: bool, suspicious_too: bool = False) -> None:
+    def _refuse(self, met: Sequence[Divergence | None]) -> None:
+        """Ends the run where a worker, of all, has met a divergence."""
+        if (divergence := cause_of(met)) is None:
+            return
+        if self._log_folder is not None and self.world.is_first:
+            try:
+                record_divergence(self._log_folder, divergence)
+            except OSError as error:  # the run ends by what it has to say of
+                log.warning("%s: the divergence could not be written down: %s", self._log_folder, error.strerror)
+        raise DivergedError(self.run.name, divergence)
+
+    def _keep(self, *, whole_now: bool, outliers_too: bool = False) -> None:
         """Begins a checkpoint of this step; `whole_now` waits for it.
 
         Spoilt weights must never replace good ones: while a loss lies far above what it was, none is begun, and one is
         owed as soon as the loss is back.
         """
         self._judge()
-        if self._is_suspicious and not suspicious_too:
+        if self._is_suspicious and not outliers_too:
             if not self._owes_checkpoint and self.world.is_first:
                 log.warning(
                     "step %d: no checkpoint: a loss lies far above what it was; there is one again when it is back",

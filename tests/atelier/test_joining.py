@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import socketserver
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -16,9 +19,22 @@ _NOT_TAKEN = "RPC error: InvalidAuthToken: Authentication token is missing or in
 
 @pytest.fixture
 def heard() -> Iterator[str]:
-    """Where somebody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"127.0.0.1:{server.getsockname()[1]}"
+    """Where somebody answers as gRPC does."""
+    with answering(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00") as address:
+        yield address
+
+
+@contextmanager
+def answering(greeting: bytes) -> Iterator[str]:
+    class Greet(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(greeting)
+            self.request.recv(1024)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Greet) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
 
 
 def test_where_nobody_listens_ray_is_not_asked() -> None:
@@ -30,6 +46,16 @@ def test_where_nobody_listens_ray_is_not_asked() -> None:
         joining(address),
     ):
         asked = True
+    assert not asked
+
+
+@pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b""])
+def test_where_another_server_listens_ray_is_not_asked(greeting: bytes) -> None:
+    asked = False
+    with answering(greeting) as address:
+        must = "what answers there is no Ray cluster; must be the HOST:PORT that `ray start --head` printed"
+        with pytest.raises(ConfigError, match=f"RAY_ADDRESS '{address}': {must}"), joining(address):
+            asked = True
     assert not asked
 
 
@@ -64,7 +90,7 @@ def test_a_cluster_that_wants_a_token(
 def test_what_ray_says_itself_is_told_in_a_line(error: Exception) -> None:
     with pytest.raises(ConfigError) as raised, joining("auto"):
         raise error
-    assert str(raised.value) == f"RAY_ADDRESS 'auto': {' '.join(str(error).split())}"
+    assert str(raised.value).startswith(f"RAY_ADDRESS 'auto': {' '.join(str(error).split())}")
 
 
 def test_stderr_comes_out_where_no_sentence_tells_the_reason(heard: str, capfd: pytest.CaptureFixture[str]) -> None:

@@ -36,6 +36,7 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *w
         (["--restarts", "-1"], 2, "--restarts: is '-1', must be a whole number from 0 up"),
         (["--steps", "0"], 2, "--steps: is '0', must be a whole number from 1 up"),
         (["--wandb", ""], 2, "argument --wandb: is '', must not be empty"),
+        (["--cache", ""], 2, "argument --cache: is '', must be a folder of this computer"),
         (["--vgg", "x"], 1, "--vgg: is for a perceptual loss, which run parser_closet has not; must be left out"),
         (["--wandb-offline"], 1, "--wandb-offline: keeps what --wandb PROJECT would send; name the project too"),
     ],

@@ -11,7 +11,7 @@ from pathlib import Path
 from atelier import storage
 from atelier.commands import numbers, outputs
 from training.data.config import DataConfig
-from training.data.held_out import carry_held_out
+from training.data.held_out import carry_held_out, check_held_out
 from training.data.preparing.here import prepare_here
 from training.data.preparing.plan import MAX_LEFT_OUT, Preparation, plan
 from training.data.shards.folder import refuse_strangers
@@ -43,7 +43,10 @@ def add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     prepare.add_argument("--workers", type=numbers.count, help="how many work at once; default: one a CPU")
     prepare.add_argument("--gpus", type=float, default=0.0, help="accelerator share of a worker that finds parses")
     prepare.add_argument(
-        "--cache", type=Path, default=Path("~/.cache/atelier"), help="where a machine keeps shards that it fetched"
+        "--cache",
+        type=outputs.local_folder,
+        default=Path("~/.cache/atelier"),
+        help="where a machine keeps shards that it fetched",
     )
     prepare.add_argument("--no-ray", action="store_true", help="use this machine's processes alone")
 
@@ -56,6 +59,7 @@ def prepare_command(arguments: argparse.Namespace) -> int:
     source = data.source(arguments.data)
     preparation = plan(source, arguments.output, max_left_out=arguments.max_left_out)
     data.refuse_unread(preparation, arguments.data, f"run {arguments.name}")
+    check_held_out(source)
     index = _prepared(preparation, arguments)
     sys.stdout.write(summary(index, arguments.output) + "\n")
     if passed_over := source.passed_over():

@@ -12,6 +12,7 @@ from atelier.stages.base import StageConfig
 from training.data.closet_source import ClosetConfig
 from training.data.dataset import Columns, Dataset
 from training.data.features import FeatureColumns, WithFeatures, check_frozen
+from training.data.held_out import check_held_out
 from training.data.locks import alone
 from training.data.preparing.here import prepare_here
 from training.data.preparing.plan import Preparation, plan
@@ -75,6 +76,7 @@ class DataConfig:
             with alone(Path(f"{preparation.output}.lock")):
                 if preparation.finished() is None:
                     self.refuse_unread(preparation, address, type(self.columns).__name__)
+                    check_held_out(preparation.source)
                 prepare_here(preparation)
             folder = preparation.output
         dataset = self._checked(ShardDataset(folder, cache), address or CLOSET)

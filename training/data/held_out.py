@@ -7,7 +7,7 @@ import logging
 
 from atelier import storage
 from atelier.datasets import deepfashion, viton_hd
-from atelier.datasets.samples import TryOnSample
+from atelier.datasets.samples import PoseTransferSample, TryOnSample
 from training.data.sources.deepfashion import DeepFashionSource
 from training.data.sources.source import Source
 from training.data.sources.viton_hd import VitonHDSource
@@ -16,6 +16,16 @@ FOLDER = "held_out"
 """In a folder of shards: a few rows of the test split, in their data set's own layout."""
 NUM_ROWS = 32
 _LISTS = {"viton_hd": viton_hd.PAIRS.format(split="test"), "deepfashion": deepfashion.PAIRS.format(split="test")}
+
+
+def check_held_out(source: Source, *, num_rows: int = NUM_ROWS) -> None:
+    """Reads the list of a source's test split as validations will, before hours are spent on the other split.
+
+    Raises:
+        CatalogError: it names what is not there.
+    """
+    _try_ons(source, num_rows)
+    _transfers(source, num_rows)
 
 
 def carry_held_out(source: Source, output: str, *, num_rows: int = NUM_ROWS) -> int:
@@ -27,13 +37,11 @@ def carry_held_out(source: Source, output: str, *, num_rows: int = NUM_ROWS) -> 
         CatalogError: a test split that names what is not there.
     """
     folder = storage.join(storage.resolve(output), FOLDER)
-    if isinstance(source, VitonHDSource) and _has_test(source.root, "viton_hd"):
-        samples = list(itertools.islice(viton_hd.read(source.root, "test", paired=True), num_rows))
+    if samples := _try_ons(source, num_rows):
         if not _has_test(folder, "viton_hd"):
             viton_hd.write(folder, "test", (_files(sample) for sample in samples))
         return len(samples)
-    if isinstance(source, DeepFashionSource) and _has_test(source.root, "deepfashion"):
-        pairs = list(itertools.islice(deepfashion.read(source.root, "test"), num_rows))
+    if pairs := _transfers(source, num_rows):
         joints = {pair.source: pair.source_keypoints for pair in pairs}
         joints |= {pair.target: pair.target_keypoints for pair in pairs}
         if not _has_test(folder, "deepfashion"):
@@ -63,6 +71,18 @@ def held_out_root(data: str | None, layout: str) -> str | None:
         *(root, _LISTS[layout]),
     )
     return None
+
+
+def _try_ons(source: Source, num_rows: int) -> list[TryOnSample]:
+    if not isinstance(source, VitonHDSource) or not _has_test(source.root, "viton_hd"):
+        return []
+    return list(itertools.islice(viton_hd.read(source.root, "test", paired=True), num_rows))
+
+
+def _transfers(source: Source, num_rows: int) -> list[PoseTransferSample]:
+    if not isinstance(source, DeepFashionSource) or not _has_test(source.root, "deepfashion"):
+        return []
+    return list(itertools.islice(deepfashion.read(source.root, "test"), num_rows))
 
 
 def _has_test(root: str, layout: str) -> bool:

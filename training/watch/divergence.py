@@ -32,12 +32,14 @@ class DivergenceRule:
     Far above: by more than `times` the scale of the `window` steps before; that scale is the largest of the median's
     magnitude, the median deviation from it, and `floor`. Steps that lie far above do not enter the window. Until it is
     full, at a run's beginning where losses move by themselves, it takes `early_times` the scale of the steps there are.
+    At a run's end, where no step can show any more that it was passing, `end_patience` steps are enough.
     """
 
     window: int = 200
     times: float = 10.0
     early_times: float = 100.0
     patience: int = 50
+    end_patience: int = 10
     floor: float = 0.05
 
 
@@ -140,6 +142,7 @@ class DivergenceGuard:
         self._pending: list[_Noted] = []
         self._totals: dict[str, deque[float]] = {} if totals is None else totals
         self._num_above: dict[str, int] = {}
+        self._newest_above: dict[str, Divergence] = {}
 
     @property
     def is_suspicious(self) -> bool:
@@ -193,17 +196,26 @@ class DivergenceGuard:
                 losses.setdefault(player, {})[term] = value
         return Judged(losses=losses, gradient_norms=norms, divergence=divergence)
 
+    def at_end(self) -> Divergence | None:
+        """What a run that ends with the newest step that was read ends by; None where nothing has run away."""
+        longest = max(self._num_above, key=lambda player: self._num_above[player], default=None)
+        if longest is None or self._num_above[longest] < self._rule.end_patience:
+            return None
+        return self._newest_above[longest]
+
     def _held(self, noted: _Noted, values: Mapping[tuple[str, str], float]) -> Divergence | None:
         for (player, term), value in values.items():
             if not math.isfinite(value):
                 return self._divergence(noted, player, term, value, None)
         for (player, term), value in values.items():
             if term == TOTAL and (limit := self._broken_limit(player, value)) is not None:
-                return self._divergence(noted, player, term, value, limit)
+                self._newest_above[player] = self._divergence(noted, player, term, value, limit)
+                if self._num_above[player] >= self._rule.patience:
+                    return self._newest_above[player]
         return None
 
     def _broken_limit(self, player: str, total: float) -> float | None:
-        """The limit that a total has been above for too long; takes the total in."""
+        """The limit that a total lies above, counted; takes in a total that lies below."""
         rule = self._rule
         window = self._totals.setdefault(player, deque())
         if window:
@@ -213,7 +225,7 @@ class DivergenceGuard:
             limit = median + times * max(abs(median), deviation, rule.floor)
             if total > limit:
                 self._num_above[player] = self._num_above.get(player, 0) + 1
-                return limit if self._num_above[player] >= rule.patience else None
+                return limit
         self._num_above[player] = 0
         window.append(total)
         while len(window) > rule.window:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from atelier.closet.layouts import Layout, write_dataset
+from atelier.errors import CatalogError
 from tests.training.tiny_models import SIZE
 from training.__main__ import main
 from training.data.config import DataConfig
@@ -78,6 +79,45 @@ def test_poses_are_validated_on_the_test_split_that_was_prepared_along(
     mine, theirs = (held_out_pairs(where, 2, SIZE, None) for where in (beside.test_set, root))
     assert [row.row for row in mine] == [row.row for row in theirs]
     assert np.array_equal(mine[1].truth, theirs[1].truth)
+
+
+@pytest.mark.parametrize(("run", "layout"), [("tries", "viton_hd"), ("poses", "deepfashion")])
+def test_list_of_the_test_split_that_names_what_is_not_there_is_refused_before_anything_is_prepared(
+    run: str, layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = folder(tmp_path / "data", layout, "train", "test")
+    [listed] = [path for path in Path(root).iterdir() if "pairs" in path.name and "test" in path.name]
+    listed.write_text(listed.read_text().replace(".jpg", "-ghost.jpg", 1))
+    words = ["prepare", f"{__name__}:{run}", "--data", root, "--output", str(tmp_path / "shards"), "--no-ray"]
+    monkeypatch.setattr(sys, "argv", ["training", *words])
+    assert main() == 1
+    assert "-ghost.jpg" in capsys.readouterr().err
+    assert not (tmp_path / "shards").exists()
+
+
+@pytest.mark.parametrize("layout", ["viton_hd", "deepfashion"])
+def test_validation_passes_over_a_broken_row_of_the_test_split_and_says_so(
+    layout: Layout, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = folder(tmp_path / "data", layout, "test")
+
+    def read(num_rows: int) -> tuple[object, ...]:
+        if layout == "viton_hd":
+            return rows.test_set_rows(root, num_rows, SIZE)
+        return held_out_pairs(root, num_rows, SIZE, None)
+
+    whole = read(2)
+    [first] = sorted(Path(root).glob("test/image/*" if layout == "viton_hd" else "test/*"))[:1]
+    first.write_bytes(first.read_bytes()[:300])
+    left = read(32)
+    assert 0 < len(left) < 32 and len(whole) == 2
+    told = [record.getMessage() for record in caplog.records]
+    assert all(f"{root}: validations pass over {first.stem}" in line or first.stem in line for line in told)
+    assert any("picture_truncated" in line for line in told)
+    for picture in Path(root).glob("test/image/*" if layout == "viton_hd" else "test/*"):
+        picture.write_bytes(b"")
+    with pytest.raises(CatalogError, match=r"none of the \d+ rows of its test split can be read"):
+        read(31)
 
 
 def test_data_without_a_test_split_are_said_to_have_none(

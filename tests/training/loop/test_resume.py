@@ -124,6 +124,14 @@ def test_loss_that_runs_away_leaves_checkpoints_of_before_and_ends_a_resumed_run
         train_in_process(dataclasses.replace(request, resume=True), "cpu")
 
 
+def test_run_that_ends_while_its_loss_is_away_is_not_done(tmp_path: Path, cache: Path) -> None:
+    request = request_for("away_at_the_end", tmp_path, cache)
+    with pytest.raises(DivergedError, match=r"^away_at_the_end: step 30: total of pose is .* above"):
+        train_in_process(request, "cpu")
+    folders = Path(request.address("checkpoints")).iterdir()
+    assert sorted(folder.name for folder in folders) == ["step-00000005", "step-00000010"]
+
+
 def test_outlier_only_puts_a_checkpoint_off(tmp_path: Path, cache: Path) -> None:
     request = request_for("outlier", tmp_path, cache, keep=Retention(num_last=9))
     assert train_in_process(request, "cpu").is_done

@@ -98,6 +98,14 @@ def runaway() -> TrainRun:
     return dataclasses.replace(pose(), name="runaway", step=step, num_steps=80, checkpoint_every_steps=5)
 
 
+def away_at_the_end() -> TrainRun:
+    """Its loss grows a thousandfold after 14 steps, and it ends before anybody is sure."""
+    run = runaway()
+    return dataclasses.replace(
+        run, name="away_at_the_end", step=dataclasses.replace(run.step, away=(14 / 30, 1.0)), num_steps=30
+    )
+
+
 def outlier() -> TrainRun:
     """Its loss is a thousand times itself in two of 20 steps, the 15th and the 16th."""
     step = RunawayConfig(model=POSE, away=(14 / 20, 16 / 20))

@@ -20,7 +20,7 @@ from training.watch.divergence import (
     record_divergence,
 )
 
-RULE = DivergenceRule(window=10, times=10.0, patience=3)
+RULE = DivergenceRule(window=10, times=10.0, patience=3, end_patience=2)
 
 
 def loss(total: float, **terms: float) -> StepLoss:
@@ -80,6 +80,17 @@ def test_guard_is_suspicious_while_a_loss_lies_far_above() -> None:
     for totals, suspicious in (([1.0] * 10, False), ([50.0], True), ([50.0], True), ([1.0], False)):
         assert judged(guard, totals) is None
         assert guard.is_suspicious is suspicious
+
+
+def test_at_the_end_fewer_steps_far_above_are_enough_but_not_one() -> None:
+    guard = DivergenceGuard(RULE)
+    assert judged(guard, [1.0] * 10) is None and guard.at_end() is None
+    assert judged(guard, [50.0], 11) is None and guard.at_end() is None
+    assert judged(guard, [60.0], 12) is None
+    divergence = guard.at_end()
+    assert divergence is not None
+    assert (divergence.step, divergence.value, divergence.limit, divergence.ids) == (12, 60.0, 11.0, ("row-12",))
+    assert judged(guard, [1.0], 13) is None and guard.at_end() is None
 
 
 def test_window_of_another_guard_is_gone_on_with() -> None:

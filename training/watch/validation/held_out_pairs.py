@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,11 +10,12 @@ import torch
 
 from atelier import storage
 from atelier.datasets import deepfashion
+from atelier.datasets.samples import PoseTransferSample
 from atelier.images import decode_picture, fit
 from atelier.skeletons import body25
 from training.data.sources.annotated import AnnotatedPose
 from training.watch.validation.catalog import CatalogRow
-from training.watch.validation.rows import Size
+from training.watch.validation.rows import Size, whole_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +32,22 @@ def held_out_pairs(root: str, num_rows: int, size: Size, annotation_size: Size |
     """The first pairs of the test split; without parses the whole true picture is judged.
 
     Raises:
-        CatalogError: the folder is not of that layout.
+        CatalogError: the folder is not of that layout, or has no row that can be read.
     """
     annotation = AnnotatedPose(annotation_size=annotation_size).build(torch.device("cpu"))
-    rows = []
-    for sample in itertools.islice(deepfashion.read(root, "test"), num_rows):
-        target = storage.get(sample.target)
+
+    def read(sample: PoseTransferSample) -> TransferRow:
+        source, target = storage.get(sample.source), storage.get(sample.target)
+        decode_picture(source)  # the recipe does so again; a broken one is no row to judge by
         pose = annotation.run_row({"person_bytes": target, "joints_given": body25(sample.target_keypoints)})
-        files = {"person": storage.get(sample.source), "parse": b"", "pose": pose["pose_bytes"]}
-        names = (storage.name(address).rsplit(".", 1)[0] for address in (sample.source, sample.target))
-        row = CatalogRow(item_id=" to ".join(names), files=files, prompt="", truth=None)
+        files = {"person": source, "parse": b"", "pose": pose["pose_bytes"]}
+        row = CatalogRow(item_id=_name(sample), files=files, prompt="", truth=None)
         truth, _ = fit(decode_picture(target), size)
-        rows.append(TransferRow(row=row, truth=truth, person=np.ones(size, bool)))
-    return tuple(rows)
+        return TransferRow(row=row, truth=truth, person=np.ones(size, bool))
+
+    samples = ((_name(sample), sample) for sample in deepfashion.read(root, "test"))
+    return whole_rows(root, samples, read, num_rows)
+
+
+def _name(sample: PoseTransferSample) -> str:
+    return " to ".join(storage.name(address).rsplit(".", 1)[0] for address in (sample.source, sample.target))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from atelier.closet import Look, Outfit, bottom_seed, draw_look, outfit_for
 from atelier.closet.casting import HELD_OUT
 from atelier.closet.catalog import draw_item
 from atelier.datasets import viton_hd
+from atelier.datasets.samples import TryOnSample
+from atelier.errors import CatalogError, RowError
 from atelier.evaluation.held_out import HeldOutTryOn, held_out_try_ons
 from atelier.seeds import unit_seed
 from atelier.stages.base import Batch, alive
@@ -26,6 +28,9 @@ from training.data.held_out import held_out_root
 from training.watch.validation.base import Validation
 
 Size = tuple[int, int]
+_Sample = TypeVar("_Sample")
+_Row = TypeVar("_Row")
+_LOG = logging.getLogger(__name__)
 _INPUTS = ("person", "garment", "garment_mask", "parse", "keypoints")
 
 
@@ -73,11 +78,11 @@ def test_set_rows(root: str, num_rows: int, size: Size) -> tuple[TryOnRow, ...]:
     """The first rows of a VITON-HD folder's test split, paired: each person in the garment they wear, maps given.
 
     Raises:
-        CatalogError: the folder is not of that layout.
+        CatalogError: the folder is not of that layout, or has no row that can be read.
     """
     decode = Decode(size=size).build(torch.device("cpu"))
-    rows = []
-    for sample in itertools.islice(viton_hd.read(root, "test", paired=True), num_rows):
+
+    def read(sample: TryOnSample) -> TryOnRow:
         files = {name: storage.get(getattr(sample, name)) for name in _INPUTS}
         shown = decode.run_row({f"{name}_bytes": content for name, content in files.items()})
         item = HeldOutTryOn(
@@ -91,7 +96,35 @@ def test_set_rows(root: str, num_rows: int, size: Size) -> tuple[TryOnRow, ...]:
             truth=shown["person"],
             true_parse=shown["given_parse"],
         )
-        rows.append(TryOnRow(item_id=sample.person_id, item=item, files=files))
+        return TryOnRow(item_id=sample.person_id, item=item, files=files)
+
+    samples = ((sample.person_id, sample) for sample in viton_hd.read(root, "test", paired=True))
+    return whole_rows(root, samples, read, num_rows)
+
+
+def whole_rows(
+    root: str, samples: Iterable[tuple[str, _Sample]], read: Callable[[_Sample], _Row], num_rows: int
+) -> tuple[_Row, ...]:
+    """The first rows that can be read; a broken one is said, and the next takes its place.
+
+    Args:
+        samples: each with its name.
+
+    Raises:
+        CatalogError: none can be.
+    """
+    rows: list[_Row] = []
+    broken = 0
+    for name, sample in samples:
+        if len(rows) == num_rows:
+            break
+        try:
+            rows.append(read(sample))
+        except RowError as error:
+            broken += 1
+            _LOG.warning("%s: validations pass over %s of the test split: %s", root, name, error)
+    if not rows:
+        raise CatalogError(f"{root}: none of the {broken} rows of its test split can be read; must have one that can")
     return tuple(rows)
 
 
