@@ -110,7 +110,7 @@ class TrainLoop:
             reason = self._step_until(end)
             if reason == DONE:
                 self._judge()
-                self._refuse([met for met in self.world.gather(self._guard.at_end()) if met is not None])
+                self._refuse(self.world.gather(self._guard.at_end()))
             # A last step or two far above are outliers like others, and no later checkpoint could be waited for.
             self._keep(whole_now=True, outliers_too=reason == DONE)
         except BaseException as error:

@@ -17,16 +17,13 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from atelier import storage
 from atelier.closet.catalog import write_catalog
-from atelier.models.parsing.config import ParsingNetConfig
-from atelier.models.parsing.networks import ParsingNet
 from atelier.rows import Outcome
-from atelier.weights import write_folder
 from pipelines import jobs
+from tests.atelier.evaluation.sets.tiny_parser import write_tiny_parser
 from tests.pipelines.conftest import Studio
 from training.__main__ import main
 
@@ -82,12 +79,7 @@ def night(drawn: Path, tmp_path: Path) -> Night:
 @pytest.fixture(scope="module")
 def parser(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An untrained parser of 6 features, by which three pictures are enough for a distance."""
-    config = ParsingNetConfig(input_size=(64, 32), widths=(4, 4, 4, 4, 6), decoder_widths=(4,))
-    folder = tmp_path_factory.mktemp("weights") / "tiny_parser"
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        write_folder(folder, config.to_json(), {"parser": ParsingNet(config).state_dict()})
-    return str(folder)
+    return write_tiny_parser(tmp_path_factory.mktemp("weights") / "tiny_parser", num_features=6)
 
 
 def evaluated(night: Night, monkeypatch: pytest.MonkeyPatch, *more: str) -> int:

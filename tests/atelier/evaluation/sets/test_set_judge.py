@@ -21,9 +21,8 @@ from atelier.evaluation import sets
 from atelier.evaluation.sets.features import load_features
 from atelier.evaluation.sets.presets import pidm
 from atelier.models.lpips import LPIPS
-from atelier.models.parsing.config import ParsingNetConfig
-from atelier.models.parsing.networks import ParsingNet
 from atelier.weights import write_folder
+from tests.atelier.evaluation.sets.tiny_parser import write_tiny_parser
 
 NUM_PAIRS, SIZE = 12, (64, 48)
 
@@ -58,12 +57,7 @@ def lpips(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def parser(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An untrained parser of 8 features."""
-    config = ParsingNetConfig(input_size=(64, 32), widths=(4, 4, 4, 4, 8), decoder_widths=(4,))
-    folder = tmp_path_factory.mktemp("weights") / "tiny_parser"
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        write_folder(folder, config.to_json(), {"parser": ParsingNet(config).state_dict()})
-    return str(folder)
+    return write_tiny_parser(tmp_path_factory.mktemp("weights") / "tiny_parser", num_features=8)
 
 
 @pytest.fixture
