@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import psutil
+
+from infra.children import die_with_parent
 
 _EVERY_S = 0.5
 
@@ -24,6 +28,19 @@ class Footprint:
     cpu_s: float
     peak_bytes: int
     others: float
+
+
+def start(
+    command: Sequence[str], out: BinaryIO, *, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Starts a program that does not outlive this one.
+
+    Args:
+        out: takes all that it prints. environment: None for this program's.
+    """
+    return subprocess.Popen(
+        command, stdout=out, stderr=subprocess.STDOUT, env=environment, preexec_fn=die_with_parent()
+    )
 
 
 def watch(*processes: subprocess.Popen[bytes]) -> Footprint:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import catalogs
-from benchmarks.footprint import Footprint, watch
+from benchmarks.footprint import Footprint, start, watch
 from benchmarks.loops import Threads
 from benchmarks.machine import load
 from benchmarks.trial import Measurement, System, Trial
@@ -131,7 +130,7 @@ def apart(trial: Trial, folder: Path) -> tuple[Measurement, Footprint]:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
     with said.open("wb") as out:
         command = [sys.executable, "-m", "benchmarks.trial", str(spec), str(result)]
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
+        process = start(command, out, environment=environment)
         footprint = watch(process)
     if process.returncode:
         raise RuntimeError(f"trial {trial} failed:\n{said.read_text(errors='replace')[-4000:]}")

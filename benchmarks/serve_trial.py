@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 import socket
 import sys
@@ -127,6 +128,12 @@ def overhead(trial: ServeTrial) -> dict[str, Any]:
     return found
 
 
+def haproxy(trial: ServeTrial) -> dict[str, Any]:
+    """The same through HAProxy, which Ray Serve starts in place of its own proxy."""
+    os.environ["RAY_SERVE_ENABLE_HA_PROXY"] = "1"  # read when Ray is imported, in `served`
+    return overhead(trial)
+
+
 def saturation(trial: ServeTrial) -> dict[str, Any]:
     """Pictures a second: of the device's stages, of a batch job, of the service, and of one with `@serve.batch`."""
     job = _job(trial)
@@ -177,6 +184,7 @@ def cold(trial: ServeTrial) -> dict[str, Any]:
 
 PARTS: dict[str, Callable[[ServeTrial], dict[str, Any]]] = {
     "overhead": overhead,
+    "haproxy": haproxy,
     "saturation": saturation,
     "curve": curve,
     "cold": cold,

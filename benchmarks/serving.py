@@ -1,7 +1,8 @@
-"""The service against what it is made of, side by side: `python -m benchmarks.serving` (about twenty minutes).
+"""The service against what it is made of, side by side: `python -m benchmarks.serving` (about half an hour).
 
 - overhead: a request to a real service (HTTP, keys, Ray Serve, the way to the replica and back) over a direct call of
   the recipe, by turns, picture by picture, around the stages' own seconds; the pictures are compared byte for byte.
+- haproxy: the same through HAProxy, which Ray Serve can start in place of its own proxy.
 - saturation: pictures a second under more callers than it can serve, over those of a batch job on the same device and
   threads; beside them full batches of the device's stages in a bare loop with nothing around it, and the same service
   with `@serve.batch`, whose batches form on a timer.
@@ -16,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.footprint import watch
+from benchmarks.footprint import start, watch
 from benchmarks.load import Loaded
 from benchmarks.machine import describe
 from benchmarks.page import add_output_options, conclude, markdown_table
@@ -69,7 +69,7 @@ class Bench:
         spec.write_text(json.dumps(asdict(trial)))
         with said.open("wb") as out:
             command = [sys.executable, "-m", "benchmarks.serve_trial", str(spec), str(result)]
-            process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+            process = start(command, out)
             self.others.append(watch(process).others)
         if process.returncode or not result.is_file():
             raise RuntimeError(f"{trial} failed:\n{said.read_text(errors='replace')[-4000:]}")
@@ -150,6 +150,10 @@ def _overhead(bench: Bench, found: Sequence[Mapping[str, Any]], _full_rate: floa
             f"{aim_ms:.0f}: {bench.verdict(middle <= aim_ms)}",
         )
     return [table]
+
+
+def _haproxy(bench: Bench, found: Sequence[Mapping[str, Any]], full_rate: float) -> list[Table | str]:
+    return ["The same behind HAProxy (`RAY_SERVE_ENABLE_HA_PROXY=1`):", *_overhead(bench, found, full_rate)]
 
 
 def _differences(whole: Sequence[float], part: Sequence[float]) -> list[float]:
@@ -235,6 +239,7 @@ def _cold(_bench: Bench, found: Sequence[Mapping[str, Any]], _full_rate: float) 
 
 TOLD: Mapping[str, Callable[[Bench, Sequence[Mapping[str, Any]], float], list[Table | str]]] = {
     "overhead": _overhead,
+    "haproxy": _haproxy,
     "saturation": _saturation,
     "curve": _curve,
     "cold": _cold,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from atelier.evaluation.people.resampling import Interval, resampled
-from benchmarks.footprint import watch
+from benchmarks.footprint import start, watch
 from benchmarks.train_trial import TrainMeasurement, TrainTrial
 from benchmarks.turns import Player, by_turns
 
@@ -153,7 +152,7 @@ class Bench:
         command, trial, result = self._made(case)
         said = Path(trial.folder) / "said.txt"
         with said.open("wb") as out:
-            process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+            process = start(command, out)
             footprint = watch(process)
         if process.returncode:
             words = said.read_text(errors="replace")

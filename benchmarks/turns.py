@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import select
-import subprocess
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.footprint import Footprint, watch
+from benchmarks.footprint import Footprint, start, watch
 
 _DONE, _GO = "stretch-done", "stretch-go"
 _LOOK_S = 0.2
@@ -61,7 +60,7 @@ class Player:
         self._done, self._go = (_opened(folder / name) for name in (_DONE, _GO))
         self._said = said
         with said.open("wb") as out:
-            self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+            self.process = start(command, out)
 
     def until_stretch_ends(self) -> None:
         """Waits for the end of the stretch that it is in, and lets it stand.

@@ -22,7 +22,7 @@ from types import TracebackType
 
 from pg8000.native import Connection
 
-from infra.store import die_with_parent
+from infra.children import die_with_parent
 
 NAME = "atelier"
 """Of the role that owns it."""

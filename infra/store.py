@@ -7,7 +7,6 @@ in another terminal, and runs until Ctrl-C. Nothing listens beyond 127.0.0.1 and
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import random
 import secrets
@@ -19,19 +18,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import boto3
 
+from infra.children import die_with_parent
+
 BUCKET = "catalog"
 REGION = "us-east-1"
 # The S3 port and the eight after it: master, volume and filer with their gRPC ports, S3's gRPC, metrics.
 PORTS = 9
 START_TIMEOUT_S = 90
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,14 +230,6 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def die_with_parent() -> Callable[[], int] | None:
-    """What the child runs before it becomes the server: on Linux the kernel kills it when this program is killed."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main() -> None:

@@ -22,6 +22,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
     # gRPC's own 4 MiB is less than a request with its pictures; what a request may have is limited before.
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": "2147483647",
+    # Behind HAProxy an ingress that stops stays for a balancer outside to notice; HAProxy itself hears of it at once.
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
     # Ray's own 15 puts a request behind everything else that the computer does: 26 s instead of 2 beside a training.
     "RAY_worker_niceness": "0",
 }

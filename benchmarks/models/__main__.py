@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from atelier.evaluation.pictures import decibels, ssim_map
-from benchmarks.footprint import watch
+from benchmarks.footprint import start, watch
 from benchmarks.machine import describe
 from benchmarks.models.levers import ModelTrial, Rung
 from benchmarks.models.systems import SYSTEMS
@@ -127,7 +126,7 @@ def _run(case: Case, rung: Rung, folder: Path, repeats: int) -> Measured:
     spec.write_text(json.dumps(asdict(trial)))
     with said.open("wb") as out:
         command = [sys.executable, "-m", "benchmarks.models.trial", str(spec), str(result)]
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+        process = start(command, out)
         footprint = watch(process)
     if process.returncode:
         raise RuntimeError(f"{case.title}: {rung.label} failed:\n{said.read_text(errors='replace')[-4000:]}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks.turns import Player, StepClock, by_turns
@@ -45,6 +47,31 @@ def test_stretches_never_overlap_and_the_clock_counts_ones_own_alone(tmp_path: P
     turns.sort()
     assert [name for *_, name in turns] == [0, 1, 1, 0, 0, 1]
     assert all(end <= start for (_, end, _), (start, _, _) in pairwise(turns))
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from benchmarks.turns import Player
+
+folder = Path(sys.argv[1])
+player = Player([sys.executable, "-c", sys.argv[2], str(folder)], folder, folder / "said.txt")
+player.until_stretch_ends()
+print(player.process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other kernel does it")
+def test_a_program_that_stands_still_does_not_outlive_who_let_it_stand(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PARENT, str(tmp_path), PROGRAM]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        assert child.status() == psutil.STATUS_STOPPED
+        parent.kill()
+    psutil.wait_procs([child], timeout=10)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE  # nobody may be there to bury it
 
 
 @pytest.mark.parametrize(

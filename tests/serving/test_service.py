@@ -1,4 +1,7 @@
-"""A real service: Ray, Serve, HTTP on loopback, keys, jobs, other weights without a restart, metrics."""
+"""A real service: Ray, Serve, HTTP on loopback, keys, jobs, other weights without a restart, metrics.
+
+Behind Serve's own proxy, and, with the long tests, behind HAProxy.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,8 @@ from tests.serving.drive_service import CALLERS, FILES, GAUGE, LATENCY, NAMES, S
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
+BEHIND = {"proxy": {}, "haproxy": {"RAY_SERVE_ENABLE_HA_PROXY": "1"}}
+"""By who takes requests in: what is set in the environment for it."""
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +36,10 @@ def weights(tiny: Callable[[int], str]) -> tuple[str, str]:
     return tiny(0), tiny(1)
 
 
-@pytest.fixture(scope="module")
-def found(weights: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+@pytest.fixture(scope="module", params=["proxy", pytest.param("haproxy", marks=pytest.mark.long)])
+def found(
+    weights: tuple[str, str], tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> dict[str, Any]:
     """What the driver saw."""
     folder = tmp_path_factory.mktemp("service")
     told = folder / "serve.json"
@@ -50,6 +57,7 @@ def found(weights: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) ->
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment |= BEHIND[request.param]
     environment["RAY_OVERRIDE_RESOURCES"] = json.dumps({"GPU": 1})  # as Ray counts it: three replicas share one
     command = [sys.executable, "-m", "tests.serving.drive_service", str(told), str(port), weights[1]]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -44,7 +44,7 @@ def test_the_large_truepose_and_human_diffusion_have_runs() -> None:
     ("whole", "parts"),
     [
         ("pidm_closet_whole", ("pidm_closet_without_textures", "pidm_closet_without_guidance")),
-        ("truepose_closet_coarse", ("truepose_closet_without_hpfa", "truepose_closet_without_caa")),
+        ("truepose_closet_whole", ("truepose_closet_without_hpfa", "truepose_closet_without_caa")),
         ("human_diffusion_closet_whole", ("human_diffusion_closet_without_smr", "human_diffusion_closet_without_mca")),
     ],
 )

@@ -42,6 +42,7 @@ from training.watch.validation.text_to_person import TextToPersonValidation
 
 MODEL, LARGE = human_diffusion.human_diffusion_closet(), human_diffusion.human_diffusion()
 MEMORY = "human_diffusion_memory_closet"
+_SHIPPED = "human_diffusion_closet"
 _SIZE, _COARSE = MODEL.working_size, (64, 48)
 _NUM_PEOPLE = 8000
 _NUM_COARSE_STEPS = 1800
@@ -144,8 +145,11 @@ def human_diffusion_512() -> TrainRun:
 
 
 def _alike(name: str, model: HumanDiffusionConfig) -> TrainRun:
+    """With the shipped encoders and their memory: what is compared is the denoiser."""
     run = _coarse(name, model)
-    return dataclasses.replace(run, num_steps=_NUM_ABLATION_PICTURES // run.batch_size)
+    assert isinstance(run.step, DenoiserStepConfig)
+    step = dataclasses.replace(run.step, encoders=_SHIPPED)
+    return dataclasses.replace(run, step=step, num_steps=_NUM_ABLATION_PICTURES // run.batch_size)
 
 
 def _further(*, encoders: str, initial: str, learning_rate: float) -> DenoiserStepConfig:

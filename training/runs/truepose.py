@@ -36,6 +36,8 @@ _PAIRS = ClosetConfig(kind="pose_transfer", num_samples=6000, size=MODEL.working
 _PEOPLE = ClosetConfig(kind="described", num_samples=8000, size=MODEL.working_size)
 """The people that HumanDiffusion is trained on too: drawn once for both."""
 _SHIPPED = "truepose_closet"
+_NUM_ABLATION_PICTURES = 120_000
+"""That the model with all its parts, and without one, is trained on at 64x48."""
 
 
 def truepose_autoencoder_closet() -> TrainRun:
@@ -70,7 +72,7 @@ def truepose_closet_coarse() -> TrainRun:
             model=replace(MODEL, working_size=(64, 48)), autoencoder=truepose_autoencoder_closet.__name__
         ),
         batch_size=16,
-        num_steps=7500,  # 120,000 pictures, as those of the ablations
+        num_steps=7500,
         num_warmup_steps=100,
         decay="constant",  # it goes on at the full size
         average_decay=0.997,
@@ -119,14 +121,19 @@ def truepose_closet_still() -> TrainRun:
     )
 
 
+def truepose_closet_whole() -> TrainRun:
+    """The small TruePose at 64x48 on 120,000 pictures: what its ablations, trained alike, are held against."""
+    return _alike("truepose_closet_whole")
+
+
 def truepose_closet_without_hpfa() -> TrainRun:
-    """The coarse run with plain reference attention: the ablation of HPFA."""
-    return _without("truepose_closet_without_hpfa", fusion=False)
+    """An ablation, trained as `truepose_closet_whole` is: plain reference attention in place of HPFA."""
+    return _alike("truepose_closet_without_hpfa", fusion=False)
 
 
 def truepose_closet_without_caa() -> TrainRun:
-    """The coarse run told of the whole source alone in cross-attention: the ablation of CAA."""
-    return _without("truepose_closet_without_caa", alignment=False)
+    """An ablation, trained alike: told of the whole source alone in cross-attention, in place of CAA."""
+    return _alike("truepose_closet_without_caa", alignment=False)
 
 
 def truepose_512() -> TrainRun:
@@ -157,8 +164,8 @@ def truepose_512() -> TrainRun:
     )
 
 
-def _without(name: str, **parts: bool) -> TrainRun:
+def _alike(name: str, **parts: bool) -> TrainRun:
+    """On the latents of the shipped autoencoder: what is compared is the rest."""
     run = truepose_closet_coarse()
-    model = replace(MODEL, working_size=(64, 48), **parts)
-    step = TruePoseStepConfig(model=model, autoencoder=truepose_autoencoder_closet.__name__)
-    return replace(run, name=name, step=step)
+    step = TruePoseStepConfig(model=replace(MODEL, working_size=(64, 48), **parts), autoencoder=_SHIPPED)
+    return replace(run, name=name, step=step, num_steps=_NUM_ABLATION_PICTURES // run.batch_size, decay="cosine")
