@@ -65,13 +65,22 @@ def read_openpose(data: bytes) -> np.ndarray | None:
     Raises:
         ValueError: the data are not such a JSON; says what is wrong.
     """
+    wanted = "must be an OpenPose JSON with people[0].pose_keypoints_2d"
     try:
-        people = json.loads(data)["people"]
-        if not people:
-            return None
-        flat = np.asarray(people[0]["pose_keypoints_2d"], dtype=np.float32)
-    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"not an OpenPose JSON with people[0].pose_keypoints_2d: {error!r}") from error
+        read = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise ValueError(f"is no JSON{where}; {wanted}") from error
+    people = read.get("people") if isinstance(read, dict) else None
+    if not isinstance(people, list):
+        raise ValueError(f"has no list of people; {wanted}")
+    if not people:
+        return None
+    numbers = people[0].get("pose_keypoints_2d") if isinstance(people[0], dict) else None
+    try:
+        flat = np.asarray(numbers if isinstance(numbers, list) else "", dtype=np.float32)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"people[0].pose_keypoints_2d is no list of numbers; {wanted}") from error
     if flat.size not in (75, 54):
         raise ValueError(f"pose_keypoints_2d has {flat.size} numbers; must be 75 (BODY_25) or 54 (COCO-18)")
     if not np.isfinite(flat).all():

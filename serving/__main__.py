@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 import sys
 import time
@@ -14,13 +15,15 @@ from pydantic import ValidationError
 
 from atelier.commands import numbers
 from atelier.commands.pipes import telling
-from atelier.errors import AtelierError, ConfigError
+from atelier.errors import AtelierError, ConfigError, StorageError
 from serving import environment
 from serving.declared import DASHBOARD, check_weights, config_of
 from serving.faults import faults
-from serving.keys import SCOPES, KeyRing
+from serving.keys import MOST_S, SCOPES, KeyRing
 from serving.quotas.quota import Quota
 from serving.settings import ServeSettings
+
+_MOST_DAYS = int(MOST_S / 86400)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from serving import launch
+    from serving.jobs.files import JobFiles
     from serving.jobs.sql import SqlJobs
 
     settings = _settings(arguments.settings)
@@ -49,6 +53,10 @@ def _run(arguments: argparse.Namespace) -> int:
     launch.check_address(settings, arguments.host)
     launch.check_port(arguments.host, arguments.port)
     SqlJobs(settings.database)
+    try:
+        JobFiles(settings.store).check()
+    except StorageError as error:
+        raise ConfigError(f"store: is {settings.store!r}; {error.reason}") from error
     check_weights(settings)
     try:
         launch.run(settings, host=arguments.host, port=arguments.port, with_dashboard=not arguments.no_dashboard)
@@ -85,26 +93,35 @@ def _keys(arguments: argparse.Namespace) -> int:
     if arguments.verb == "add":
         valid_s = None if arguments.days is None else arguments.days * 86400.0
         quota = Quota.of_words(arguments.quota)
-        _show(ring, arguments.owner, ring.add(arguments.owner, arguments.scope or SCOPES, valid_s=valid_s, quota=quota))
+        _show(ring, ring.add(arguments.owner, arguments.scope or SCOPES, valid_s=valid_s, quota=quota))
     elif arguments.verb == "quota":
         quota = Quota.of_words(arguments.quota)
         print(f"{_number(ring.allow(arguments.owner, quota), arguments, ring)} may now use: {_told(quota)}")
     elif arguments.verb == "rotate":
-        _show(ring, arguments.owner, ring.rotate(arguments.owner, overlap_s=arguments.overlap_hours * 3600.0))
+        _show(ring, ring.rotate(arguments.owner, overlap_s=arguments.overlap_hours * 3600.0))
     elif arguments.verb == "remove":
         print(f"gone: {_number(ring.remove(arguments.owner), arguments, ring)}")
     else:
         for record in ring.records():
-            ends = "never" if record.expires_at_s is None else time.strftime("%F %TZ", time.gmtime(record.expires_at_s))
-            scopes = ",".join(record.scopes)
+            scopes, ends = ",".join(record.scopes), _ends(record.expires_at_s)
             print(f"{record.id}  {record.owner}  {scopes}  expires: {ends}  quota: {_told(record.quota)}")
     return 0
 
 
-def _show(ring: KeyRing, owner: str, key: str) -> None:
+def _show(ring: KeyRing, key: str) -> None:
     """The one time that anybody sees them; the key alone on standard output, for `KEY=$(…)`."""
     print(key)
-    sys.stderr.write(f"secret that this key's webhooks are signed with: {ring.webhook_secrets(owner)[0]}\n")
+    (made,) = (record for record in ring.records() if record.id == key.split("_")[1])
+    sys.stderr.write(f"secret that this key's webhooks are signed with: {made.webhook_secret}\n")
+
+
+def _ends(expires_at_s: float | None) -> str:
+    if expires_at_s is None:
+        return "never"
+    try:
+        return time.strftime("%F %TZ", time.gmtime(expires_at_s))
+    except (ValueError, OverflowError, OSError):  # a file that was written by hand, or by what took any number
+        return f"at {expires_at_s:g} s, which is no time; remove the key"
 
 
 def _number(count: int, arguments: argparse.Namespace, ring: KeyRing) -> str:
@@ -113,6 +130,27 @@ def _number(count: int, arguments: argparse.Namespace, ring: KeyRing) -> str:
     if not count:
         raise ConfigError(f"{owner}: has no key; keys have {', '.join(sorted(ring.owners())) or 'nobody'}")
     return f"{count} key{'s' * (count > 1)} of {owner}"
+
+
+def _days(text: str) -> float:
+    days = _float(text)
+    if not 0 < days <= _MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"is {text!r}, must be a number more than 0 and at most {_MOST_DAYS}")
+    return days
+
+
+def _hours(text: str) -> float:
+    hours = _float(text)
+    if not 0 <= hours <= _MOST_DAYS * 24:
+        raise argparse.ArgumentTypeError(f"is {text!r}, must be a number from 0 to {_MOST_DAYS * 24}")
+    return hours
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan  # which no bound lets through
 
 
 def _told(quota: Quota) -> str:
@@ -157,10 +195,10 @@ def _parser() -> argparse.ArgumentParser:
     add = verbs.add_parser("add", help="make a key, and show it this once")
     add.add_argument("owner")
     add.add_argument("--scope", action="append", choices=SCOPES, help="all if absent")
-    add.add_argument("--days", type=float, help="valid for so long; for ever if absent")
+    add.add_argument("--days", type=_days, help="valid for so long; for ever if absent")
     rotate = verbs.add_parser("rotate", help="make another key with the same rights, and let the old ones end")
     rotate.add_argument("owner")
-    rotate.add_argument("--overlap-hours", type=float, default=24.0, help="how long the old ones are still taken")
+    rotate.add_argument("--overlap-hours", type=_hours, default=24.0, help="how long the old ones are still taken")
     verbs.add_parser("remove", help="take all keys of an owner away at once").add_argument("owner")
     quota = verbs.add_parser("quota", help="let an owner use more or less from now on")
     quota.add_argument("owner")

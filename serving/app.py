@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import ray
+from pydantic import ValidationError
 from ray import serve
 from ray.serve import Application
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 
+from atelier.errors import ConfigError
 from serving import environment
 from serving.declared import resolved
 from serving.deployments import SPARE_REQUESTS, Ingress, ModelReplica
+from serving.faults import faults
 from serving.scaling import QueuedSeconds
 from serving.settings import ModelSettings, ServeSettings
 
@@ -30,11 +33,11 @@ def build_app(args: ServeSettings | Mapping[str, Any]) -> Application:
         args: settings, or their values as the command line (`anonymous=true`) or a config file gives them.
 
     Raises:
-        ValidationError: a value that no setting takes.
+        ConfigError: a value that no setting takes; a line for each, as `python -m serving run` tells it.
     """
     if not ray.is_initialized():
         environment.set_defaults()  # `serve run` starts Ray after this, which itself starts a new one with a token
-    settings = resolved(ServeSettings.model_validate(args))
+    settings = resolved(_settings(args))
     models = [_model(model, settings.drain_s) for model in settings.models]
     most = settings.limits.max_requests + SPARE_REQUESTS
     ingress = cast(Any, Ingress).options(
@@ -50,6 +53,14 @@ def build_app(args: ServeSettings | Mapping[str, Any]) -> Application:
         ray_actor_options={"num_cpus": 0},
     )
     return ingress.bind(settings.model_dump(mode="json"), *models)
+
+
+def _settings(args: ServeSettings | Mapping[str, Any]) -> ServeSettings:
+    try:
+        return ServeSettings.model_validate(args)
+    except ValidationError as error:
+        # Without its cause: Ray would show pydantic's words above these.
+        raise ConfigError("\n".join(faults(ServeSettings, error))) from None
 
 
 def _model(settings: ModelSettings, drain_s: float) -> Application:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from atelier import storage
 from atelier.errors import AtelierError, ConfigError
@@ -64,11 +66,12 @@ class Declared:
         most_s: seconds that a service may take to be brought about, its models' warm-up included.
 
     Raises:
-        ConfigError: nobody is there, or it wants Ray's token.
+        ConfigError: no address, nobody is there, or it wants Ray's token.
     """
 
     def __init__(self, dashboard: str = DASHBOARD, *, most_s: float = _MOST_S) -> None:
         self._most_s = most_s
+        _check_dashboard(dashboard)
         # Ray reads it once, when it is imported; `serve deploy` finds the token in the same places.
         os.environ.setdefault(AUTH_MODE, "token")
         from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
@@ -137,6 +140,16 @@ def stand(app: Mapping[str, Any]) -> str:
     unready = [one for one in app["deployments"].values() if one["status"] != "HEALTHY"]
     waits = [f"{one['name']} is {one['status']}: {one['message'] or 'its replicas start'}" for one in unready]
     return "; ".join([f"Serve says {app['status']}", *waits])
+
+
+def _check_dashboard(address: str) -> None:
+    try:
+        url = urlsplit(address)
+        is_one = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # its port is none, or its brackets do not close
+        is_one = False
+    if not is_one or re.search(r"\s", address):
+        raise ConfigError(f"dashboard: is {address!r}; must be http://HOST:PORT, e.g. {DASHBOARD}")
 
 
 def _config(args: Mapping[str, Any], settings: ServeSettings) -> dict[str, Any]:

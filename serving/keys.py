@@ -22,6 +22,9 @@ Scope = Literal["make", "jobs", "models"]
 """`make`: pictures at once. `jobs`: pictures later. `models`: what there is."""
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
+MOST_S = 36500 * 86400.0
+"""Longest time that a key may be given: a hundred years."""
+
 _PREFIX = "atl"
 _UNKNOWN = hashlib.sha256(b"no key at all").hexdigest()
 
@@ -34,7 +37,7 @@ class KeyRecord:
         id: the part of the key that may be seen, and that jobs and logs know it by.
         owner: the name it was made for; a rotated key has the same.
         sha256: of the secret part. 256 random bits need no slow hash: nobody can go through them.
-        expires_at_s: Unix time; None never.
+        expires_at_s: Unix time; None never; one that is no number has passed.
         quota: what its owner may use; counted by owner, so that neither a rotation nor another key doubles it.
         webhook_secret: `whsec_` and base64 of 256 random bits, kept as it is: it must sign again.
     """
@@ -47,6 +50,10 @@ class KeyRecord:
     expires_at_s: float | None = None
     quota: Quota = field(default_factory=Quota)
     webhook_secret: str = field(default="", repr=False)
+
+    def is_over(self, now_s: float) -> bool:
+        """Whether it is not taken any more."""
+        return self.expires_at_s is not None and not self.expires_at_s > now_s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +87,7 @@ class KeyRing:
         record = self._current().get(identity) if prefix == _PREFIX else None
         expected = record.sha256 if record is not None else _UNKNOWN
         fits = hmac.compare_digest(_hash(secret), expected)
-        if record is None or not fits:
-            return None
-        if record.expires_at_s is not None and record.expires_at_s <= (time.time() if now_s is None else now_s):
+        if record is None or not fits or record.is_over(time.time() if now_s is None else now_s):
             return None
         has_secret = bool(record.webhook_secret)
         return Caller(owner=record.owner, scopes=record.scopes, quota=record.quota, has_secret=has_secret)
@@ -101,12 +106,14 @@ class KeyRing:
         """Makes a key and gives it: the one time that anybody sees it.
 
         Raises:
-            ConfigError: an empty name, or a scope that isn't there.
+            ConfigError: an empty name, a scope that isn't there, or a time that is none.
         """
         if not owner or not owner.isprintable():
             raise ConfigError(f"owner is {owner!r}; must be printable text")
         if not scopes or set(scopes) - set(SCOPES):
             raise ConfigError(f"scopes are {list(scopes)}; must be some of {list(SCOPES)}")
+        if valid_s is not None and not 0 < valid_s <= MOST_S:
+            raise ConfigError(f"valid_s is {valid_s}; must be more than 0 and at most {MOST_S:.0f}")
         identity, secret, now_s = secrets.token_hex(4), secrets.token_urlsafe(32), time.time()
         record = KeyRecord(
             id=identity,
@@ -125,14 +132,17 @@ class KeyRing:
         """A new key with an owner's scopes and quota; the owner's present ones end after `overlap_s`.
 
         Raises:
-            ConfigError: an owner without a key.
+            ConfigError: an owner without a key, or a time that is none.
         """
+        if not 0 <= overlap_s <= MOST_S:
+            raise ConfigError(f"overlap_s is {overlap_s}; must be from 0 to {MOST_S:.0f}")
         now_s = time.time()
-        mine = [one for one in self.records() if one.owner == owner and (one.expires_at_s or now_s + 1) > now_s]
+        mine = [one for one in self.records() if one.owner == owner and not one.is_over(now_s)]
         if not mine:
             raise ConfigError(f"owner {owner!r}: has no key; there are keys of {sorted(self.owners())}")
         end_s = now_s + overlap_s
-        ended = {one.id: replace(one, expires_at_s=min(end_s, one.expires_at_s or end_s)) for one in mine}
+        ends = {one.id: end_s if one.expires_at_s is None else min(end_s, one.expires_at_s) for one in mine}
+        ended = {one.id: replace(one, expires_at_s=ends[one.id]) for one in mine}
         self._write({**self._current(), **ended})
         return self.add(owner, mine[-1].scopes, quota=mine[-1].quota)
 
@@ -153,7 +163,7 @@ class KeyRing:
     def webhook_secrets(self, owner: str, *, now_s: float | None = None) -> list[str]:
         """Those of an owner's keys that have not expired, the newest first."""
         now_s = time.time() if now_s is None else now_s
-        mine = [one for one in self.records() if one.owner == owner and (one.expires_at_s or now_s + 1) > now_s]
+        mine = [one for one in self.records() if one.owner == owner and not one.is_over(now_s)]
         return [one.webhook_secret for one in reversed(mine) if one.webhook_secret]
 
     def owners(self) -> set[str]:
@@ -186,7 +196,7 @@ def _read(path: Path) -> dict[str, KeyRecord]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["keys"]
         records = [_record(entry) for entry in entries]
-    except (OSError, ValueError, LookupError, TypeError, ConfigError) as error:
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, ConfigError) as error:
         raise ConfigError(
             f"{path}: is no file of keys ({type(error).__name__}); `python -m serving keys` makes one"
         ) from None
@@ -194,8 +204,13 @@ def _read(path: Path) -> dict[str, KeyRecord]:
 
 
 def _record(entry: dict[str, Any]) -> KeyRecord:
-    quota = Quota.of_words(entry.get("quota", []))
-    return KeyRecord(**entry | {"scopes": tuple(entry["scopes"]), "quota": quota})
+    ends_s = entry.get("expires_at_s")
+    told = {
+        "scopes": tuple(entry["scopes"]),
+        "quota": Quota.of_words(entry.get("quota", [])),
+        "expires_at_s": None if ends_s is None else float(ends_s),
+    }
+    return KeyRecord(**entry | told)
 
 
 def _hash(secret: str) -> str:

@@ -116,7 +116,7 @@ def start_empty(
     )
     once_ray_is_up()
     check_gpus(settings, ray.cluster_resources().get("GPU", 0.0))
-    logging.getLogger("ray.serve").setLevel(logging.WARNING)  # it tells whoever looks on of its clients and their ends
+    _hush()
     serve.start(http_options={"host": host, "port": port})
     return f"http://{context.dashboard_url}" if with_dashboard else ""
 
@@ -160,10 +160,16 @@ def stop() -> None:
 
     if not ray.is_initialized():
         return
+    _hush()
     # Serve's controller ends itself while it is asked to, and Ray prints that in red, as a call that failed.
     with contextlib.redirect_stdout(io.StringIO()):
         serve.shutdown()
         ray.shutdown()
+
+
+def _hush() -> None:
+    """Serve tells whoever looks on of its clients and their ends, and of a service that never began."""
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
 
 
 def check_gpus(settings: ServeSettings, there: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -196,7 +197,14 @@ class WebhookSettings(_Settings):
 
     timeout_s: Annotated[float, Field(gt=0)] = 10.0
     pauses_s: tuple[Annotated[float, Field(gt=0)], ...] = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 18000.0)
-    links_from: Annotated[str, Field(pattern=r"^(https?://[^/]+)?$")] = ""
+    links_from: str = ""
+
+    @field_validator("links_from")
+    @classmethod
+    def _is_a_beginning(cls, links_from: str) -> str:
+        if not re.fullmatch(r"(https?://[^/]+)?", links_from):
+            raise ValueError("must be http://HOST or https://HOST, with a :PORT or without, and no path; or empty")
+        return links_from
 
 
 def _all_models() -> tuple[ModelSettings, ...]:
@@ -219,7 +227,7 @@ class ServeSettings(_Settings):
         drain_s: how long what has begun may take to end when the service, or a replica of it, is to stop.
     """
 
-    models: tuple[ModelSettings, ...] = Field(default_factory=_all_models, min_length=1)
+    models: tuple[ModelSettings, ...] = Field(default_factory=_all_models)
     store: str = "out/serve/store"
     database: str = Field(default="out/serve/jobs.sqlite", repr=False)
     keys: str = "out/serve/keys.json"
@@ -235,6 +243,8 @@ class ServeSettings(_Settings):
     @field_validator("models")
     @classmethod
     def _stand_once(cls, models: tuple[ModelSettings, ...]) -> tuple[ModelSettings, ...]:
+        if not models:
+            raise ValueError("must name at least one model")
         names = [model.recipe for model in models]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"models {twice} stand in it twice; give one more replicas instead")

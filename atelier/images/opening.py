@@ -92,9 +92,10 @@ def opened(
             raise RowError(
                 "picture_truncated", f"the {what} file ({kind}, {len(data)} bytes) ends too early; upload it whole"
             ) from error
-        reason = "its header cannot be read" if isinstance(error, UnidentifiedImageError) else str(error)
+        part = "header" if isinstance(error, UnidentifiedImageError) else "data"
         raise RowError(
-            "picture_unreadable", f"the {what} file ({kind}, {len(data)} bytes) is damaged: {reason}; must be whole"
+            "picture_unreadable",
+            f"the {what} file ({kind}, {len(data)} bytes) is damaged: its {part} cannot be read; must be whole",
         ) from error
 
 

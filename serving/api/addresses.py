@@ -49,6 +49,8 @@ class Addresses:
         Raises:
             Problem: `address_refused`, `address_unreachable`, `object_missing`, `object_too_large`.
         """
+        scheme, colon, rest = address.partition("://")
+        address = scheme.lower() + colon + rest  # a scheme may be written either way; the store's keys may not
         try:
             async with asyncio.timeout(self._fetching.timeout_s):
                 if storage.is_s3(address):
@@ -120,7 +122,8 @@ class Addresses:
             parts = urlsplit(address)
             host, _port = parts.hostname, parts.port
         except ValueError as error:
-            raise Problem("address_refused", f"{name}: its address cannot be read: {error}") from error
+            detail = f"{name}: its address is no URL; must be like https://HOST/PATH, with a port of 1 to 65535 if any"
+            raise Problem("address_refused", detail) from error
         if parts.scheme not in self._fetching.schemes:
             allowed = ", ".join(f"{scheme}://" for scheme in self._fetching.schemes) or "no web address"
             raise Problem("address_refused", f"{name}: the scheme {parts.scheme!r} is not taken; must be {allowed}")

@@ -70,7 +70,7 @@ def create_api(
     runner = JobRunner(store, progress, files, by_recipe, settings.jobs, metrics, _as_problem)
     meter = Meter(uses or SqlUses(settings.database), access)
     door = Door(most=limits.max_requests)
-    receiver = Receiver(store, progress, files, runner, settings.jobs, meter, door, metrics)
+    receiver = Receiver(store, progress, files, runner, settings.jobs, meter, door, metrics, timeout_s=limits.timeout_s)
     told = partial(_told, keep_s=settings.jobs.keep_s, links_from=settings.webhooks.links_from)
     sender = WebhookSender(
         store, settings.webhooks, metrics, post=partial(_post, addresses), secrets=partial(_secrets, ring), view=told

@@ -14,7 +14,7 @@ from typing import Any
 from fastapi import Request
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.exceptions import HTTPException
 
 from atelier import poses
 from atelier.errors import NotFound, RowError
@@ -26,9 +26,12 @@ from serving.api.options import Options, Webhook
 from serving.api.problems import Problem
 from serving.api.tasks import PROMPT, InputField, Task
 from serving.settings import Limits
+from serving.words import what_is_allowed
 
 _UPLOAD_S = 60.0
 """Longest time that a body may take to arrive; a caller who sends a byte a second holds a place no longer."""
+_MOST_FILES, _MOST_FIELDS, _MOST_TEXT_BYTES = 16, 32, 2**20
+"""Of a multipart form: files, other fields, and the bytes of one of these."""
 _KINDS: Mapping[type, str] = {
     dict: "an object",
     list: "a list",
@@ -116,8 +119,10 @@ class FormReader:
                 Webhook.model_validate_json(value).url if isinstance(value, str) else Webhook.model_validate(value).url
             )
         except ValidationError as error:
-            said = error.errors(include_url=False)[0]["msg"]
-            raise Problem("field_invalid", f'webhook: {said}; must be {{"url": "https://…"}}') from None
+            first = error.errors(include_url=False)[0]
+            where = ".".join(("webhook", *(str(part) for part in first["loc"])))
+            said = "is no JSON" if first["type"] == "json_invalid" else what_is_allowed(first)
+            raise Problem("field_invalid", f'{where}: {said}; webhook is an object, {{"url": "https://…"}}') from None
         await self._addresses.vet("webhook.url", url)
         return url
 
@@ -131,7 +136,7 @@ class FormReader:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
-            said = first["msg"].removeprefix("Value error, ")
+            said = what_is_allowed(first)
             raise Problem(
                 "field_invalid", f"{where}: {_shown(where, first['input'])}{said}" if where else said
             ) from None
@@ -242,9 +247,9 @@ async def _fields(request: Request, repeated: Collection[str]) -> dict[str, Any]
         return value | lists
     if media_type == "multipart/form-data":
         try:
-            form = await request.form(max_files=16, max_fields=32, max_part_size=2**20)
-        except MultiPartException as error:
-            raise Problem("request_malformed", f"the multipart body cannot be read: {error.message}") from None
+            form = await request.form(max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=_MOST_TEXT_BYTES)
+        except HTTPException as error:  # what Starlette makes of a `MultiPartException` inside an application
+            raise Problem("request_malformed", f"the multipart body {_why_no_form(error.detail)}") from None
         fields: dict[str, Any] = {}
         for name, value in form.multi_items():
             if name in repeated:
@@ -254,7 +259,8 @@ async def _fields(request: Request, repeated: Collection[str]) -> dict[str, Any]
                 raise Problem("field_invalid", f"{name}: is given twice; must be given once")
             fields[name] = value
         return fields
-    detail = f"content-type is {media_type or 'absent'!r}; must be multipart/form-data or application/json"
+    given = f"content-type is {media_type!r}" if media_type else "there is no content-type"
+    detail = f"{given}; must be multipart/form-data or application/json"
     raise Problem("media_type_unsupported", detail, headers={"Accept-Post": "multipart/form-data, application/json"})
 
 
@@ -269,6 +275,17 @@ def _why_no_json(error: ValueError | RecursionError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8"
     return "it is nested too deep" if isinstance(error, RecursionError) else "it holds a number that is too long"
+
+
+def _why_no_form(said: str) -> str:
+    """Starlette's reasons in our words; what it quotes of a body is left out."""
+    if said.startswith("Part exceeded"):
+        return f"has a text of more than {_MOST_TEXT_BYTES:,} bytes; what is longer must be sent as a file with a name"
+    if said.startswith("Too many"):
+        return f"has too many parts; must have at most {_MOST_FILES} files and {_MOST_FIELDS} other fields"
+    if said.startswith("Missing boundary"):
+        return "has no boundary; the content-type must be `multipart/form-data; boundary=…`, as HTTP clients write it"
+    return "cannot be read: its parts are not as its boundary says; let an HTTP client write it"
 
 
 def _task_of(fields: dict[str, Any], tasks: Mapping[str, Task]) -> Task:

@@ -5,6 +5,7 @@ Codes are a `RowError`'s where the recipe refuses an input, else one of `STATUSE
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import traceback
@@ -18,15 +19,18 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from atelier.errors import RowError, StorageError
 from serving.database import StateUnavailable
 from serving.models.asked import Refusal
+from serving.words import what_is_allowed
 
 MEDIA_TYPE = "application/problem+json"
 _LOG = logging.getLogger(__name__)
-_AWAY_RETRY_S = 5.0
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
+AWAY_RETRY_S = 5.0
 """Nothing says when a store that is away comes back; one that restarts takes so long."""
 
 STATUSES: Mapping[str, int] = {
@@ -220,8 +224,10 @@ def install(app: FastAPI) -> None:
     async def invalid(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return Problem("field_invalid", f"{where}: {first['msg']}").response()
+        place, *path = (str(part) for part in first["loc"])
+        given = json.dumps(first["input"], default=str)[:40]
+        told = what_is_allowed(first) if first["type"] == "missing" else f"is {given}; {what_is_allowed(first)}"
+        return Problem("field_invalid", f"{'.'.join(path) or place}: {told}").response()
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
@@ -232,19 +238,20 @@ def install(app: FastAPI) -> None:
                 f"there is nothing at {request.url.path[:100]!r}; /openapi.json has what there is",
             )
         elif error.status_code == 405:
-            code, allowed = "method_not_allowed", (error.headers or {}).get("Allow", "another")
-            detail = f"is {request.method}; must be {allowed} here"
+            allowed = _methods_of(request)
+            code, detail = "method_not_allowed", f"is {request.method}; must be {allowed} here"
+            return Problem(code, detail, headers={"Allow": allowed}).response()
         return Problem(code, detail, status=error.status_code, headers=error.headers).response()
 
     async def files_away(_request: Request, error: Exception) -> JSONResponse:
         _LOG.warning("a request met a store of files that refuses: %s", type(error).__name__)
         detail = "the store of pictures does not answer now; try again"
-        return Problem("storage_unavailable", detail, retry_after_s=_AWAY_RETRY_S).response()
+        return Problem("storage_unavailable", detail, retry_after_s=AWAY_RETRY_S).response()
 
     async def jobs_away(_request: Request, _error: Exception) -> JSONResponse:
         _LOG.warning("a request met a job store that does not answer")
         detail = "the store of jobs does not answer now; try again"
-        return Problem("job_store_unavailable", detail, retry_after_s=_AWAY_RETRY_S).response()
+        return Problem("job_store_unavailable", detail, retry_after_s=AWAY_RETRY_S).response()
 
     async def left(_request: Request, _error: Exception) -> JSONResponse:
         return Problem("client_left", "the connection ended before the request did").response()
@@ -255,6 +262,16 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(StorageError, files_away)
     app.add_exception_handler(StateUnavailable, jobs_away)
     app.add_exception_handler(ClientDisconnect, left)
+
+
+def _methods_of(request: Request) -> str:
+    """What a path takes: Starlette tells of its first route alone."""
+    taken = [
+        method
+        for method in _METHODS
+        if any(one.matches({**request.scope, "method": method})[0] is Match.FULL for one in request.app.routes)
+    ]
+    return ", ".join(taken)
 
 
 def _title(status: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import threading
 import time
 import uuid
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from serving.api.door import Door, stopping
 from serving.api.forms import Form
 from serving.api.leaving import unless_left
 from serving.api.metering import Meter
-from serving.api.problems import Problem
+from serving.api.problems import AWAY_RETRY_S, Problem
 from serving.api.views import JobView
 from serving.database import StateUnavailable
 from serving.jobs.files import JobFiles
@@ -38,7 +39,11 @@ _FIRST_GUESS_S = 2.0
 
 
 class Receiver:
-    """Takes jobs in, and says how they stand."""
+    """Takes jobs in, and says how they stand.
+
+    Args:
+        timeout_s: how long the stores may take over a job that is taken in.
+    """
 
     def __init__(
         self,
@@ -50,9 +55,12 @@ class Receiver:
         meter: Meter,
         door: Door,
         metrics: RequestMetrics,
+        *,
+        timeout_s: float,
     ) -> None:
         self._store, self._progress, self._files, self._runner = store, progress, files, runner
         self._settings, self._meter, self._door, self._metrics = settings, meter, door, metrics
+        self._timeout_s = timeout_s
 
     async def receive(
         self, request: Request, caller: Caller, form: Form, *, wait_s: float = 0.0, with_partials: bool = False
@@ -96,7 +104,15 @@ class Receiver:
         key = request.headers.get("idempotency-key", "")
         if "idempotency-key" in request.headers and not _KEY.fullmatch(key):
             raise Problem("field_invalid", "Idempotency-Key: must be 1 to 200 printable ASCII characters")
-        job = await asyncio.to_thread(self._add, request, caller, form, key, with_partials)
+        given_up = threading.Event()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                job = await asyncio.to_thread(self._add, request, caller, form, key, with_partials, given_up)
+        except TimeoutError:
+            # The thread goes on until the store's own timeouts; then it finds that nobody waits, and keeps nothing.
+            given_up.set()
+            detail = f"the stores of jobs and pictures did not take the job within {self._timeout_s:g} s; try again"
+            raise Problem("storage_unavailable", detail, retry_after_s=AWAY_RETRY_S) from None
         if job.sha256 != form.sha256:
             raise Problem("idempotency_conflict", f"Idempotency-Key: was used for another request, job {job.id}")
         self._runner.wake()
@@ -161,7 +177,15 @@ class Receiver:
             raise Problem("picture_unknown", f"job {job.id} has no picture {number}; it has {len(samples)}")
         return picture, samples[number]["media_type"]
 
-    def _add(self, request: Request, caller: Caller, form: Form, key: str, with_partials: bool) -> Job:
+    def _add(
+        self,
+        request: Request,
+        caller: Caller,
+        form: Form,
+        key: str,
+        with_partials: bool,
+        given_up: threading.Event,
+    ) -> Job:
         if key:
             known = self._store.find(caller.owner, key)
             self._metrics.looked_up("jobs", is_hit=known is not None)
@@ -202,6 +226,8 @@ class Receiver:
         try:
             # The files first: a job that can be claimed must be whole.
             self._files.put_inputs(job.id, form.inputs)
+            if given_up.is_set():
+                return job
             kept = self._store.add(job, most_open=caller.quota.jobs)
             is_kept = kept.id == job.id  # else the same request came twice at once
             return kept

@@ -118,7 +118,10 @@ class JobView(BaseModel):
     state: State
     task: str
     recipe: str
-    position: int = Field(description="jobs before it while it is queued")
+    position: int = Field(
+        description="jobs before it while it is queued; a running one without progress waits in its model's own queue"
+        " (of at most `at_once` jobs), or is at its first step"
+    )
     created_at_s: float = Field(description="Unix time")
     started_at_s: float | None = None
     ended_at_s: float | None = None

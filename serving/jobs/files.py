@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Mapping
 
 from atelier import storage
-from atelier.errors import NotFound
+from atelier.errors import NotFound, StorageError
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -16,6 +17,25 @@ class JobFiles:
 
     def __init__(self, store: str) -> None:
         self._store = storage.resolve(store)
+
+    def check(self) -> None:
+        """Looks whether a folder can be written; an `s3://` prefix is not asked, which may take long.
+
+        Raises:
+            StorageError: it cannot.
+        """
+        if storage.is_s3(self._store):
+            return
+        probe = self._address(f"probe-{uuid.uuid4().hex}")
+        try:
+            storage.put(probe, b"")
+            storage.delete(probe)
+        except StorageError as error:
+            cause = error.__cause__
+            why = (cause.strerror if isinstance(cause, OSError) else None) or error.reason
+            if isinstance(cause, FileExistsError):
+                why = f"{cause.filename} is a file, must be a folder"
+            raise StorageError(self._store, f"cannot be written: {why}") from error
 
     def put_inputs(self, job_id: str, inputs: Mapping[str, bytes]) -> None:
         """Keeps what a job is made from."""

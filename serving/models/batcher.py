@@ -124,14 +124,18 @@ class Batcher(Generic[Item, Made]):
 
         Raises:
             Overloaded: there is no room for all of them, or they could not be made in time.
-            Late: `timeout_s` passed while they waited, or before they were made.
+            Late: `timeout_s` passed while they waited, or before they were made, or is less than they take with
+                nothing ahead of them: no queue is at fault, and asking again would not help.
         """
         expected = self.expected_wait_s(key, len(items))
+        alone = math.ceil(len(items) / self._largest(key)) * self._guess_s(key)
         if self.waiting + len(items) > self._max_waiting:
             free = max(0.0, expected - self._guess_s(key))
             detail = f"{self.waiting} pictures are waiting, at most {self._max_waiting} may; try again later"
             raise Overloaded(detail, max(1.0, free))
-        if self._seconds and expected > timeout_s:
+        if self._seconds and not is_patient and alone > timeout_s:
+            raise Late(f"takes about {alone:.1f} s by itself, and its deadline is in {timeout_s:.2f} s")
+        if self._seconds and expected - (alone if is_patient else 0.0) > timeout_s:
             detail = (
                 f"{self.waiting} pictures are waiting; this one would take {expected:.1f} s, more than its deadline"
             )

@@ -3,8 +3,9 @@
 const element = (id) => document.getElementById(id);
 const facts = await (await fetch("/page/facts.json")).json();
 const DRAWN = ["person", "garment"]; // what the closet has at hand
-const chosen = {}; // input's name -> {blob, name}
+const chosen = {}; // input's name -> what is shown as chosen: {address} of the closet's, {blob} of one's own, or {text}
 let task = facts.tasks[0];
+let models = []; // as the service lists them, once it has
 let suggested = ""; // what stands as prompt that nobody wrote
 let running = null; // what is being made, so that it can be cancelled: {controller, headers, job}
 const LOST_AFTER = 30; // times in a row that a job is not answered for, a second apart
@@ -20,17 +21,31 @@ function node(tag, properties = {}, ...children) {
   return made;
 }
 
-function showChosen(input, blob, name) {
-  chosen[input] = { blob, name };
-  const picture = element(`chosen-${input}`);
-  if (picture.src.startsWith("blob:")) URL.revokeObjectURL(picture.src);
-  picture.src = URL.createObjectURL(blob);
+// Chosen and shown in one go. The picture is a new one each time: an old one would stay until the next has come.
+function take(input, name, source, address) {
+  chosen[input] = { ...source, name };
+  const old = element(`chosen-${input}`);
+  if (old.src.startsWith("blob:")) URL.revokeObjectURL(old.src);
+  old.replaceWith(node("img", { id: old.id, alt: old.alt, src: address }));
   element(`name-${input}`).textContent = name;
+  if (!source.blob) element(`file-${input}`).value = ""; // so that the same file can be chosen again
 }
 
-async function takeDrawn(input, number) {
-  const answer = await fetch(`/closet/${input}/${number}.jpg`);
-  if (answer.ok) showChosen(input, await answer.blob(), `closet ${input} ${number + 1}`);
+function takeDrawn(input, number) {
+  const address = `/closet/${input}/${number}.jpg`;
+  take(input, `closet ${input} ${number + 1}`, { address }, address);
+}
+
+// What is sent for a choice. The closet's file is fetched only now: no earlier choice can come late and replace it.
+async function contentOf(input, { address, blob, text, name }, signal) {
+  if (!address) return blob ?? text;
+  try {
+    const answer = await fetch(address, { signal });
+    if (answer.ok) return await answer.blob();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+  }
+  throw new Refused({ detail: `${input}: ${name} could not be fetched. Try again, or choose another.` });
 }
 
 // What the figures of an input's maps wear; poses alone are shown in a T-shirt and trousers.
@@ -44,12 +59,8 @@ function inClothes(input, pose) {
 }
 
 function takePose(input, pose) {
-  const picture = element(`chosen-${input}`);
-  if (picture.src.startsWith("blob:")) URL.revokeObjectURL(picture.src);
-  const name = inClothes(input, pose);
-  picture.src = `/closet/pose/${name}.png`;
-  chosen[input] = { text: name };
-  element(`name-${input}`).textContent = name.replaceAll("_", " ");
+  const text = inClothes(input, pose);
+  take(input, text.replaceAll("_", " "), { text }, `/closet/pose/${text}.png`);
 }
 
 // The same poses in other clothes: words change only what the map shows.
@@ -86,7 +97,7 @@ function takeFile(input, types, file) {
     say(`${input}: ${file.name} has ${Math.ceil(file.size / 2 ** 20)} MB; must have at most ${facts.maxBytes / 2 ** 20}.`, true);
   } else {
     for (const radio of document.querySelectorAll(`input[name="closet-${input}"]`)) radio.checked = false;
-    showChosen(input, file, file.name);
+    take(input, file.name, { blob: file }, URL.createObjectURL(file));
     say("");
   }
 }
@@ -109,12 +120,10 @@ function inputField({ name: input, kind, hasNames, hasOutfits }) {
       const address = `/closet/${input}/${number}.jpg`;
       closet.append(choice(group, number, `${input} ${number + 1}`, address, number === 0, () => takeDrawn(input, number)));
     }
-    takeDrawn(input, 0);
   }
   if (hasNames) {
     facts.poses.forEach((name, number) => closet.append(
       choice(group, name, name.replaceAll("_", " "), `/closet/pose/${name}.png`, number === 0, () => takePose(input, name))));
-    queueMicrotask(() => takePose(input, facts.poses[0])); // once the field is on the page
   }
   if (hasOutfits) set.append(outfitField(input));
   if (closet.children.length) set.append(closet);
@@ -128,16 +137,79 @@ function inputField({ name: input, kind, hasNames, hasOutfits }) {
   return set;
 }
 
+function takeFirst({ name: input, hasNames }) {
+  if (DRAWN.includes(input)) takeDrawn(input, 0);
+  if (hasNames) takePose(input, facts.poses[0]);
+}
+
+// The task's models where there are several that take what the form has; the service's first unless one was chosen.
+function showModels() {
+  const before = element("model").value;
+  const inputs = task.inputs.map((input) => input.name);
+  const offered = models.filter((one) => {
+    const needed = one.inputs.filter((input) => input !== "prompt");
+    return one.task === task.name && needed.length === inputs.length && needed.every((input) => inputs.includes(input));
+  });
+  element("model").replaceChildren(...offered.map(({ recipe }) => node("option", {
+    value: recipe, textContent: recipe, selected: recipe === before })));
+  element("model-row").hidden = offered.length < 2;
+}
+
+// Those of the chosen model: its own is chosen, or the one `kept` where it has that.
+function showModes(kept = "") {
+  const { modes, mode } = models.find((one) => one.recipe === element("model").value) ?? task;
+  const picked = modes.includes(kept) ? kept : mode;
+  element("mode-row").hidden = !modes.length;
+  element("mode").replaceChildren(...modes.map((name) => node("option", {
+    value: name, textContent: name, selected: name === picked })));
+}
+
+// Where there are keys, the list needs one; without the list, each task is made by its first model.
+async function learnModels() {
+  if (facts.needsKey && !keyGiven()) return;
+  try {
+    const answer = await fetch("/v1/models", { headers: withKey() });
+    if (!answer.ok) return;
+    ({ models } = await answer.json());
+  } catch {
+    return;
+  }
+  showModels();
+  showModes(element("mode").value);
+}
+
+function keyGiven() {
+  return element("key").value.trim();
+}
+
+function withKey(headers = {}) {
+  return facts.needsKey ? { ...headers, Authorization: `Bearer ${keyGiven()}` } : headers;
+}
+
+// Said below the form, as everything is, and at the field, which may be a screen away.
+function askForKey(why, here) {
+  say(`${why} into the field “API key” at the top of the page.`, true);
+  element("key-says").textContent = here;
+  element("key-says").hidden = false;
+  element("key").ariaInvalid = "true";
+  element("key").focus();
+}
+
+function forgetKeyAsked() {
+  element("key-says").hidden = true;
+  element("key").ariaInvalid = null;
+}
+
 function showTask() {
   for (const input of Object.keys(chosen)) delete chosen[input];
   const way = task.hasPrompt ? "write one, and choose the pose and the clothes" : "choose from the closet, or bring pictures of your own";
   element("summary").textContent = `${task.summary}: ${way}.`;
   element("inputs").replaceChildren(...task.inputs.map(inputField));
+  task.inputs.forEach(takeFirst);
   element("prompt-row").hidden = !task.hasPrompt;
   suggest(facts.outfits[0].prompt);
-  element("mode-row").hidden = !task.modes.length;
-  element("mode").replaceChildren(...task.modes.map((mode) => node("option", {
-    value: mode, textContent: mode, selected: mode === task.mode })));
+  showModels();
+  showModes();
 }
 
 function pictureOf(sample) {
@@ -199,24 +271,24 @@ function show(result) {
   element("made-section").scrollIntoView({ behavior: "smooth", block: "nearest" });
 }
 
+// All that is asked for is read at once, before anything is waited for: what the page shows when Make is pressed.
 async function make() {
-  const absent = task.inputs.map((input) => input.name).filter((input) => !chosen[input]);
+  if (facts.needsKey && !keyGiven()) return askForKey("Making needs a key: put yours", "Put your key here.");
+  const asked = task;
+  const absent = asked.inputs.map((input) => input.name).filter((input) => !chosen[input]);
   if (absent.length) return say(`${absent.join(" and ")}: choose or upload a picture.`, true);
   const seed = element("seed").value.trim();
   if (!/^[0-9]*$/.test(seed)) return say("seed: must be a whole number, or empty for one that is drawn.", true);
+  const choices = asked.inputs.map(({ name }) => [name, chosen[name]]);
   const body = new FormData();
-  for (const { name } of task.inputs) {
-    if (chosen[name].blob) body.append(name, chosen[name].blob, name);
-    else body.append(name, chosen[name].text);
-  }
   if (seed) body.append("seed", seed);
   body.append("num_samples", element("samples").value);
   body.append("output_format", element("format").value);
-  if (task.modes.length) body.append("mode", element("mode").value);
+  if (!element("model-row").hidden) body.append("model", element("model").value);
+  if (!element("mode-row").hidden) body.append("mode", element("mode").value);
   const prompt = element("prompt").value.replace(/\s+/g, " ").trim();
-  if (task.hasPrompt && prompt) body.append("prompt", prompt);
-  const headers = { Accept: "application/json" };
-  if (facts.needsKey) headers.Authorization = `Bearer ${element("key").value.trim()}`;
+  if (asked.hasPrompt && prompt) body.append("prompt", prompt);
+  const headers = withKey({ Accept: "application/json" });
   const controller = new AbortController();
   running = { controller, headers, job: null };
   element("make").disabled = true;
@@ -225,11 +297,18 @@ async function make() {
   showComing(Number(element("samples").value));
   say("Making…");
   try {
-    const result = await asJob(body, headers, controller.signal);
+    const contents = await Promise.all(choices.map(([input, choice]) => contentOf(input, choice, controller.signal)));
+    choices.forEach(([input], number) => {
+      const content = contents[number];
+      if (content instanceof Blob) body.append(input, content, input);
+      else body.append(input, content);
+    });
+    const result = await asJob(asked, body, headers, controller.signal);
     show(result);
     say(`Made in ${((performance.now() - started) / 1000).toFixed(1)} s by ${result.recipe}${result.mode ? `, ${result.mode}` : ""}.`);
   } catch (error) {
     if (error.name === "AbortError") say("Cancelled.");
+    else if (error.code === "key_unknown") askForKey("The key is unknown, wrong or expired: put another", "Put another key here.");
     else say(error instanceof Refused ? error.message : "The service did not answer.", true);
   } finally {
     forget();
@@ -261,18 +340,18 @@ async function answered(answer) {
 }
 
 // Asked for as a job, since a job tells its steps; a key that may not do so waits for the pictures themselves.
-async function asJob(body, headers, signal) {
-  const asked = new FormData();
-  for (const [name, value] of body.entries()) asked.append(name, value);
-  asked.append("task", task.name);
+async function asJob(asked, body, headers, signal) {
+  const whole = new FormData();
+  for (const [name, value] of body.entries()) whole.append(name, value);
+  whole.append("task", asked.name);
   let job;
   try {
     // Not to be broken off: a job that was taken in must be known, to be cancelled.
-    job = await answered(await fetch("/v1/jobs?pictures=true", { method: "POST", body: asked, headers }));
+    job = await answered(await fetch("/v1/jobs?pictures=true", { method: "POST", body: whole, headers }));
   } catch (error) {
     signal.throwIfAborted();
     if (error.code !== "scope_missing") throw error;
-    return answered(await fetch(task.path, { method: "POST", body, headers, signal }));
+    return answered(await fetch(asked.path, { method: "POST", body, headers, signal }));
   }
   running.job = job.id;
   signal.throwIfAborted();
@@ -352,8 +431,10 @@ for (let count = 1; count <= facts.maxSamples; count++) {
 element("task-row").hidden = facts.tasks.length < 2;
 element("key-row").hidden = !facts.needsKey;
 element("key").value = sessionStorage.getItem("key") ?? "";
-element("key").addEventListener("change", () => sessionStorage.setItem("key", element("key").value.trim()));
+element("key").addEventListener("input", forgetKeyAsked);
+element("key").addEventListener("change", () => { sessionStorage.setItem("key", keyGiven()); learnModels(); });
 element("task").addEventListener("change", () => { task = facts.tasks[element("task").selectedIndex]; showTask(); forgetMade(); });
+element("model").addEventListener("change", () => showModes());
 element("dice").addEventListener("click", () => { element("seed").value = Math.floor(Math.random() * 2 ** 31); });
 element("cancel").addEventListener("click", () => { say("Cancelling…"); running?.controller.abort(); });
 element("prompt").addEventListener("keydown", (event) => { // as in a field of one line
@@ -364,3 +445,4 @@ element("prompt").addEventListener("keydown", (event) => { // as in a field of o
 addEventListener("pagehide", forget);
 element("form").addEventListener("submit", (event) => { event.preventDefault(); make(); });
 showTask();
+learnModels();

@@ -129,7 +129,7 @@ async def test_the_command_makes_lists_and_removes(tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ('{"anonymous": "perhaps"}', "anonymous: is 'perhaps': Input should be a valid boolean"),
+        ('{"anonymous": "perhaps"}', "anonymous: is 'perhaps'; must be true or false"),
         ('{"anonymus": true}', "anonymus: there is no such field; there are models, "),
         ('{"limits": {"most": 1}}', "limits.most: there is no such field; there are max_"),
         (

@@ -129,8 +129,9 @@ async def test_what_is_not_public_is_refused_and_not_dialled(address: str, diall
         ("http://user:secret@example.com/", "no user or password"),
         ("http://example.com/a b", "printable ASCII"),
         ("http://example.com/\r\nHost: inside", "printable ASCII"),
-        ("http://[::1", "cannot be read"),
-        ("http://example.com:port/", "cannot be read"),
+        ("http://[::1", "is no URL"),
+        ("http://example.com:port/", "is no URL"),
+        ("http://example.com:99999/", "a port of 1 to 65535"),
     ],
 )
 async def test_what_is_no_address_is_refused(address: str, said: str, dialled: list[Any]) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 from ray.serve import Application
 
 from atelier import recipes
 from atelier.errors import ConfigError
 from serving import environment
+from serving.__main__ import main
 from serving.app import build_app
 from serving.offered import OFFERED, offered
 from serving.proxy import middlewares
@@ -23,8 +25,34 @@ pytestmark = pytest.mark.anyio
 async def test_the_command_lines_words_are_settings() -> None:
     assert isinstance(build_app({"anonymous": "true"}), Application)
     assert isinstance(build_app(ServeSettings()), Application)
-    with pytest.raises(ValidationError, match="anonymous"):
-        build_app({"anonymous": "perhaps"})
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ({"anonymous": "maybe"}, "anonymous: is 'maybe'; must be true or false"),
+        ({"ingress_replicas": "x"}, "ingress_replicas: is 'x'; must be a whole number"),
+        ({"models": "foo"}, "models: is 'foo'; must be a list"),
+    ],
+)
+async def test_the_command_lines_words_that_cannot_be_are_told_as_run_tells_them(
+    args: dict[str, str], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        build_app(args)
+    assert str(refused.value) == expected and refused.value.__suppress_context__
+
+    file = tmp_path / "serve.json"
+    file.write_text(json.dumps(args))
+    assert main(["config", "--settings", str(file)]) == 2 and capsys.readouterr().err == f"{file}: {expected}\n"
+
+
+async def test_every_word_that_cannot_be_has_a_line() -> None:
+    with pytest.raises(ConfigError) as refused:
+        build_app({"bogus": "1", "drain_s": "-1"})
+    first, second = str(refused.value).splitlines()
+    assert first == "drain_s: is '-1'; must be at least 0"
+    assert second.startswith("bogus: there is no such field; there are models, store, ")
 
 
 async def test_what_serve_run_builds_finds_room_and_a_proxy_that_drops_headers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,6 +208,17 @@ async def test_what_cannot_be_made_in_time_is_refused_at_once() -> None:
     assert device.batches == [("a", [0]), ("a", [1])]
 
 
+async def test_what_takes_longer_than_its_deadline_by_itself_is_late_and_no_queue_is_blamed() -> None:
+    device = Device()
+    device.go.set()
+    queue = batcher(device, largest=1)
+    await queue.submit("a", [0], timeout_s=100)
+    with pytest.raises(Late, match=r"takes about 2.0 s by itself, and its deadline is in 1.00 s"):
+        await queue.submit("a", [1], timeout_s=1)
+
+    assert await queue.submit("a", [2], timeout_s=1, is_patient=True) == [20], "its time is for the wait alone"
+
+
 async def test_the_length_of_the_queue_is_told_while_it_changes() -> None:
     device, told = Device(), []
     queue: Batcher[int, int] = Batcher(device.run, largest=lambda _key: 8, max_waiting=9, queued=told.append)

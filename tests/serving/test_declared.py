@@ -89,6 +89,20 @@ async def test_nobody_at_the_door_is_said(tmp_path: Path, capsys: pytest.Capture
     assert "absent.json: cannot be read" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "address", ["foo", "", "127.0.0.1:8265", "ray://127.0.0.1:1", "http://", "http://a:b", "http://[a"]
+)
+async def test_what_is_no_address_is_no_dashboard(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "serve.json"
+    file.write_text(told().model_dump_json())
+    assert main(["apply", str(file), "--dashboard", address]) == 2
+    assert capsys.readouterr().err == (
+        f"dashboard: is {address!r}; must be http://HOST:PORT, e.g. http://127.0.0.1:8265\n"
+    )
+
+
 async def test_the_environment_is_shown_as_a_shell_takes_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["environment"]) == 0
     told = dict(line.removeprefix("export ").split("=", 1) for line in capsys.readouterr().out.splitlines())

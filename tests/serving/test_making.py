@@ -108,7 +108,7 @@ async def test_the_size_of_the_persons_picture(served: Open, pictures: dict[str,
         ({"garment": None}, 400, "field_missing", "garment: must be given; try_on needs person and garment"),
         ({"colour": "red"}, 400, "field_unknown", "colour: try_on has no such field"),
         ({"prompt": "a shirt"}, 400, "field_unknown", "prompt: try_on has no such field"),
-        ({"seed": "-1"}, 400, "field_invalid", 'seed: is "-1"; Input should be greater than or equal to 0'),
+        ({"seed": "-1"}, 400, "field_invalid", 'seed: is "-1"; must be at least 0'),
         ({"seed": str(2**63)}, 400, "field_invalid", "seed: "),
         ({"num_samples": "9"}, 400, "field_invalid", "num_samples: is 9, must be at most 4"),
         ({"output_format": "gif"}, 400, "field_invalid", "output_format: "),
@@ -125,6 +125,9 @@ async def test_the_size_of_the_persons_picture(served: Open, pictures: dict[str,
         ),
         ({"seed": True}, 400, "field_invalid", "seed: is true; must be a number"),
         ({"person": "s3://somebody/a"}, 422, "address_refused", "person: this s3:// address is not among"),
+        ({"person": "S3://somebody/a"}, 422, "address_refused", "person: this s3:// address is not among"),
+        ({"seed": "x"}, 400, "field_invalid", 'seed: is "x"; must be a whole number'),
+        ({"size": "big"}, 400, "field_invalid", "size: is \"big\"; must be one of 'working', 'original'"),
         ({"person": base64.b64encode(b"GIF89a" + b"\0" * 40).decode()}, 415, "picture_format", "person: "),
         ({"person": base64.b64encode(png(8, 8)).decode()}, 422, "picture_too_small", "person: "),
     ],
@@ -154,11 +157,18 @@ async def test_what_a_body_that_cannot_be_read_is_told(served: Open, pictures: d
                 "/v1/try-on", content=b"junk", headers={"content-type": "multipart/form-data; boundary=b"}
             ),
             await client.post("/v1/try-on", files=[("person", pictures["person"])] * 2),
+            await client.post("/v1/try-on", files=pictures, data={"seed": "7" * (2**20 + 1)}),
+            await client.post("/v1/try-on", files=pictures, data={f"f{number}": "7" for number in range(40)}),
+            await client.post("/v1/try-on", content=b"x"),
         ]
 
     said = [(answer.status_code, answer.json()["code"]) for answer in answers]
     assert said[:4] == [(400, "request_malformed")] * 3 + [(415, "media_type_unsupported")]
     assert said[4][0] == said[5][0] == 400 and said[6] == (400, "field_invalid")
+    details = [answer.json()["detail"] for answer in answers]
+    assert "has no boundary" in details[4] and "let an HTTP client write it" in details[5]
+    assert "a text of more than 1,048,576 bytes" in details[7] and "16 files and 32 other fields" in details[8]
+    assert details[9].startswith("there is no content-type; must be multipart/form-data")
 
 
 async def test_a_bad_picture_is_named_with_its_stage(served: Open, pictures: dict[str, bytes]) -> None:
@@ -211,11 +221,14 @@ async def test_too_much_is_refused_before_it_is_decoded(served: Open, pictures: 
 async def test_what_is_not_there(served: Open) -> None:
     async with served() as client:
         nowhere, wrong = await client.get("/v1/nowhere"), await client.get("/v1/try-on")
+        put, unsure = await client.put("/v1/jobs/1"), await client.post("/v1/jobs", params={"pictures": "maybe"})
 
     assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not_found")
     assert nowhere.json()["detail"] == "there is nothing at '/v1/nowhere'; /openapi.json has what there is"
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
     assert wrong.json()["detail"] == "is GET; must be POST here"
+    assert put.headers["allow"] == "DELETE, GET" and put.json()["detail"] == "is PUT; must be DELETE, GET here"
+    assert unsure.json()["detail"] == 'pictures: is "maybe"; must be true or false'
 
 
 async def test_models_say_what_they_are(served: Open) -> None:

@@ -96,7 +96,7 @@ async def test_who_has_no_such_mode_says_what_there_is(client: httpx.AsyncClient
 
     assert (refused.status_code, refused.json()["code"]) == (400, "field_invalid")
     assert refused.json()["detail"] == "mode: is 'fast'; viton_hd_closet has none, leave it out"
-    assert wrong.status_code == 400 and "'quality', 'balanced' or 'fast'" in wrong.json()["detail"]
+    assert wrong.status_code == 400 and "must be one of 'quality', 'balanced', 'fast'" in wrong.json()["detail"]
 
 
 async def test_models_page_and_document_tell_of_modes(client: httpx.AsyncClient) -> None:

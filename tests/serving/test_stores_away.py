@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from serving.keys import KeyRing
 from serving.models.client import LocalModel
 from serving.models.family import ModelFamily
 from serving.quotas.quota import Quota
-from serving.settings import ServeSettings
+from serving.settings import Limits, ServeSettings
 from tests.serving.conftest import Open, until
 from tests.serving.gates import Gate, add, ended
 
@@ -77,6 +78,37 @@ async def test_a_job_is_refused_while_its_files_cannot_be_kept_and_costs_nothing
 
     assert problem(refused) == (502, "storage_unavailable") and int(refused.headers["retry-after"]) >= 1
     assert counted == 0 and afterwards == 1 and again["state"] == "succeeded"
+
+
+async def test_a_store_that_hangs_holds_nobody_and_keeps_nothing_of_what_was_given_up(
+    served: Open,
+    pictures: dict[str, bytes],
+    settings: ServeSettings,
+    key: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    goes_on, put = threading.Event(), JobFiles.put_inputs
+    ended_puts: list[str] = []
+
+    def hangs(files: JobFiles, job_id: str, inputs: Mapping[str, bytes]) -> None:
+        goes_on.wait(60)
+        put(files, job_id, inputs)
+        ended_puts.append(job_id)
+
+    monkeypatch.setattr(JobFiles, "put_inputs", hangs)
+    async with served(anonymous=False, limits=Limits(timeout_s=0.5)) as client:
+        client.headers.update(key)
+        refused = await add(client, pictures, idempotency_key="order-1")
+        goes_on.set()
+
+        async def given_back() -> bool:
+            return bool(ended_puts) and await used(client) == 0 and not files_below(settings.store)
+
+        await until(given_back)
+        again = await add(client, pictures, idempotency_key="order-1")
+
+    assert problem(refused) == (502, "storage_unavailable") and "within 0.5 s" in refused.json()["detail"]
+    assert again.status_code == 202 and again.json()["id"] not in ended_puts[:1]
 
 
 async def test_the_job_store_may_be_away_in_the_midst_of_everything(
