@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from typing import Any
 
+import httpx
 import pytest
 
 from serving.api.api import close, create_api
@@ -13,7 +16,7 @@ from serving.models.family import ModelFamily
 from serving.pace import Pace
 from serving.settings import JobSettings, Limits, ServeSettings
 from tests.serving.conftest import Open, until
-from tests.serving.gates import Gate, add, opened
+from tests.serving.gates import Gate, add, opened, sent_of
 
 pytestmark = pytest.mark.anyio
 
@@ -63,6 +66,29 @@ async def test_what_has_begun_ends_and_nothing_new_begins(
     assert made.status_code == 200 and '"state": "succeeded"' in followed.text
     assert "event: problem" in left.text and '"code":"stopping"' in left.text
     assert (kept.status_code, kept.json()["code"]) == (503, "stopping") and last["state"] == "queued"
+
+
+async def test_who_is_cut_off_by_a_service_in_a_hurry_is_not_told_to_have_left(
+    settings: ServeSettings, pictures: dict[str, bytes], family: ModelFamily
+) -> None:
+    gate = Gate(LocalModel(family))
+    app = create_api(settings, {"viton_hd_closet": gate}, SqlJobs(settings.database))
+    request = httpx.Request("POST", "http://localhost/v1/try-on", files=pictures)
+    body, goes = [request.read()], asyncio.Event()
+
+    async def receive() -> Any:
+        if body:
+            return {"type": "http.request", "body": body.pop(), "more_body": False}
+        await goes.wait()
+        return {"type": "http.disconnect"}
+
+    asked = asyncio.create_task(sent_of(app, request, receive))
+    await until(gate.has_begun)
+    close(app)
+    goes.set()
+    start, content, *_ = await asked
+
+    assert start["status"] == 503 and json.loads(content["body"])["code"] == "stopping"
 
 
 async def test_a_crowd_at_the_door_is_told_when_to_come_again(served: Open, pictures: dict[str, bytes]) -> None:
