@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -68,6 +69,9 @@ def test_a_program_that_stands_still_does_not_outlive_who_let_it_stand(tmp_path:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
+        until_s = time.monotonic() + 30
+        while child.status() != psutil.STATUS_STOPPED and time.monotonic() < until_s:
+            time.sleep(0.02)  # a program stops once it is next looked at
         assert child.status() == psutil.STATUS_STOPPED
         parent.kill()
     psutil.wait_procs([child], timeout=10)
