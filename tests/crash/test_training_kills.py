@@ -41,8 +41,8 @@ def test_one_process_killed_at_any_step_goes_on_bit_for_bit(tmp_path: Path, cach
         killed.wait_for(lambda step=step: killed.last_step() >= step, process)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        # What is lost: since the last checkpoint, and while that was on its way.
-        assert killed.last_step() - killed.checkpoints()[-1] < 2 * EVERY
+        # What is lost: since the last checkpoint, and while that was on its way, as the very first may still be.
+        assert killed.last_step() - [0, *killed.checkpoints()][-1] < 2 * EVERY
 
     process = killed.start("--resume", "--loader-workers", "1")
     killed.wait_for(lambda: killed.last_step() >= 50, process)
