@@ -217,6 +217,7 @@ def metrics() -> str:
             and len(replicas(text, GAUGE)) == 3
             and all(len(replicas(text, one)) == 2 for one in SHARED)
             and re.search(rf"^ray_{STOPPED}{{.*}} 2", text, re.MULTILINE)  # the second may come in a later round
+            and all(line.endswith(" 0.0") for line in text.splitlines() if line.startswith(f"{GAUGE}{{"))  # this too
         ):
             break
         time.sleep(0.5)
