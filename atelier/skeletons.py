@@ -76,10 +76,9 @@ def read_openpose(data: bytes) -> np.ndarray | None:
         raise ValueError(f"has no list of people; {wanted}")
     if not people:
         return None
-    numbers = people[0].get("pose_keypoints_2d") if isinstance(people[0], dict) else None
     try:
-        flat = np.asarray(numbers if isinstance(numbers, list) else "", dtype=np.float32)
-    except (ValueError, TypeError, OverflowError) as error:
+        flat = np.asarray(people[0]["pose_keypoints_2d"], dtype=np.float32)
+    except (LookupError, ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"people[0].pose_keypoints_2d is no list of numbers; {wanted}") from error
     if flat.size not in (75, 54):
         raise ValueError(f"pose_keypoints_2d has {flat.size} numbers; must be 75 (BODY_25) or 54 (COCO-18)")

@@ -126,29 +126,6 @@ async def test_the_command_makes_lists_and_removes(tmp_path: Path, capsys: pytes
     assert "holds no key" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("written", "expected"),
-    [
-        ('{"anonymous": "perhaps"}', "anonymous: is 'perhaps'; must be true or false"),
-        ('{"anonymus": true}', "anonymus: there is no such field; there are models, "),
-        ('{"limits": {"most": 1}}', "limits.most: there is no such field; there are max_"),
-        (
-            '{"models": [{"recipe": "viton_hd_closet", "speed": 1}]}',
-            "models.0.speed: there is no such field; there are rec",
-        ),
-        ('{"models": [', "is no JSON: EOF"),
-    ],
-)
-async def test_settings_that_cannot_be_are_told_by_field(
-    written: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    told = tmp_path / "serve.json"
-    told.write_text(written)
-    assert main(["config", "--settings", str(told)]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(f"{told}: {expected}") and "pydantic" not in said, said
-
-
 async def test_what_cannot_be_served_is_told_before_ray_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

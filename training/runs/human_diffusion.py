@@ -37,6 +37,7 @@ from training.data.config import DataConfig
 from training.data.described import DescribedColumns
 from training.data.sources.finding import LayoutSettings
 from training.run import TrainRun
+from training.runs.alike import alike
 from training.steps.human_diffusion import DenoiserStepConfig, EncodersStepConfig
 from training.watch.validation.text_to_person import TextToPersonValidation
 
@@ -46,8 +47,6 @@ _SHIPPED = "human_diffusion_closet"
 _SIZE, _COARSE = MODEL.working_size, (64, 48)
 _NUM_PEOPLE = 8000
 _NUM_COARSE_STEPS = 1800
-_NUM_ABLATION_PICTURES = 120_000
-"""That the model with all its parts, and without one, is trained on at 64x48."""
 
 
 def human_diffusion_encoders_closet() -> TrainRun:
@@ -149,7 +148,7 @@ def _alike(name: str, model: HumanDiffusionConfig) -> TrainRun:
     run = _coarse(name, model)
     assert isinstance(run.step, DenoiserStepConfig)
     step = dataclasses.replace(run.step, encoders=_SHIPPED)
-    return dataclasses.replace(run, step=step, num_steps=_NUM_ABLATION_PICTURES // run.batch_size)
+    return alike(dataclasses.replace(run, step=step))
 
 
 def _further(*, encoders: str, initial: str, learning_rate: float) -> DenoiserStepConfig:

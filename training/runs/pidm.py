@@ -15,11 +15,9 @@ from training.data.config import DataConfig
 from training.data.pose_transfer import PoseTransferColumns, SqueezedPoseTransferColumns
 from training.data.sources.finding import LayoutSettings
 from training.run import TrainRun
+from training.runs.alike import alike
 from training.steps.pidm import PidmStepConfig
 from training.watch.validation.pose_transfer import PidmValidation
-
-NUM_ABLATION_PICTURES = 120_000
-"""That a system with all its parts, and without one, is trained on at 64x48."""
 
 _NUM_PAIRS = 101_966
 _EPOCHS = 300
@@ -68,8 +66,7 @@ def pidm_closet_without_guidance() -> TrainRun:
 
 
 def _alike(name: str, model: pidm.PidmConfig, *, dropped: float = 0.1) -> TrainRun:
-    run = _coarse(name, model, dropped=dropped)
-    return replace(run, num_steps=NUM_ABLATION_PICTURES // run.batch_size, decay="cosine")
+    return alike(_coarse(name, model, dropped=dropped))
 
 
 def _coarse(name: str, model: pidm.PidmConfig, *, dropped: float = 0.1) -> TrainRun:

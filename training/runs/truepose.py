@@ -27,6 +27,7 @@ from training.data.latents import PairLatents
 from training.data.sources.finding import LayoutSettings
 from training.data.truepose import CroppedPictureColumns, StillTruePoseColumns, TruePoseColumns
 from training.run import TrainRun
+from training.runs.alike import alike
 from training.steps.truepose import TruePoseStepConfig
 from training.steps.truepose_autoencoder import AutoencoderStepConfig, DecoderStepConfig
 from training.watch.validation.pose_transfer import TruePoseValidation
@@ -36,8 +37,6 @@ _PAIRS = ClosetConfig(kind="pose_transfer", num_samples=6000, size=MODEL.working
 _PEOPLE = ClosetConfig(kind="described", num_samples=8000, size=MODEL.working_size)
 """The people that HumanDiffusion is trained on too: drawn once for both."""
 _SHIPPED = "truepose_closet"
-_NUM_ABLATION_PICTURES = 120_000
-"""That the model with all its parts, and without one, is trained on at 64x48."""
 
 
 def truepose_autoencoder_closet() -> TrainRun:
@@ -168,4 +167,4 @@ def _alike(name: str, **parts: bool) -> TrainRun:
     """On the latents of the shipped autoencoder: what is compared is the rest."""
     run = truepose_closet_coarse()
     step = TruePoseStepConfig(model=replace(MODEL, working_size=(64, 48), **parts), autoencoder=_SHIPPED)
-    return replace(run, name=name, step=step, num_steps=_NUM_ABLATION_PICTURES // run.batch_size, decay="cosine")
+    return alike(replace(run, name=name, step=step))
