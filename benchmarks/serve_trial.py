@@ -63,6 +63,10 @@ class ServeTrial:
     full_rate: float = 0.0
 
 
+_BARE = "/bare"
+"""Below it is a service that does nothing."""
+
+
 class Service:
     """A running service, and a body to ask it with."""
 
@@ -84,6 +88,12 @@ class Service:
         told = dict(one.split(";dur=") for one in answer.headers["server-timing"].split(", "))
         return answer.content, {name: float(spent) / 1000 for name, spent in told.items() if name != "total"}
 
+    def bare(self, files: dict[str, bytes]) -> float:
+        """Seconds of the same request to a service that does nothing."""
+        started = time.perf_counter()
+        self.client.post(f"{_BARE}/", files=files, data={"seed": 0}).raise_for_status()
+        return time.perf_counter() - started
+
     def load(self, *, callers: int, seconds: float, rate: float | None = None, prefix: str = "") -> Loaded:
         """What callers get who all ask for the same."""
         files = {"person": drawn_person(1, SIZE), "garment": drawn_garment(1, SIZE)}
@@ -98,28 +108,33 @@ class Service:
         return apply(load, self._folder)
 
 
+_WAYS = ("http", "http_stages", "direct", "direct_stages", "bare")
+
+
 def overhead(trial: ServeTrial) -> dict[str, Any]:
-    """Seconds of a request and of a direct call of the recipe, by turns, one picture at a time."""
+    """Seconds of a request, of a direct call of the recipe and of the same request to a service that does nothing, by
+    turns, one picture at a time."""
     torch.set_num_threads(1)  # as the service's replica has
     recipe = offered(RECIPE, {}, batch_size=1)
     chain = recipe.after("fetch").build()
     found: dict[str, Any] = {}
-    with served(trial, batch_size=1) as service:
+    with served(trial, with_bare=True, batch_size=1) as service:
         for name, person in (
             ("20 KB", photographed((256, 192), 20_000)),
             ("1 MB", photographed((2048, 1536), 1_000_000)),
         ):
             files = {"person": person, "garment": drawn_garment(1, SIZE)}
-            seconds: dict[str, list[float]] = {name: [] for name in ("http", "http_stages", "direct", "direct_stages")}
+            seconds: dict[str, list[float]] = {name: [] for name in _WAYS}
             for number in range(WARM + trial.requests):
                 started = time.perf_counter()
                 online, online_stages = service.timed(files, number)
                 between = time.perf_counter()
                 made = chain.run(_batch(recipe.task, files, number))
                 ended = time.perf_counter()
+                bare_s = service.bare(files)
                 direct_s = sum(float(made[f"seconds_{stage}"][0]) for stage in online_stages)
-                taken = (between - started, sum(online_stages.values()), ended - between, direct_s)
-                for (_, values), value in zip(seconds.items(), taken, strict=True):
+                taken = (between - started, sum(online_stages.values()), ended - between, direct_s, bare_s)
+                for values, value in zip(seconds.values(), taken, strict=True):
                     values.append(value)
                 if online != (direct := made["picture"][0]):
                     raise ValueError(f"void: seed {number} gave {_sha(online)} online and {_sha(direct)} directly")
@@ -192,7 +207,7 @@ PARTS: dict[str, Callable[[ServeTrial], dict[str, Any]]] = {
 
 
 @contextmanager
-def served(trial: ServeTrial, *, with_timer: bool = False, **model: Any) -> Iterator[Service]:
+def served(trial: ServeTrial, *, with_timer: bool = False, with_bare: bool = False, **model: Any) -> Iterator[Service]:
     """A service of one model while it is asked."""
     folder = Path(trial.folder)
     places = {name: str(folder / name) for name in ("store", "database", "keys")}
@@ -207,6 +222,10 @@ def served(trial: ServeTrial, *, with_timer: bool = False, **model: Any) -> Iter
             from benchmarks.timer import serve_by_timer
 
             serve_by_timer(settings)
+        if with_bare:
+            from benchmarks.bare import serve_bare
+
+            serve_bare(_BARE)
         yield service
     finally:
         launch.stop()

@@ -2,6 +2,7 @@
 
 - overhead: a request to a real service (HTTP, keys, Ray Serve, the way to the replica and back) over a direct call of
   the recipe, by turns, picture by picture, around the stages' own seconds; the pictures are compared byte for byte.
+  Beside it the same request to an ingress and a model that do nothing: what Ray Serve takes by itself.
 - haproxy: the same through HAProxy, which Ray Serve can start in place of its own proxy.
 - saturation: pictures a second under more callers than it can serve, over those of a batch job on the same device and
   threads; beside them full batches of the device's stages in a bare loop with nothing around it, and the same service
@@ -130,6 +131,7 @@ def _overhead(bench: Bench, found: Sequence[Mapping[str, Any]], _full_rate: floa
         "service p50 ms",
         "added around the stages at p50, ms",
         "range over rounds",
+        "of it Ray Serve alone",
         "added at p95",
         "aim",
     )
@@ -146,6 +148,7 @@ def _overhead(bench: Bench, found: Sequence[Mapping[str, Any]], _full_rate: floa
             f"{1000 * statistics.median(second for one in rounds for second in one['http']):.0f}",
             f"{middle:.1f}",
             f"{min(added):.1f} to {max(added):.1f}",
+            f"{1000 * statistics.median(second for one in rounds for second in one['bare']):.1f}",
             f"{statistics.median(late):.1f}",
             f"{aim_ms:.0f}: {bench.verdict(middle <= aim_ms)}",
         )

@@ -58,6 +58,10 @@ def main() -> int:
         "--cache", type=outputs.local_folder, default=TrainRequest.cache, help="where drawn and fetched data is kept"
     )
     run.add_argument("--steps", type=numbers.count, help="how long the run is, in place of its own number of steps")
+    run.add_argument(
+        "--precision", choices=("float32", "bfloat16"),
+        help="of the networks' products; bfloat16 is slower where a CPU has no instructions for it; default: the run's",
+    )  # fmt: skip
     run.add_argument("--keep-last", type=numbers.count, metavar="N", help="how many of the newest checkpoints stay")
     run.add_argument(
         "--keep-best", type=_best, metavar="METRIC[:N]",
@@ -212,6 +216,7 @@ def _typed() -> str:
 def _overrides(arguments: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     metric, num_best = arguments.keep_best or (None, None)
     yield "num_steps", arguments.steps
+    yield "precision", arguments.precision
     yield "step.vgg", arguments.vgg
     yield "loader_workers", arguments.loader_workers
     yield "keep.num_last", arguments.keep_last

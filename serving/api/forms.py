@@ -7,14 +7,16 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from fastapi import Request
 from pydantic import ValidationError
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from atelier import poses
 from atelier.errors import NotFound, RowError
@@ -32,6 +34,8 @@ _UPLOAD_S = 60.0
 """Longest time that a body may take to arrive; a caller who sends a byte a second holds a place no longer."""
 _MOST_FILES, _MOST_FIELDS, _MOST_TEXT_BYTES = 16, 32, 2**20
 """Of a multipart form: files, other fields, and the bytes of one of these."""
+_MOST_HELD_BYTES = 4 * 2**20
+"""Of a file that is kept in memory while it arrives: photographs are smaller."""
 _KINDS: Mapping[type, str] = {
     dict: "an object",
     list: "a list",
@@ -50,7 +54,7 @@ class Form:
 
     Args:
         inputs: bytes by input name, checked against the limits.
-        sha256: of its inputs and options; equal for equal requests, however they were sent.
+        said: the options as they were given: without a seed where none was.
         webhook: of a job, an address that is called when it has ended; "" for none.
     """
 
@@ -58,8 +62,15 @@ class Form:
     recipe: Recipe
     inputs: Mapping[str, bytes]
     options: Options
-    sha256: str
+    said: Mapping[str, Any]
     webhook: str = ""
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of its inputs and options; equal for equal requests, however they were sent; computed when asked for."""
+        contents = {name: hashlib.sha256(data).hexdigest() for name, data in self.inputs.items()}
+        told = [self.task.name, self.said, contents, *([self.webhook] if self.webhook else [])]
+        return digest(told)
 
 
 class FormReader:
@@ -105,10 +116,8 @@ class FormReader:
             others = f"; {having} take one" if having else ""
             raise Problem("field_invalid", f"mode: is {options.mode!r}; {recipe.name} has none, leave it out{others}")
         inputs = await self._inputs(fields, task, recipe, options.prompt)
-        plain = options.model_dump(mode="json", exclude={"seed"}) | {"seed": str(given_seed), "model": recipe.name}
-        contents = {name: hashlib.sha256(data).hexdigest() for name, data in inputs.items()}
-        told = [task.name, plain, contents, *([webhook] if webhook else [])]
-        return Form(task=task, recipe=recipe, inputs=inputs, options=options, sha256=digest(told), webhook=webhook)
+        said = options.model_dump(mode="json", exclude={"seed"}) | {"seed": str(given_seed), "model": recipe.name}
+        return Form(task=task, recipe=recipe, inputs=inputs, options=options, said=said, webhook=webhook)
 
     async def _webhook(self, value: Any) -> str:
         """Of `{"url": …}`; multipart forms have it as text."""
@@ -162,8 +171,7 @@ class FormReader:
             *(self._content(name, task.fields[name], value) for name, value in given.items())
         )
         inputs = dict(zip(given, contents, strict=True))
-        for name, data in inputs.items():
-            await asyncio.to_thread(self._check, name, task.fields[name].kind, data)
+        await asyncio.to_thread(self._check, task, inputs)
         if PROMPT in recipe.inputs and not prompt.strip():
             raise Problem("field_missing", f"prompt: must be given; {task.name} needs {' and '.join(recipe.inputs)}")
         return inputs
@@ -197,7 +205,11 @@ class FormReader:
             raise Problem("field_invalid", detail) from None
         return data
 
-    def _check(self, name: str, kind: str, data: bytes) -> None:
+    def _check(self, task: Task, inputs: Mapping[str, bytes]) -> None:
+        for name, data in inputs.items():
+            self._check_one(name, task.fields[name].kind, data)
+
+    def _check_one(self, name: str, kind: str, data: bytes) -> None:
         if len(data) > self._limits.max_input_bytes:
             raise self._too_large(name, len(data))
         if kind == "document" or (kind == "pose" and data.lstrip()[:1] in (b"{", b"[")):
@@ -247,9 +259,10 @@ async def _fields(request: Request, repeated: Collection[str]) -> dict[str, Any]
         return value | lists
     if media_type == "multipart/form-data":
         try:
-            form = await request.form(max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=_MOST_TEXT_BYTES)
-        except HTTPException as error:  # what Starlette makes of a `MultiPartException` inside an application
-            raise Problem("request_malformed", f"the multipart body {_why_no_form(error.detail)}") from None
+            async with aclosing(request.stream()) as stream:
+                form = await _Multipart(request.headers, stream).parse()
+        except MultiPartException as error:
+            raise Problem("request_malformed", f"the multipart body {_why_no_form(error.message)}") from None
         fields: dict[str, Any] = {}
         for name, value in form.multi_items():
             if name in repeated:
@@ -262,6 +275,17 @@ async def _fields(request: Request, repeated: Collection[str]) -> dict[str, Any]
     given = f"content-type is {media_type!r}" if media_type else "there is no content-type"
     detail = f"{given}; must be multipart/form-data or application/json"
     raise Problem("media_type_unsupported", detail, headers={"Accept-Post": "multipart/form-data, application/json"})
+
+
+class _Multipart(MultiPartParser):
+    """Starlette's, which leaves each piece of what is larger than 1 MB to a thread that writes it to a file."""
+
+    spool_max_size = _MOST_HELD_BYTES
+
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes]) -> None:
+        super().__init__(
+            headers, stream, max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=_MOST_TEXT_BYTES
+        )
 
 
 def _shown(name: str, value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -83,6 +84,24 @@ async def test_the_sentences_at_hand_say_nothing_but_what_their_maps_show() -> N
         drawn = poses.read(poses.address(f"standing_{outfit}" if outfit else "standing"), "pose_map")
         shown = {REGIONS[label] for label in np.unique(decode_labels(drawn)).tolist()}
         assert parse(prompt).warnings == parse(prompt).unshown(shown) == (), outfit
+
+
+@pytest.mark.parametrize(("num_bytes", "is_in_memory"), [(3_000_000, True), (6_000_000, False)])
+async def test_photograph_is_held_in_memory_while_it_arrives(
+    num_bytes: int, is_in_memory: bool, reading: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = 0
+
+    async def run_in_threadpool(call: Callable[..., Any], *arguments: Any) -> Any:
+        nonlocal written
+        written += 1
+        return call(*arguments)
+
+    monkeypatch.setattr("starlette.datastructures.run_in_threadpool", run_in_threadpool)
+    picture = drawn_person(1, SIZE) + bytes(num_bytes)
+    answer = (await reading.post("/pose_transfer", files={"person": picture}, data={"pose": poses.names()[0]})).json()
+    assert base64.b64decode(answer["inputs"]["person"]) == picture
+    assert (written == 0) == is_in_memory
 
 
 async def test_a_sentence_is_an_input(reading: httpx.AsyncClient) -> None:

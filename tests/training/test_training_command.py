@@ -71,6 +71,16 @@ def test_which_checkpoints_stay(
     assert (ended, expected in text) == (status, True), text
 
 
+def test_precision_is_chosen_and_stays(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ["run", "tests.training.loop.tiny_runs:watched_pose", "--output", str(tmp_path), "--cache", str(cache)]
+    ended, text = said(monkeypatch, capsys, *run, "--precision", "bfloat16", "--steps", "1")
+    assert ended == 0 and "on cpu in bfloat16" in text, text
+    ended, text = said(monkeypatch, capsys, *run, "--precision", "float32", "--resume")
+    assert ended == 1 and "precision" in text, text
+
+
 def test_runs_are_listed_with_what_they_are(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from training.watch.divergence import TOTAL
 from training.watch.observer import Observer, RunFacts, StepReport, ValidationReport
-from training.watch.shares import achieved_share, peak_for
+from training.watch.shares import achieved_share, peak_for, slowed_by_precision
 
 _SMOOTHING = 0.2
 """Weight of the newest report in the pace that the time left is told from."""
@@ -48,6 +48,11 @@ class ConsoleProgress(Observer):
     def started(self, facts: RunFacts) -> None:
         self._facts = facts
         self._say(_opening(facts))
+        if times := slowed_by_precision(facts):
+            self._say(
+                f"{facts.precision} is {times:.0f} times slower than float32 on this processor, which has no "
+                "instructions for it: begin anew with --precision float32"
+            )
         self._bar.add_task(facts.run, total=facts.num_steps, completed=facts.first_step, left="")
         if self._console.is_terminal:
             self._live = Live(self._bar, console=self._console, refresh_per_second=4, transient=True)

@@ -7,10 +7,23 @@ import torch
 from training.watch.observer import RunFacts, StepReport
 from training.watch.peaks import Peak, peak_of
 
+_MUCH = 1.5
+
 
 def peak_for(facts: RunFacts) -> Peak:
     """The peak that a run's device has in the run's precision."""
     return peak_of(torch.device(facts.device), facts.precision)
+
+
+def slowed_by_precision(facts: RunFacts) -> float | None:
+    """How many times faster the run's device is in float32 than in the run's own precision; None where it is not.
+
+    A processor without instructions for bfloat16 computes it piece by piece, and by far slower.
+    """
+    if facts.device != "cpu" or facts.precision == "float32":
+        return None
+    times = peak_of(torch.device(facts.device), "float32").flops_per_s / peak_for(facts).flops_per_s
+    return times if times > _MUCH else None
 
 
 def achieved_share(facts: RunFacts, report: StepReport) -> float | None:

@@ -7,21 +7,24 @@ import json
 import logging
 import pickle
 import urllib.request
+from collections.abc import Mapping
 from logging.handlers import BufferingHandler
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from rich.console import Console
 
 from atelier import storage
 from atelier.errors import ConfigError
-from training.watch.console import duration
+from training.watch.console import ConsoleProgress, duration
 from training.watch.gauges import Gauges
 from training.watch.log_folder import LogFolder
 from training.watch.memory import Memory
 from training.watch.observer import LOG, Observer, Observers, RunFacts, StepReport, ValidationReport
+from training.watch.peaks import Peak
 from training.watch.settings import WatchSettings, watching
 from training.watch.step_log import FILE_NAME, read_steps
 
@@ -127,6 +130,21 @@ def test_lines_off_a_terminal_say_pace_losses_and_what_is_left_out_once(tmp_path
         f"step 6: held-out rows: ssim 0.7512 · 2.0 s · {tmp_path / 'grid.png'}",
     ]
     assert lines[-1] == "step 6: asked to stop"
+
+
+@pytest.mark.parametrize(("tera", "is_told"), [({"bfloat16": 0.001, "float32": 0.066}, True), ({}, False)])
+def test_processor_without_bfloat16_is_told_of(
+    tera: Mapping[str, float], is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def peak_of(_device: torch.device, precision: str) -> Peak:
+        return Peak(flops_per_s=tera.get(precision, 1.0) * 1e12, source="measured")
+
+    monkeypatch.setattr("training.watch.shares.peak_of", peak_of)
+    out = io.StringIO()
+    facts = RunFacts(run="r", first_step=0, num_steps=1, batch_size=1, device="cpu", precision="bfloat16")
+    ConsoleProgress(Console(file=out, width=60)).started(facts)
+    assert ("bfloat16 is 66 times slower than float32 on this processor" in out.getvalue()) == is_told
+    assert ("--precision float32" in out.getvalue()) == is_told
 
 
 def test_last_steps_line_comes_before_its_checkpoint_however_soon_after_another(tmp_path: Path) -> None:
