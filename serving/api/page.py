@@ -69,8 +69,15 @@ def routes(tasks: Mapping[str, Task], limits: Limits, *, needs_key: bool) -> API
                     if name in task.fields
                 ],
                 "hasPrompt": task.has_prompt,
-                "modes": task.recipes[0].modes,
-                "mode": task.recipes[0].mode,
+                "models": [
+                    {
+                        "name": recipe.name,
+                        "inputs": [name for name in recipe.inputs if name in task.fields],
+                        "modes": recipe.modes,
+                        "mode": recipe.mode,
+                    }
+                    for recipe in task.recipes
+                ],
             }
             for task in tasks.values()
         ],

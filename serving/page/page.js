@@ -5,7 +5,6 @@ const facts = await (await fetch("/page/facts.json")).json();
 const DRAWN = ["person", "garment"]; // what the closet has at hand
 const chosen = {}; // input's name -> what is shown as chosen: {address} of the closet's, {blob} of one's own, or {text}
 let task = facts.tasks[0];
-let models = []; // as the service lists them, once it has
 let suggested = ""; // what stands as prompt that nobody wrote
 let running = null; // what is being made, so that it can be cancelled: {controller, headers, job}
 const LOST_AFTER = 30; // times in a row that a job is not answered for, a second apart
@@ -146,36 +145,19 @@ function takeFirst({ name: input, hasNames }) {
 function showModels() {
   const before = element("model").value;
   const inputs = task.inputs.map((input) => input.name);
-  const offered = models.filter((one) => {
-    const needed = one.inputs.filter((input) => input !== "prompt");
-    return one.task === task.name && needed.length === inputs.length && needed.every((input) => inputs.includes(input));
-  });
-  element("model").replaceChildren(...offered.map(({ recipe }) => node("option", {
-    value: recipe, textContent: recipe, selected: recipe === before })));
+  const offered = task.models.filter((one) => (
+    one.inputs.length === inputs.length && one.inputs.every((input) => inputs.includes(input))));
+  element("model").replaceChildren(...offered.map(({ name }) => node("option", {
+    value: name, textContent: name, selected: name === before })));
   element("model-row").hidden = offered.length < 2;
 }
 
-// Those of the chosen model: its own is chosen, or the one `kept` where it has that.
-function showModes(kept = "") {
-  const { modes, mode } = models.find((one) => one.recipe === element("model").value) ?? task;
-  const picked = modes.includes(kept) ? kept : mode;
+// Those of the chosen model: its own is chosen.
+function showModes() {
+  const { modes, mode } = task.models.find((one) => one.name === element("model").value);
   element("mode-row").hidden = !modes.length;
   element("mode").replaceChildren(...modes.map((name) => node("option", {
-    value: name, textContent: name, selected: name === picked })));
-}
-
-// Where there are keys, the list needs one; without the list, each task is made by its first model.
-async function learnModels() {
-  if (facts.needsKey && !keyGiven()) return;
-  try {
-    const answer = await fetch("/v1/models", { headers: withKey() });
-    if (!answer.ok) return;
-    ({ models } = await answer.json());
-  } catch {
-    return;
-  }
-  showModels();
-  showModes(element("mode").value);
+    value: name, textContent: name, selected: name === mode })));
 }
 
 function keyGiven() {
@@ -432,7 +414,7 @@ element("task-row").hidden = facts.tasks.length < 2;
 element("key-row").hidden = !facts.needsKey;
 element("key").value = sessionStorage.getItem("key") ?? "";
 element("key").addEventListener("input", forgetKeyAsked);
-element("key").addEventListener("change", () => { sessionStorage.setItem("key", keyGiven()); learnModels(); });
+element("key").addEventListener("change", () => { sessionStorage.setItem("key", keyGiven()); });
 element("task").addEventListener("change", () => { task = facts.tasks[element("task").selectedIndex]; showTask(); forgetMade(); });
 element("model").addEventListener("change", () => showModes());
 element("dice").addEventListener("click", () => { element("seed").value = Math.floor(Math.random() * 2 ** 31); });
@@ -445,4 +427,3 @@ element("prompt").addEventListener("keydown", (event) => { // as in a field of o
 addEventListener("pagehide", forget);
 element("form").addEventListener("submit", (event) => { event.preventDefault(); make(); });
 showTask();
-learnModels();
