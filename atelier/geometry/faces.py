@@ -10,6 +10,7 @@ _FACE = (4, 13)
 _FACELESS = "face_not_visible: person: shows no face; the face in the picture is the model's own"
 _LONGEST_SIDE_PX = 256
 _LEAST_OF_PICTURE = 5e-4
+_LEAST_OF_PERSON = 0.01
 _LEAST_SHARE = 0.3
 _LEAST_DISTANCE = 2.0
 
@@ -37,6 +38,8 @@ def count_faces(parse: np.ndarray) -> int:
 
 
 def face_notes(parses: np.ndarray) -> list[str]:
-    """What to note of each source in CIHP ids [B, H, W]: `face_not_visible` where no pixel is face, else nothing."""
-    seen = (parses == _FACE[-1]).any((1, 2))
-    return ["" if shown else _FACELESS for shown in seen]
+    """What to note of each source in CIHP ids [B, H, W]: `face_not_visible` where less than 1 % of the person's pixels
+    is face, which a parser finds where there is none; else nothing. Of a whole drawn person 3 to 8 % is face.
+    """
+    shares = (parses == _FACE[-1]).sum((1, 2)) / np.maximum((parses > 0).sum((1, 2)), 1)
+    return ["" if share >= _LEAST_OF_PERSON else _FACELESS for share in shares]

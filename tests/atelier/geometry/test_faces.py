@@ -1,4 +1,4 @@
-"""How many people look out of a parse."""
+"""How many people look out of a parse, and whether anybody does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from atelier.closet import draw_look, outfit_for
 from atelier.closet.negatives import draw_negative
-from atelier.geometry.faces import count_faces
+from atelier.geometry.faces import count_faces, face_notes
 
 FACE = 13
 
@@ -47,3 +47,16 @@ def test_drawn_people_are_one_and_crowds_are_two() -> None:
         assert count_faces(draw_look(person=seed, outfit=outfit_for(seed), pose=seed, size=size).parse_cihp) == 1
     crowds = [count_faces(draw_negative(seed, size=size, kind="crowd").parse_cihp) for seed in range(12)]
     assert crowds.count(2) >= 10  # in some the one in front covers the other's face
+
+
+def test_a_speck_of_face_is_none_of_the_persons() -> None:
+    drawn = [
+        draw_look(person=seed, outfit=outfit_for(seed), pose=seed, size=(128, 96)).parse_cihp for seed in range(12)
+    ]
+    without = [np.where(parse == FACE, 0, parse) for parse in drawn]
+    specks = [parse.copy() for parse in without]
+    for parse in specks:  # of a print, as parsers take it
+        parse[60:64, 46:51] = FACE
+    assert face_notes(np.stack(drawn)) == [""] * 12
+    for faceless in (without, specks, [np.zeros((128, 96), np.uint8)]):
+        assert all(note.startswith("face_not_visible: ") for note in face_notes(np.stack(faceless)))
