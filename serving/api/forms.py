@@ -111,10 +111,6 @@ class FormReader:
         if recipe is None:
             known = [one.name for one in task.recipes]
             raise Problem("model_unknown", f"model: there is no {options.model!r} for {task.name}; must be of {known}")
-        if options.mode is not None and not recipe.modes:
-            having = [one.name for one in task.recipes if one.modes]
-            others = f"; {having} take one" if having else ""
-            raise Problem("field_invalid", f"mode: is {options.mode!r}; {recipe.name} has none, leave it out{others}")
         inputs = await self._inputs(fields, task, recipe, options.prompt)
         said = options.model_dump(mode="json", exclude={"seed"}) | {"seed": str(given_seed), "model": recipe.name}
         return Form(task=task, recipe=recipe, inputs=inputs, options=options, said=said, webhook=webhook)
@@ -140,6 +136,7 @@ class FormReader:
         if strangers := sorted(set(fields) - names - set(task.fields)):
             known = [*task.fields, *sorted(names)]
             raise Problem("field_unknown", f"{', '.join(strangers)}: {task.name} has no such field; it has {known}")
+        _check_mode(fields.get("mode"), fields.get("model"), task)
         try:
             options = Options(**{name: fields[name] for name in names if name in fields})
         except ValidationError as error:
@@ -286,6 +283,19 @@ class _Multipart(MultiPartParser):
         super().__init__(
             headers, stream, max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=_MOST_TEXT_BYTES
         )
+
+
+def _check_mode(mode: Any, model: Any, task: Task) -> None:
+    """Refuses a mode that the request's model has not, whoever else may have it; a model that is none is not judged."""
+    recipe = task.recipe(model) if model is None or isinstance(model, str) else None
+    if mode is None or recipe is None or mode in recipe.modes:
+        return
+    is_given = f"mode: is {json.dumps(mode, default=str)[:40]}"
+    if recipe.modes:
+        raise Problem("field_invalid", f"{is_given}; must be one of {list(recipe.modes)}")
+    having = [one.name for one in task.recipes if one.modes]
+    others = f"; {having} take one" if having else ""
+    raise Problem("field_invalid", f"{is_given}; {recipe.name} has none, leave it out{others}")
 
 
 def _shown(name: str, value: Any) -> str:

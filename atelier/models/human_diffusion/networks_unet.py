@@ -104,7 +104,8 @@ class UNet(nn.Module):
             "coverages": coverages,
             "biases": biases,
             "keys_values": [part.keys_values for part in prepared],
-            "modulations": [part.modulation for part in prepared],
+            # Of all alignments, or of none: conditions hold tensors alone.
+            "modulations": [part.modulation for part in prepared if part.modulation is not None],
         }
 
     def forward(
@@ -179,7 +180,8 @@ def _go(
             if not joins:
                 skips.append(features)
         elif isinstance(block, Alignment):
-            keys_values, modulation = told["keys_values"][place], told["modulations"][place]
+            keys_values = told["keys_values"][place]
+            modulation = told["modulations"][place] if told["modulations"] else None
             features = block(
                 features, keys_values, modulation, told["coverages"][level.index], told["biases"][level.index]
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor
@@ -14,7 +16,7 @@ from atelier.models.human_diffusion import Description, HumanDiffusion, parse
 from atelier.models.human_diffusion.editing import changed_region, edit
 from atelier.models.human_diffusion.sampling import sample
 from atelier.models.human_diffusion.tokens import Tokens
-from tests.atelier.models.human_diffusion.conftest import SIZE, seeds
+from tests.atelier.models.human_diffusion.conftest import SIZE, make, seeds
 
 MODES = [Mode(num_steps=4), Mode(sampler="ddpm", num_steps=4), Mode(sampler="dpm_solver", num_steps=4)]
 TOP = 1
@@ -37,6 +39,20 @@ def test_a_picture_is_its_seeds_and_no_batch_mates(
     alone = sample(model, model.encode([looks[1].caption], memory), pose_maps[1:2], mode=MODES[0], generator=seeds(8))
     assert torch.allclose(alone, original[1:], atol=1e-4)
     assert not torch.allclose(original[0], original[1], atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "without", [{"aligned": False}, {"stylized_memory": False}], ids=lambda parts: next(iter(parts))
+)
+def test_ablations_make_pictures_too(
+    model: HumanDiffusion, memory: Memory, looks: list[Look], pose_maps: Tensor, without: dict[str, bool]
+) -> None:
+    part = make(dataclasses.replace(model.config, **without), model.encoders)
+    remembered = memory if part.config.stylized_memory else None
+    mode = Mode(num_steps=3, reuse_every=2)
+    tokens = part.encode([look.caption for look in looks[:2]], remembered)
+    made = sample(part, tokens, pose_maps[:2], mode=mode, text_scale=2.0, generator=seeds(1, 2))
+    assert made.shape == (2, 3, *SIZE) and bool(made.isfinite().all())
 
 
 def test_tokens_are_placed_once_a_run(
