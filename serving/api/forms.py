@@ -54,7 +54,7 @@ class Form:
 
     Args:
         inputs: bytes by input name, checked against the limits.
-        said: the options as they were given: without a seed where none was.
+        said: the options, with the seed that was given in place of the one that is drawn where there is none.
         webhook: of a job, an address that is called when it has ended; "" for none.
     """
 
@@ -275,7 +275,7 @@ async def _fields(request: Request, repeated: Collection[str]) -> dict[str, Any]
 
 
 class _Multipart(MultiPartParser):
-    """Starlette's, which leaves each piece of what is larger than 1 MB to a thread that writes it to a file."""
+    """Starlette's, with more of a file in memory: what is larger it leaves, piece by piece, to a thread and a disk."""
 
     spool_max_size = _MOST_HELD_BYTES
 
@@ -290,12 +290,12 @@ def _check_mode(mode: Any, model: Any, task: Task) -> None:
     recipe = task.recipe(model) if model is None or isinstance(model, str) else None
     if mode is None or recipe is None or mode in recipe.modes:
         return
-    is_given = f"mode: is {json.dumps(mode, default=str)[:40]}"
+    is_given = f"mode: {_shown('mode', mode)}"
     if recipe.modes:
-        raise Problem("field_invalid", f"{is_given}; must be one of {list(recipe.modes)}")
+        raise Problem("field_invalid", f"{is_given}must be one of {list(recipe.modes)}")
     having = [one.name for one in task.recipes if one.modes]
     others = f"; {having} take one" if having else ""
-    raise Problem("field_invalid", f"{is_given}; {recipe.name} has none, leave it out{others}")
+    raise Problem("field_invalid", f"{is_given}{recipe.name} has none, leave it out{others}")
 
 
 def _shown(name: str, value: Any) -> str:

@@ -69,7 +69,7 @@ def parser_demo() -> TrainRun:
         num_steps=500,
         num_warmup_steps=20,
         average_decay=0.98,
-        precision="float32",  # a processor without instructions for bfloat16 would take hours
+        precision="float32",  # for processors without instructions for bfloat16, too
         log_every_steps=10,
         checkpoint_every_steps=50,
         validate_every_steps=125,

@@ -50,8 +50,8 @@ class ConsoleProgress(Observer):
         self._say(_opening(facts))
         if times := slowed_by_precision(facts):
             self._say(
-                f"{facts.precision} is {times:.0f} times slower than float32 on this processor, which has no "
-                "instructions for it: begin anew with --precision float32"
+                f"a large matrix product takes this processor {times:.1f} times as long in {facts.precision} as in "
+                "float32: a run begun with --precision float32 is faster"
             )
         self._bar.add_task(facts.run, total=facts.num_steps, completed=facts.first_step, left="")
         if self._console.is_terminal:

@@ -76,7 +76,7 @@ def published_peak(name: str, kind: Literal["bfloat16", "tf32", "float32"]) -> P
 
 @lru_cache
 def _measured(device: str, precision: Precision, num_threads: int) -> Peak:
-    """The best of a few products of square matrices; cached, for every observer asks."""
+    """The best of a few products of square matrices, of one where that takes long; cached, for every observer asks."""
     matrix = torch.ones(_MEASURED_SIZE, _MEASURED_SIZE, device=device, dtype=getattr(torch, precision))
     took_s: list[float] = []
     while sum(took_s) < _MOST_S and (len(took_s) < _MEASURED_TIMES or sum(took_s) < _MEASURED_S):

@@ -8,6 +8,7 @@ from training.watch.observer import RunFacts, StepReport
 from training.watch.peaks import Peak, peak_of
 
 _MUCH = 1.5
+"""Times as long in a large matrix product, from which on a run's precision is the wrong one for its processor."""
 
 
 def peak_for(facts: RunFacts) -> Peak:
@@ -16,9 +17,8 @@ def peak_for(facts: RunFacts) -> Peak:
 
 
 def slowed_by_precision(facts: RunFacts) -> float | None:
-    """How many times faster the run's device is in float32 than in the run's own precision; None where it is not.
-
-    A processor without instructions for bfloat16 computes it piece by piece, and by far slower.
+    """How many times as long as in float32 the run's device takes in the run's own precision; None where that is not
+    much more: a processor without instructions for bfloat16 computes it piece by piece.
     """
     if facts.device != "cpu" or facts.precision == "float32":
         return None

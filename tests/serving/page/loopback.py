@@ -7,9 +7,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from tests.serving import browser
+
+IN_A_BROWSER = [
+    pytest.mark.slow,
+    pytest.mark.skipif(browser.PROGRAM is None, reason="there is no Chromium"),
+]
+"""Marks of a test that opens the page."""
 SHOWN = "document.querySelectorAll('#made img').length"
 STATUS = "document.getElementById('status').textContent"
 FOCUSED = "document.activeElement.id || document.activeElement.name || document.activeElement.tagName"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from serving.api.api import create_api
 from serving.jobs.sql import SqlJobs
 from serving.models.asked import Answer, Ask, ModelCard, Refusal
@@ -13,14 +11,10 @@ from serving.models.client import LocalModel
 from serving.models.family import ModelFamily, card_of
 from serving.models.watching import Told
 from serving.settings import ModelSettings, ServeSettings
-from tests.serving import browser
 from tests.serving.browser import Browser
-from tests.serving.page.loopback import FOCUSED, READY, SHOWN, STATUS, on_loopback
+from tests.serving.page.loopback import FOCUSED, IN_A_BROWSER, READY, SHOWN, STATUS, on_loopback
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(browser.PROGRAM is None, reason="there is no Chromium"),
-]
+pytestmark = IN_A_BROWSER
 
 
 def test_by_keyboard_on_a_phone(address: str, tmp_path: Path) -> None:

@@ -8,14 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import browser
 from tests.serving.browser import Browser
-from tests.serving.page.loopback import FOCUSED, READY, STATUS
+from tests.serving.page.loopback import FOCUSED, IN_A_BROWSER, READY, STATUS
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(browser.PROGRAM is None, reason="there is no Chromium"),
-]
+pytestmark = IN_A_BROWSER
 
 SLOW_CLOSET = """
     window.sent = []; window.slow = {}; window.away = null;

@@ -15,15 +15,11 @@ from serving.keys import KeyRing
 from serving.models.client import LocalModel
 from serving.models.family import ModelFamily
 from serving.settings import ModelSettings, ServeSettings
-from tests.serving import browser
 from tests.serving.browser import Browser
 from tests.serving.held import held
-from tests.serving.page.loopback import FOCUSED, READY, SHOWN, STATUS, on_loopback
+from tests.serving.page.loopback import FOCUSED, IN_A_BROWSER, READY, SHOWN, STATUS, on_loopback
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(browser.PROGRAM is None, reason="there is no Chromium"),
-]
+pytestmark = IN_A_BROWSER
 
 
 def test_two_seeds_side_by_side_and_each_can_be_downloaded(address: str, tmp_path: Path) -> None:
