@@ -115,8 +115,7 @@ class Ledger:
     def _index(self) -> _Index:
         address = f"{self.folder}/INDEX.json"
         try:
-            token = storage.head(address).token
-            content = storage.get(address)
+            content, token = storage.get_with_token(address)
         except NotFound:
             return _Index()
         held = json_object(address, content, _MEND)

@@ -113,8 +113,7 @@ def _point(address: str, published: Published) -> Published:
 
 def _held(address: str) -> tuple[Published, str] | None:
     try:
-        token = storage.head(address).token
-        content = storage.get(address)
+        content, token = storage.get_with_token(address)
     except NotFound:
         return None
     held = json_object(address, content, _MEND)

@@ -30,6 +30,7 @@ __all__ = [
     "delete",
     "exists",
     "get",
+    "get_with_token",
     "head",
     "is_s3",
     "join",
@@ -58,6 +59,11 @@ def get(address: str, *, max_bytes: int | None = None) -> bytes:
         max_bytes: a longer object raises `TooLarge` before its content is read.
     """
     return store_of(address).get(address, max_bytes=max_bytes)
+
+
+def get_with_token(address: str, *, max_bytes: int | None = None) -> tuple[bytes, str]:
+    """The whole content of an object, as `get`, and the token of the very version that was read."""
+    return store_of(address).get_with_token(address, max_bytes=max_bytes)
 
 
 def head(address: str) -> Entry:

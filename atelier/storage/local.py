@@ -22,11 +22,14 @@ class LocalStore:
     """Files. A token is `size-mtime_ns`."""
 
     def get(self, address: str, *, max_bytes: int | None = None) -> bytes:
+        return self.get_with_token(address, max_bytes=max_bytes)[0]
+
+    def get_with_token(self, address: str, *, max_bytes: int | None = None) -> tuple[bytes, str]:
         with _said(address), Path(local_path(address)).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if max_bytes is not None and size > max_bytes:
-                raise TooLarge(address, f"holds {size} bytes; must be at most {max_bytes}")
-            return file.read()
+            status = os.fstat(file.fileno())  # of the opened file, whatever takes its name meanwhile
+            if max_bytes is not None and status.st_size > max_bytes:
+                raise TooLarge(address, f"holds {status.st_size} bytes; must be at most {max_bytes}")
+            return file.read(), _token(status)
 
     def head(self, address: str) -> Entry:
         with _said(address):

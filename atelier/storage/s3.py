@@ -38,6 +38,9 @@ class S3Store:
     """Objects of any S3 endpoint. A token is the ETag without its quotes."""
 
     def get(self, address: str, *, max_bytes: int | None = None) -> bytes:
+        return self.get_with_token(address, max_bytes=max_bytes)[0]
+
+    def get_with_token(self, address: str, *, max_bytes: int | None = None) -> tuple[bytes, str]:
         bucket, key = bucket_and_key(address)
         for attempt in range(1, ATTEMPTS + 1):
             with _said(address):
@@ -47,7 +50,7 @@ class S3Store:
                     if max_bytes is not None and size > max_bytes:
                         raise TooLarge(address, f"holds {size} bytes; must be at most {max_bytes}")
                     try:
-                        return body.read()
+                        return body.read(), _token(response)
                     except (HTTPClientError, IncompleteReadError):
                         # botocore retries a request, but not a reply that breaks off while it is read.
                         if attempt == ATTEMPTS:

@@ -52,6 +52,25 @@ class TestStore:
         assert storage.put(address, b"three").token != first.token
         assert storage.get(address) == b"three"
 
+    def test_reads_content_and_token_of_one_version(self, folder: str) -> None:
+        address = storage.join(folder, "a")
+        tokens = {1: storage.put(address, b"x").token}
+
+        def write() -> None:
+            for size in range(2, 40):
+                tokens[size] = storage.put(address, b"x" * size).token
+
+        with ThreadPoolExecutor(1) as writer:
+            written = writer.submit(write)
+            seen = [storage.get_with_token(address)]
+            while not written.done():
+                seen.append(storage.get_with_token(address))
+            written.result()
+        assert len({token for _, token in seen}) > 2, "the reader saw none of the changes"
+        assert all(tokens[len(content)] == token for content, token in seen)
+        with pytest.raises(TooLarge, match="39 bytes; must be at most 38"):
+            storage.get_with_token(address, max_bytes=38)
+
     def test_holds_an_empty_object(self, folder: str) -> None:
         storage.put(storage.join(folder, "empty"), b"")
         assert storage.get(storage.join(folder, "empty")) == b""

@@ -136,15 +136,11 @@ class _Found:
 
 
 def _found(address: str) -> _Found | None:
-    for _ in range(3):
-        try:
-            token = storage.head(address).token
-            holder = Holder.read(storage.get(address))
-            if storage.head(address).token == token:
-                return _Found(holder, token)
-        except NotFound:
-            return None
-    raise StorageError(address, "changes all the time: more than one process writes it")
+    try:
+        text, token = storage.get_with_token(address)
+    except NotFound:
+        return None
+    return _Found(Holder.read(text), token)
 
 
 def _taken(address: str, found: _Found | None) -> tuple[Holder, str]:
