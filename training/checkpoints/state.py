@@ -93,12 +93,15 @@ class TrainState:
         """Allocates the tensors of optimizers that have made no step, where `names` holds some for them.
 
         Torch does so by a step of no length, which counts as one until it is overwritten: only for a state that is
-        about to be loaded, never before a save.
+        about to be loaded, never before a save. A parameter that never had a gradient has no state there, so none here.
         """
+        parameters, held = _parameter_names(self.networks), {name.rpartition("/")[0] for name in names}
         for player, optimizer in self.optimizers.items():
             prefix = f"{OPTIMIZERS}/{player}/"
             if self.networks is not None and any(name.startswith(prefix) for name in names):
                 get_optimizer_state_dict(self.networks, optimizer)
+                for parameter in [one for one in optimizer.state if prefix + parameters[one] not in held]:
+                    del optimizer.state[parameter]
 
     def owned(self, rank: int, num_workers: int) -> dict[str, Tensor]:
         """The tensors that a rank writes: its own shards, and its share, by size, of what all ranks hold alike.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from atelier.errors import ConfigError
 from tests.training.checkpoints.tiny import Tiny, assert_same, saved_at, tiny_info
@@ -21,6 +22,26 @@ def test_a_state_comes_back_bit_for_bit_and_trains_on_alike(tmp_path: Path) -> N
     for tiny in (trained, resumed):
         tiny.step(3)
     assert_same(resumed.state, trained.state)
+
+
+def test_a_weight_that_never_had_a_gradient_comes_back_too(tmp_path: Path) -> None:
+    def with_a_spare(seed: int) -> Tiny:
+        tiny = Tiny(seed=seed)
+        for part in (tiny.networks, tiny.averages):
+            part["painter"].register_parameter("spare", nn.Parameter(torch.full((3,), 2.0)))
+        tiny.optimizers["painter"].param_groups[0]["params"].append(tiny.networks["painter"].spare)
+        return tiny
+
+    tiny, fresh = with_a_spare(0), with_a_spare(1)
+    tiny.step(0)
+    store = CheckpointStore(str(tmp_path))
+    store.save(tiny.state, tiny_info().at(1))
+    store.wait()
+    assert store.resume(fresh.state, tiny_info()) is not None
+    assert_same(tiny.state, fresh.state)
+    for one in (tiny, fresh):
+        one.step(1)
+    assert_same(tiny.state, fresh.state)
 
 
 def test_what_is_saved_is_the_state_at_the_call(tmp_path: Path) -> None:
