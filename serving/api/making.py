@@ -27,6 +27,7 @@ from serving.models.asked import Answer, Ask
 from serving.models.client import Model, ModelUnavailable
 
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+)(?:$|[,;\s])")
+_WEIGHT = re.compile(r"q=([01](?:\.\d{0,3})?)")
 
 
 def routes(
@@ -182,21 +183,39 @@ def _wait_s(request: Request) -> float | None:
     return 0.0 if "respond-async" in prefer else None
 
 
+def _kinds_accepted(accept: str) -> list[str]:
+    """The kinds of content that an `Accept` names, the most wanted first (RFC 9110, 12.5.1); those of no weight not."""
+    weighed: list[tuple[float, str]] = []
+    for part in accept.lower().split(","):
+        kind, *parameters = (one.strip() for one in part.split(";"))
+        weights = [_WEIGHT.fullmatch(one) for one in parameters]
+        weight = next((float(found[1]) for found in weights if found), 1.0)
+        if kind and weight > 0:
+            weighed.append((weight, kind))
+    return [kind for _, kind in sorted(weighed, key=lambda one: -one[0])]
+
+
 def _format_accepted(accept: str) -> PictureFormat | None:
-    """The format of the first kind of picture that a caller accepts; None where any kind is."""
-    wanted = [part.partition(";")[0].strip() for part in accept.split(",")]
-    formats: dict[str, PictureFormat] = {media_type: format for format, media_type in MEDIA_TYPES.items()}
-    return next((formats[one] for one in wanted if one in formats), None) if "image/*" not in wanted else None
+    """The format of the kind of picture that a caller wants most; None where any kind is."""
+    formats: dict[str, PictureFormat | None] = {media_type: format for format, media_type in MEDIA_TYPES.items()}
+    formats["image/*"] = None
+    return next((formats[kind] for kind in _kinds_accepted(accept) if kind in formats), None)
 
 
 def _wants_picture(accept: str, form: Form) -> bool:
-    wanted = {part.partition(";")[0].strip() for part in accept.split(",")}
-    if not wanted & {"image/*", *MEDIA_TYPES.values()}:
+    """Whether a kind of picture is wanted more than JSON.
+
+    Raises:
+        Problem: it is, but several are to be made, or one of a kind that is not wanted.
+    """
+    kinds = _kinds_accepted(accept)
+    told = [kind for kind in kinds if kind.startswith("application/") or kind in {"image/*", *MEDIA_TYPES.values()}]
+    if not told or told[0].startswith("application/"):
         return False
     if form.options.num_samples != 1:
         raise Problem("field_invalid", "num_samples: must be 1 where a picture is accepted; accept application/json")
     media_type = MEDIA_TYPES[form.options.output_format]
-    if not wanted & {"image/*", media_type, "*/*"}:
-        detail = f"output_format: gives {media_type}, but Accept names {sorted(wanted)}"
+    if not {"image/*", media_type, "*/*"} & set(kinds):
+        detail = f"output_format: gives {media_type}, but Accept names {sorted(kinds)}"
         raise Problem("field_invalid", detail)
     return True

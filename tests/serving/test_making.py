@@ -73,14 +73,25 @@ async def test_the_picture_itself_where_it_is_accepted(served: Open, pictures: d
 async def test_the_format_is_the_accepted_one_where_none_is_asked_for(served: Open, pictures: dict[str, bytes]) -> None:
     async with served() as client:
         given: list[str] = []
-        for accept in ("image/png", "image/webp;q=0.9, image/png;q=0.1", "image/*, image/png", "text/html"):
+        for accept in (
+            "image/png",
+            "image/png;q=0.1, image/webp;q=0.9",
+            "image/*, image/png",
+            "text/html",
+            "application/json, image/png;q=0.5",
+            "application/json;q=0.1, image/png;q=0.5",
+            "image/png;q=0, */*",
+            "IMAGE/WEBP ; q=1.000",
+            "image/jpeg;q=0.x, image/webp;q=0.9",
+        ):
             answer = await client.post("/v1/try-on", files=pictures, data={"seed": "7"}, headers={"Accept": accept})
             given.append(answer.headers["content-type"])
             assert answer.status_code == 200, answer.json()
         other = {"output_format": "jpeg"}
         refused = await client.post("/v1/try-on", files=pictures, data=other, headers={"Accept": "image/png"})
 
-    assert given == ["image/png", "image/webp", "image/jpeg", "application/json"]
+    png, webp, jpeg, json = "image/png", "image/webp", "image/jpeg", "application/json"
+    assert given == [png, webp, jpeg, json, json, png, json, webp, jpeg]
     assert refused.status_code == 400 and "but Accept names" in refused.json()["detail"]
 
 
