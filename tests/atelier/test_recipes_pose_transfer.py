@@ -29,7 +29,7 @@ SIZE = (128, 96)
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    tiny = replace(pidm_closet(), width=8, multipliers=(1, 2), texture_strides=(), num_groups=4)
+    tiny = replace(pidm_closet(), patch=1, width=8, multipliers=(1, 2), texture_strides=(), num_groups=4)
     model = Pidm(tiny)
     model.unet.load_state_dict(fill(keys_of(model.unet)))
     folder = tmp_path_factory.mktemp("pidm")

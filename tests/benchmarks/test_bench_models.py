@@ -30,7 +30,7 @@ from tests.training.tiny_models import SIZE as VITON_SIZE
 from tests.training.tiny_models import VITON_HD
 
 PIDM = dataclasses.replace(
-    pidm_closet(), working_size=(32, 32), width=8, multipliers=(1, 2, 2), texture_strides=(2, 4), num_groups=4
+    pidm_closet(), patch=1, working_size=(32, 32), width=8, multipliers=(1, 2, 2), texture_strides=(2, 4), num_groups=4
 )
 SIZES = {"pidm": (32, 32), "truepose": TRUEPOSE_SIZE, "human_diffusion": TOLD_SIZE, "viton_hd": VITON_SIZE}
 SAME_DB = 50.0

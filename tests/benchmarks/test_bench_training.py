@@ -26,7 +26,7 @@ from training.world import World
 def tiny_pidm() -> TrainRun:
     """The published PIDM's run with a network of a few channels, on drawn rows."""
     model = replace(
-        pidm_closet(), working_size=(32, 32), width=8, multipliers=(1, 2), texture_strides=(2,), num_groups=4
+        pidm_closet(), patch=1, working_size=(32, 32), width=8, multipliers=(1, 2), texture_strides=(2,), num_groups=4
     )
     run = runs.pidm_256()
     columns = SqueezedPoseTransferColumns(network_size=model.working_size)

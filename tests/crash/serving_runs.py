@@ -177,6 +177,6 @@ class Service:
 
 def _write_weights(root: Path) -> str:
     torch.manual_seed(0)
-    config = replace(pidm_closet(), width=16, multipliers=(1, 2), texture_strides=(), num_groups=4)
+    config = replace(pidm_closet(), patch=1, width=16, multipliers=(1, 2), texture_strides=(), num_groups=4)
     Pidm(config).save_pretrained(root / "weights")
     return str(root / "weights")

@@ -53,7 +53,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> CatalogJob:
     root = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
     transfer = dataclasses.replace(
-        pidm_closet(), width=8, multipliers=(1, 1, 1), texture_strides=(4,), num_groups=4, guidance="none"
+        pidm_closet(), patch=1, width=8, multipliers=(1, 1, 1), texture_strides=(4,), num_groups=4, guidance="none"
     )
     Pidm(transfer).save_pretrained(root / "pidm")
     siamese = dataclasses.replace(truepose_closet(), widths=(16, 16), num_groups=4, attention=(True, True))

@@ -72,7 +72,7 @@ def write_tiny_pidm(folder: Path, *, width: int = 8, size: tuple[int, int] = (64
     """A folder of random weights for pose transfer; at half the recipe's size a step takes milliseconds."""
     torch.manual_seed(0)
     small: dict[str, Any] = {"width": width, "multipliers": (1, 2), "texture_strides": (), "num_groups": 4}
-    config = dataclasses.replace(pidm_closet(), working_size=size, **small)
+    config = dataclasses.replace(pidm_closet(), patch=1, working_size=size, **small)
     Pidm(config).save_pretrained(folder)
     return str(folder)
 

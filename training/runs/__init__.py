@@ -31,7 +31,6 @@ from training.runs.perception import (
 from training.runs.pidm import (
     pidm_256,
     pidm_closet,
-    pidm_closet_coarse,
     pidm_closet_whole,
     pidm_closet_without_guidance,
     pidm_closet_without_textures,
@@ -63,9 +62,8 @@ RUNS: Mapping[str, Callable[[], TrainRun]] = {
         parser_demo,
         pose_closet,
         pose_closet_negatives,
-        pidm_closet_coarse,
-        pidm_closet,
         pidm_closet_whole,
+        pidm_closet,
         pidm_closet_without_textures,
         pidm_closet_without_guidance,
         pidm_256,

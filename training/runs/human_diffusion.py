@@ -144,8 +144,8 @@ def human_diffusion_512() -> TrainRun:
 
 
 def _alike(name: str, model: HumanDiffusionConfig) -> TrainRun:
-    """With the shipped encoders and their memory: what is compared is the denoiser."""
-    run = _coarse(name, model)
+    """With the shipped encoders and their memory: what is compared is the denoiser, sampled to its last level."""
+    run = _coarse(name, dataclasses.replace(model, last_timestep=0))
     assert isinstance(run.step, DenoiserStepConfig)
     step = dataclasses.replace(run.step, encoders=_SHIPPED)
     return alike(dataclasses.replace(run, step=step))

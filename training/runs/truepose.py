@@ -164,7 +164,8 @@ def truepose_512() -> TrainRun:
 
 
 def _alike(name: str, **parts: bool) -> TrainRun:
-    """On the latents of the shipped autoencoder: what is compared is the rest."""
+    """On the latents of the shipped autoencoder: what is compared is the rest, sampled to its last level."""
     run = truepose_closet_coarse()
-    step = TruePoseStepConfig(model=replace(MODEL, working_size=(64, 48), **parts), autoencoder=_SHIPPED)
+    model = replace(MODEL, working_size=(64, 48), last_timestep=0, **parts)
+    step = TruePoseStepConfig(model=model, autoencoder=_SHIPPED)
     return alike(replace(run, name=name, step=step))

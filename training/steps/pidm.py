@@ -15,9 +15,10 @@ from atelier.models.pidm.losses import dropped, objective
 from atelier.models.pidm.networks import NETWORKS, Pidm
 from atelier.models.pidm.networks_blocks import ResBlock
 from atelier.models.pidm.sampling import schedule_of
-from atelier.weights import load_into, read_state, write_folder
+from atelier.weights import write_folder
 from training.steps.base import Batch, Moment, Player, StepConfig, StepLoss, TrainStep
 from training.steps.initial import weights_of
+from training.steps.pidm_growing import grow
 
 STEM = "pidm"
 
@@ -29,7 +30,7 @@ class PidmStepConfig(StepConfig):
     Args:
         style_dropped, pose_dropped: share of the rows whose source or pose is at null, each by itself: Eq. 6 asks for
             either without the other. The released code drops the style alone.
-        initial: weights to start from: an earlier run, a shipped name or a folder; None starts from nothing.
+        initial: weights to start from, as `grow` does: an earlier run, a shipped name or a folder; None is nothing.
     """
 
     model: PidmConfig
@@ -52,9 +53,7 @@ class PidmStep(TrainStep):
         self.config = config
         self.network = Pidm(config.model)
         if config.initial is not None:
-            folder = weights_of(config.initial, runs)
-            for name in NETWORKS:
-                load_into(self.network.get_submodule(name), read_state(folder, name), folder)
+            grow(self.network, weights_of(config.initial, runs))
         self.networks = nn.ModuleDict({STEM: self.network})
         self.players = (Player(name=STEM, networks=(STEM,), learning_rate=config.learning_rate, betas=config.betas),)
         self.schedule = schedule_of(self.network)

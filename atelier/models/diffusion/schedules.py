@@ -6,7 +6,7 @@ A noisy picture is `x_t = alpha x_0 + sigma eps` with `alpha² + sigma² = 1` an
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -53,10 +53,12 @@ class Schedule:
         betas: variance that each timestep adds, [0, 1) and at most the last 1.
         zero_terminal_snr: rescale, so that the last timestep is pure noise (Lin et al. 2024, algorithm 1). A network
             that predicts eps has nothing to predict there: such schedules are for v and x0.
+        last_timestep: the least noise that samplers visit; what the network takes the picture for there is the picture.
     """
 
     betas: Float[Tensor, " timesteps"]
     zero_terminal_snr: bool = False
+    last_timestep: int = 0
     alpha_bars: Float[Tensor, " timesteps"] = field(init=False)
     """Left of the picture's variance at each timestep, falling."""
 
@@ -68,6 +70,8 @@ class Schedule:
         if self.zero_terminal_snr:
             roots = alpha_bars.sqrt()
             alpha_bars = ((roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])).square()
+        if not 0 <= self.last_timestep < len(betas):
+            raise ConfigError(f"last_timestep: is {self.last_timestep}, must be in 0..{len(betas) - 1}")
         object.__setattr__(self, "betas", betas)
         object.__setattr__(self, "alpha_bars", alpha_bars)
 
@@ -75,6 +79,14 @@ class Schedule:
     def num_timesteps(self) -> int:
         """How many were trained on."""
         return len(self.betas)
+
+    def ending_at(self, timestep: int) -> Schedule:
+        """The same noise, for samplers that end at a timestep above 0.
+
+        Raises:
+            ConfigError: not in [0, num_timesteps).
+        """
+        return replace(self, last_timestep=timestep)
 
     def level(self, timestep: int) -> Level:
         """A trained timestep's level.

@@ -28,7 +28,8 @@ def solve(
 ) -> Noisy:
     """The picture that an ODE solver makes of `x`, unclipped; draws no noise.
 
-    Timesteps trail: the first is the last that was trained on.
+    Timesteps trail: the first is the last that was trained on. Those below the schedule's last are left out, and the
+    run ends with the picture that was estimated there.
 
     Args:
         karras: levels spaced as Karras et al. (2022) do instead of evenly in time.
@@ -46,7 +47,8 @@ def solve(
         alpha_bars[0] = 0.0  # the scheduler stays a little above, to have a finite ratio
     levels = [
         Level(timestep=timestep, alpha_bar=float(alpha_bar))
-        for timestep, alpha_bar in zip(scheduler.timesteps.tolist(), alpha_bars[:-1], strict=True)
+        for index, (timestep, alpha_bar) in enumerate(zip(scheduler.timesteps.tolist(), alpha_bars[:-1], strict=True))
+        if index == 0 or timestep >= schedule.last_timestep
     ]
     levels.append(CLEAN)
     # Euler keeps x divided by alpha; the others keep it as it is.
@@ -56,6 +58,8 @@ def solve(
 
     def update(x: Tensor, estimate: Estimate, index: int) -> Tensor:
         nonlocal moved
+        if levels[index + 1] is CLEAN:
+            return estimate.x0.to(x.dtype)
         if solver == "unipc" and x is not moved and not torch.equal(x, moved):
             # Its corrector makes this x anew out of the one before, and would undo what the callback did.
             scheduler.disable_corrector.append(index - 1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from atelier.errors import ConfigError
 from atelier.models.human_diffusion.closet_words import CLOSET_WORDS
-from atelier.models.layers.config import ModelConfig
+from atelier.models.layers.config import ModelConfig, check_last_timestep
 
 EncoderKind = Literal["clip", "small"]
 Prediction = Literal["eps", "v"]
@@ -80,6 +80,9 @@ class HumanDiffusionConfig(ModelConfig):
     prediction: Prediction = "eps"
     num_timesteps: int = 1000
     noise_schedule: NoiseSchedule = "scaled_linear"
+    last_timestep: int = field(default=0, metadata={"identity": False})
+    """The least noise that sampling visits: what the network takes the picture for there is the picture. 0 is as
+    published; more is ours, for small weights, whose last steps add grain where they should add detail."""
 
     def __post_init__(self) -> None:
         for name in ("self_attention_strides", "retrieved_strides"):
@@ -92,6 +95,7 @@ class HumanDiffusionConfig(ModelConfig):
                 raise ConfigError(f"num_groups: {self.num_groups} does not divide {multiplier} x {self.width} channels")
         if not 0 <= self.image_share <= 1:
             raise ConfigError(f"image_share: is {self.image_share}, must be in [0, 1]")
+        check_last_timestep(self.last_timestep, self.num_timesteps)
         self.check_size(self.working_size)
 
     @property
@@ -161,4 +165,5 @@ def human_diffusion_closet() -> HumanDiffusionConfig:
         retrieved_strides=(2, 4),
         prediction="v",
         noise_schedule="linear",
+        last_timestep=400,
     )

@@ -149,7 +149,7 @@ class HumanDiffusion(nn.Module):
     def schedule(self) -> Schedule:
         """The noise that the model is trained on."""
         make = {"linear": schedules.linear, "scaled_linear": schedules.scaled_linear, "cosine": schedules.cosine}
-        return make[self.config.noise_schedule](self.config.num_timesteps)
+        return make[self.config.noise_schedule](self.config.num_timesteps).ending_at(self.config.last_timestep)
 
     @torch.no_grad()
     def to_latents(self, picture: Picture, generator: Generators | None = None) -> Latents:

@@ -71,3 +71,15 @@ class ModelConfig:
             raise ConfigError(
                 f"{', '.join(absent)}: not given, and with its default the rest does not hold: {error}"
             ) from error
+
+
+def check_last_timestep(last_timestep: int, num_timesteps: int) -> None:
+    """Refuses an end of sampling that lies outside of what was trained on.
+
+    Raises:
+        ConfigError: names both.
+    """
+    if not 0 <= last_timestep < num_timesteps:
+        raise ConfigError(
+            f"last_timestep: is {last_timestep}, must be in 0..{num_timesteps - 1}, as num_timesteps says"
+        )

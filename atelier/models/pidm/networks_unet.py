@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from jaxtyping import Float, Real
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from atelier.models.diffusion.reuse import DeepFeatures
 from atelier.models.pidm.config import POSE_CHANNELS, PidmConfig
@@ -39,17 +40,22 @@ class Block(nn.ModuleList):
 
 
 class TextureEncoder(nn.Module):
-    """The source picture as feature maps: the UNet's down-going half on 3 channels, without time and attention."""
+    """The source picture as feature maps: the UNet's down-going half on 3 channels, without time and attention, as far
+    as the coarsest level that has textures."""
 
     def __init__(self, config: PidmConfig) -> None:
         super().__init__()
-        self.input_blocks = _down_blocks(config, num_channels=3, timed=False) if config.texture_strides else None
+        self.patch = config.patch
+        levels = [level for level in range(len(config.multipliers)) if config.has_texture(level)]
+        self.input_blocks = (
+            _down_blocks(config, num_channels=3, num_levels=levels[-1] + 1, timed=False) if levels else None
+        )
 
     def forward(self, source: Picture) -> list[Texture]:
         """One feature map per block, fine to coarse: 18 for the published network; the source where none is wanted."""
         if self.input_blocks is None:
             return [source]
-        textures, features = [], source
+        textures, features = [], F.pixel_unshuffle(source, self.patch)
         for block in self.input_blocks:
             features = block(features, None, None)
             textures.append(features)
@@ -66,18 +72,20 @@ class UNet(nn.Module):
         super().__init__()
         self.blocks_per_level = config.num_blocks + 1  # going down with the halving, going up with the place more
         self.time_embed = TimeEmbedding(config.width // 2, config.time_width)
+        self.patch = config.patch
         self.concatenates = not config.texture_strides
         num_channels = 3 + POSE_CHANNELS + (3 if self.concatenates else 0)
-        self.input_blocks = _down_blocks(config, num_channels=num_channels, timed=True)
+        num_levels = len(config.multipliers)
+        self.input_blocks = _down_blocks(config, num_channels=num_channels, num_levels=num_levels, timed=True)
         deepest = config.width * config.multipliers[-1]
-        coarsest = len(config.multipliers) - 1
         self.middle_block = Block([_res(config, deepest, deepest)])
-        if config.has_texture(coarsest):
+        if config.has_texture(num_levels - 1):
             self.middle_block.append(TextureDiffusionBlock(deepest, config.num_groups))
         self.middle_block.append(_res(config, deepest, deepest))
         self.output_blocks = _up_blocks(config)
         finest = config.width * config.multipliers[0]
-        self.out = nn.Sequential(GroupNorm(config.num_groups, finest), nn.SiLU(), nn.Conv2d(finest, 6, 3, padding=1))
+        predicted = nn.Conv2d(finest, 6 * config.patch**2, 3, padding=1)
+        self.out = nn.Sequential(GroupNorm(config.num_groups, finest), nn.SiLU(), predicted)
         for parameter in self.out[-1].parameters():
             nn.init.zeros_(parameter)
 
@@ -93,7 +101,7 @@ class UNet(nn.Module):
 
         Args:
             keys_values: of every texture diffusion block, from `keys_values`.
-            deep: where it holds features, everything coarser than the picture itself is taken from there and not
+            deep: where it holds features, everything coarser than the finest level is taken from there and not
                 computed; where it is empty, they are kept in it.
         """
         inputs = [x_t, pose_map]
@@ -103,7 +111,7 @@ class UNet(nn.Module):
         given = dict(zip((block for _, block in self._attending()), keys_values, strict=True))
         outer = 0 if deep is None else self.blocks_per_level
         time = self.time_embed(timestep)
-        features, skips = torch.cat(inputs, 1), []
+        features, skips = F.pixel_unshuffle(torch.cat(inputs, 1), self.patch), []
         for block in self.input_blocks[:outer]:
             features = block(features, time, given.get(block))
             skips.append(features)
@@ -120,7 +128,7 @@ class UNet(nn.Module):
                 deep.features = features
         for block in self.output_blocks[len(self.output_blocks) - outer :]:
             features = block(torch.cat([features, skips.pop()], 1), time, given.get(block))
-        return self.out(features)
+        return F.pixel_shuffle(self.out(features), self.patch)
 
     def keys_values(self, textures: Sequence[Texture]) -> list[KeysValues]:
         """What the texture diffusion blocks take of the source, in the order of the forward pass; without any, it."""
@@ -154,17 +162,17 @@ def _res(
     )
 
 
-def _down_blocks(config: PidmConfig, *, num_channels: int, timed: bool) -> nn.ModuleList:
+def _down_blocks(config: PidmConfig, *, num_channels: int, num_levels: int, timed: bool) -> nn.ModuleList:
     """A convolution, then per level its residual blocks, the last with a TDB where the level has one, and a halving."""
     width = config.width * config.multipliers[0]
-    blocks = [Block([nn.Conv2d(num_channels, width, 3, padding=1)])]
-    for level, multiplier in enumerate(config.multipliers):
+    blocks = [Block([nn.Conv2d(num_channels * config.patch**2, width, 3, padding=1)])]
+    for level, multiplier in enumerate(config.multipliers[:num_levels]):
         for _ in range(config.num_blocks):
             blocks.append(Block([_res(config, width, config.width * multiplier, timed=timed)]))
             width = config.width * multiplier
         if timed and config.has_texture(level):
             blocks[-1].append(TextureDiffusionBlock(width, config.num_groups))
-        if level + 1 < len(config.multipliers):
+        if level + 1 < num_levels:
             blocks.append(Block([_res(config, width, width, timed=timed, resample="down")]))
     return nn.ModuleList(blocks)
 

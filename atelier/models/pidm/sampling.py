@@ -68,7 +68,7 @@ def sample(
 
 def schedule_of(model: Pidm) -> Schedule:
     """The noise that the model is trained on: linear betas, 1e-4 to 2e-2."""
-    return linear(model.config.num_timesteps)
+    return linear(model.config.num_timesteps).ending_at(model.config.last_timestep)
 
 
 def denoiser(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from atelier.errors import ConfigError
-from atelier.models.layers.config import ModelConfig
+from atelier.models.layers.config import ModelConfig, check_last_timestep
 
 EncoderKind = Literal["clip", "small"]
 Prediction = Literal["eps", "v"]
@@ -78,6 +78,9 @@ class TruePoseConfig(ModelConfig):
     noise_schedule: NoiseSchedule = "scaled_linear"
     zero_terminal_snr: bool = False
     """The last timestep is pure noise; for `v`."""
+    last_timestep: int = field(default=0, metadata={"identity": False})
+    """The least noise that sampling visits: what the network takes the picture for there is the picture. 0 is as
+    published; more is ours, for small weights, whose last steps add grain where they should add detail."""
 
     def __post_init__(self) -> None:
         if len(self.attention) != len(self.widths):
@@ -97,6 +100,7 @@ class TruePoseConfig(ModelConfig):
                 raise ConfigError(f"{name}: is {share}, must be in (0, 1]")
         if self.zero_terminal_snr and self.prediction == "eps":
             raise ConfigError("zero_terminal_snr: needs prediction 'v'; in pure noise eps says nothing of the picture")
+        check_last_timestep(self.last_timestep, self.num_timesteps)
         self.check_size(self.working_size)
 
     @property
@@ -200,4 +204,5 @@ def truepose_closet() -> TruePoseConfig:
         crop_size=32,
         prediction="v",
         zero_terminal_snr=True,
+        last_timestep=300,
     )

@@ -99,8 +99,10 @@ class TruePose(nn.Module):
     def schedule(self) -> Schedule:
         """The noise that the model is trained on."""
         make = {"linear": schedules.linear, "scaled_linear": schedules.scaled_linear, "cosine": schedules.cosine}
-        zero = self.config.zero_terminal_snr
-        return make[self.config.noise_schedule](self.config.num_timesteps, zero_terminal_snr=zero)
+        noise = make[self.config.noise_schedule](
+            self.config.num_timesteps, zero_terminal_snr=self.config.zero_terminal_snr
+        )
+        return noise.ending_at(self.config.last_timestep)
 
     @torch.no_grad()
     def to_latents(self, picture: Picture) -> Latents:

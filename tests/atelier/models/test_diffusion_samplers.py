@@ -133,15 +133,15 @@ def test_equal_timesteps_of_a_steep_schedule_skip_no_level(solver: Solver) -> No
 
 
 RUNS: dict[str, Callable[..., Tensor]] = {
-    "ddim": lambda x, generator, denoise=WAVY, **hooks: ddim(
-        denoise, x, SCHEDULE, grids.leading(SCHEDULE, 5), eta=1.0, generator=generator, **hooks
+    "ddim": lambda x, generator, denoise=WAVY, schedule=SCHEDULE, **hooks: ddim(
+        denoise, x, schedule, grids.leading(schedule, 5), eta=1.0, generator=generator, **hooks
     ),
-    "ddpm": lambda x, generator, denoise=WAVY, **hooks: ddpm(
-        denoise, x, SCHEDULE, grids.leading(SCHEDULE, 5), generator=generator, **hooks
+    "ddpm": lambda x, generator, denoise=WAVY, schedule=SCHEDULE, **hooks: ddpm(
+        denoise, x, schedule, grids.leading(schedule, 5), generator=generator, **hooks
     ),
     **{
-        solver: lambda x, generator, solver=solver, denoise=WAVY, **hooks: solve(
-            denoise, x, SCHEDULE, 5, solver=solver, **hooks
+        solver: lambda x, generator, solver=solver, denoise=WAVY, schedule=SCHEDULE, **hooks: solve(
+            denoise, x, schedule, 5, solver=solver, **hooks
         )
         for solver in ("dpm_solver", "unipc", "euler")
     },
@@ -188,6 +188,28 @@ def test_what_a_callback_changes_is_what_goes_on(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RUNS)
+def test_a_run_that_ends_early_is_the_whole_one_so_far_and_gives_the_picture_seen_there(name: str) -> None:
+    x, whole, early = torch.randn(2, 3, 8, 8, generator=_seeded()), list[Step](), list[Step]()
+    RUNS[name](x, _seeded(1), callback=whole.append)
+    made = RUNS[name](x, _seeded(1), callback=early.append, schedule=SCHEDULE.ending_at(350))
+    assert [step.level.timestep for step in early] == [at for step in whole if (at := step.level.timestep) >= 350]
+    assert {step.num_steps for step in early} == {len(early)} and 1 < len(early) < len(whole)
+    for step, same in zip(early[:-1], whole, strict=False):
+        torch.testing.assert_close(step.x, same.x)
+    last = early[-1]
+    torch.testing.assert_close(last.x0, whole[last.index].x0)
+    torch.testing.assert_close(made, (last.x0.clamp(-1, 1) if name == "ddpm" else last.x0).to(made))
+    assert last.reached.timestep == -1
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_that_begins_below_its_end_has_one_step(name: str) -> None:
+    steps = list[Step]()
+    RUNS[name](torch.zeros(1, 3, 8, 8), _seeded(), callback=steps.append, schedule=SCHEDULE.ending_at(999))
+    assert len(steps) == 1
+
+
+@pytest.mark.parametrize("name", RUNS)
 def test_a_run_stops_between_two_steps(name: str) -> None:
     steps = list[Step]()
     with pytest.raises(SamplingStopped, match="after 2 of 5 steps"):
@@ -212,4 +234,6 @@ def test_what_does_not_fit_is_refused() -> None:
         ddim(WAVY, x, SCHEDULE, [500, 0], eta=0.5)
     with pytest.raises(ConfigError, match="callback: gave"):
         ddim(WAVY, x, SCHEDULE, [500, 0], callback=lambda step: torch.zeros(1))
+    with pytest.raises(ConfigError, match=r"last_timestep: is 1000, must be in 0\.\.999"):
+        SCHEDULE.ending_at(1000)
     assert math.isfinite(ddim(WAVY, x, SCHEDULE, [0]).sum().item())

@@ -15,7 +15,7 @@ from atelier.models.pidm import Pidm, PidmConfig, pidm_closet
 from atelier.models.pidm.convert import convert
 from tests.parity.fill import fill, keys_of
 
-CONFIG = replace(pidm_closet(), width=8, multipliers=(1, 2, 2), texture_strides=(2, 4), num_groups=4)
+CONFIG = replace(pidm_closet(), patch=1, width=8, multipliers=(1, 2, 2), texture_strides=(2, 4), num_groups=4)
 IDLE = {
     "input_blocks.1.0.cond_emb_layers.1.weight": torch.zeros(8, 8),
     "middle_block.1.qkv.weight": torch.zeros(48, 16, 1),

@@ -14,7 +14,7 @@ from atelier.models.pidm import Pidm, PidmConfig, pidm_256, pidm_512, pidm_close
 from atelier.models.pidm.sampling import sample
 from tests.parity.fill import fill, keys_of
 
-SIZE = (32, 48)
+SIZE = (64, 96)
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,8 @@ def test_shapes_on_pictures_that_are_not_square(model: Pidm) -> None:
     with torch.no_grad():
         features = model.encode(torch.randn(2, 3, *SIZE))
         output = model.denoise(torch.randn(2, 3, *SIZE), torch.tensor([3, 700]), torch.rand(2, 20, *SIZE), features)
-    assert len(features) == 10
-    assert features[0].shape == (2, 24, *SIZE) and features[-1].shape == (2, 96, 2, 3)
+    assert len(features) == 8
+    assert features[0].shape == (2, 24, 32, 48) and features[-1].shape == (2, 96, 4, 6)
     assert output.shape == (2, 6, *SIZE)
 
 
@@ -65,7 +65,7 @@ def test_untrained_network_predicts_nothing() -> None:
 
 
 def test_every_parameter_is_trained() -> None:
-    model = Pidm(replace(pidm_closet(), width=8, multipliers=(1, 2, 2), texture_strides=(2, 4), num_groups=4))
+    model = Pidm(replace(pidm_closet(), patch=1, width=8, multipliers=(1, 2, 2), texture_strides=(2, 4), num_groups=4))
     for name, network in model.named_children():
         network.load_state_dict(fill(keys_of(model.get_submodule(name))))
     features = model.encode(torch.randn(1, 3, 16, 16))
@@ -73,21 +73,31 @@ def test_every_parameter_is_trained() -> None:
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
 
 
-@pytest.mark.parametrize(("config", "num_maps", "num_blocks"), [(pidm_256(), 18, 7), (pidm_closet(), 10, 7)])
+@pytest.mark.parametrize(("config", "num_maps", "num_blocks"), [(pidm_256(), 18, 7), (pidm_closet(), 8, 6)])
 def test_texture_blocks_stand_where_published(config: PidmConfig, num_maps: int, num_blocks: int) -> None:
     with torch.device("meta"):
         model = Pidm(config)
     features = model.encode(torch.zeros(1, 3, *config.working_size, device="meta"))
     keys_values = model.keys_values(features)
     height, width = config.working_size
-    strides = [*config.texture_strides, config.texture_strides[-1], *reversed(config.texture_strides)]
+    strides = [*config.texture_strides, *reversed(config.texture_strides)]
+    if config.size_multiple in config.texture_strides:
+        strides.insert(len(config.texture_strides), config.size_multiple)  # in the middle
     assert len(features) == num_maps and len(keys_values) == num_blocks
     assert [part.shape[2] for part in keys_values] == [height // stride * (width // stride) for stride in strides]
 
 
 def test_without_texture_blocks_the_source_goes_in_with_the_noise(tmp_path: Path) -> None:
     baseline = Pidm(
-        replace(pidm_closet(), width=8, multipliers=(1, 2, 2), texture_strides=(), num_groups=4, working_size=(16, 16))
+        replace(
+            pidm_closet(),
+            patch=1,
+            width=8,
+            multipliers=(1, 2, 2),
+            texture_strides=(),
+            num_groups=4,
+            working_size=(16, 16),
+        )
     ).eval()
     baseline.unet.load_state_dict(fill(keys_of(baseline.unet)))
     source, x_t, pose = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 16, 16), torch.rand(2, 20, 16, 16)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from atelier.errors import ConfigError
 from atelier.models.diffusion.modes import Mode
-from atelier.models.diffusion.steps import SamplingStopped
+from atelier.models.diffusion.steps import SamplingStopped, Step
 from atelier.models.pidm import Pidm, pidm_closet
 from atelier.models.pidm.config import Guidance
 from atelier.models.pidm.editing import keep_outside, mix_noise, mix_styles
@@ -26,7 +26,7 @@ SHORT = Mode(num_steps=4)
 
 @pytest.fixture(scope="module")
 def model() -> Pidm:
-    small = replace(pidm_closet(), width=8, multipliers=(1, 2, 2), texture_strides=(2, 4), num_groups=4)
+    small = replace(pidm_closet(), patch=1, width=8, multipliers=(1, 2, 2), texture_strides=(2, 4), num_groups=4)
     made = Pidm(replace(small, working_size=SIZE)).eval()
     for name, network in made.named_children():
         network.load_state_dict(fill(keys_of(made.get_submodule(name))))
@@ -200,3 +200,11 @@ def test_styles_and_noise_are_mixed(model: Pidm, source: Tensor) -> None:
     torch.testing.assert_close(mix_noise(one, other, torch.tensor([1.0, 1.0])), other)
     assert mix_noise(one, other, 0.5).std().item() == pytest.approx(1, abs=0.05), "a mean would have 0.71"
     torch.testing.assert_close(mix_noise(one, one, 0.3), one)
+
+
+def test_a_run_ends_where_the_config_says(model: Pidm, source: Tensor, pose_map: Tensor) -> None:
+    early, steps = Pidm(replace(model.config, last_timestep=200)).eval(), list[Step]()
+    early.load_state_dict(model.state_dict())
+    made = sample(early, early.encode(source), pose_map, mode="balanced", generator=_seeded(), callback=steps.append)
+    assert 5 < len(steps) < 20 and steps[-1].level.timestep >= 200
+    torch.testing.assert_close(made, steps[-1].x0.float().clamp(-1, 1))

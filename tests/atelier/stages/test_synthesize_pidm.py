@@ -25,7 +25,9 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    small = replace(pidm_closet(), width=8, multipliers=(1, 2), texture_strides=(2,), num_groups=4, working_size=SIZE)
+    small = replace(
+        pidm_closet(), patch=1, width=8, multipliers=(1, 2), texture_strides=(2,), num_groups=4, working_size=SIZE
+    )
     model = Pidm(small)
     for name, network in model.named_children():
         network.load_state_dict(fill(keys_of(model.get_submodule(name))))

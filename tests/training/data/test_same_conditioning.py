@@ -39,7 +39,7 @@ DRAWN, ANNOTATED = (96, 66), (48, 32)
 SIZE, SQUARE = (64, 48), (64, 64)
 """The working size has another aspect than the pictures: there is padding. The square is what the network sees."""
 MODEL = dataclasses.replace(
-    pidm_closet(), working_size=SQUARE, width=8, multipliers=(1, 2), texture_strides=(2,), num_groups=4
+    pidm_closet(), patch=1, working_size=SQUARE, width=8, multipliers=(1, 2), texture_strides=(2,), num_groups=4
 )
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from atelier.errors import ConfigError
 from atelier.geometry.pose_map import pose_map
 from atelier.models.pidm import Pidm, pidm_closet
 from tests.training.steps.descent import descend
@@ -21,7 +22,9 @@ from training.steps.base import Moment
 from training.steps.pidm import PidmStep, PidmStepConfig
 
 SIZE = (32, 32)
-MODEL = replace(pidm_closet(), working_size=SIZE, width=8, multipliers=(1, 2, 2), texture_strides=(2, 4), num_groups=4)
+MODEL = replace(
+    pidm_closet(), patch=1, working_size=SIZE, width=8, multipliers=(1, 2, 2), texture_strides=(2, 4), num_groups=4
+)
 CONFIG = PidmStepConfig(model=MODEL, learning_rate=2e-3)
 
 
@@ -156,3 +159,28 @@ def test_exported_weights_come_back(step: PidmStep, tmp_path: Path) -> None:
         step.network.parameters(), loaded.parameters(), again.network.parameters(), strict=True
     ):
         assert torch.equal(mine, one) and torch.equal(mine, other)
+
+
+def test_a_network_of_patches_goes_on_where_one_of_pixels_was(step: PidmStep, tmp_path: Path) -> None:
+    with torch.no_grad():
+        for parameter in step.networks.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    step.export(step.networks, tmp_path / "earlier" / "weights", None)
+    larger = replace(MODEL, working_size=(64, 64), patch=2, texture_strides=(4, 8))
+    grown = replace(CONFIG, model=larger, initial="earlier").build(tmp_path).network.eval()
+    given = torch.randn(2, 3, 32, 32), torch.tensor([5, 900]), torch.rand(2, 20, 32, 32), torch.randn(2, 3, 32, 32)
+    # A patch of one colour is a pixel.
+    blocky = [part.repeat_interleave(2, -1).repeat_interleave(2, -2) if part.ndim == 4 else part for part in given]
+    expected = step.network.eval()(*given).repeat_interleave(2, -1).repeat_interleave(2, -2)
+    torch.testing.assert_close(grown(*blocky), expected, rtol=1e-4, atol=1e-4)
+
+    elsewhere = replace(larger, texture_strides=(2, 4))
+    moved = replace(CONFIG, model=elsewhere, initial="earlier").build(tmp_path).network
+    assert torch.equal(
+        moved.unet.middle_block[-1].in_layers[-1].weight, grown.unet.middle_block[-1].in_layers[-1].weight
+    )
+    fresh, kept = (block[-1].proj_out2.weight for block in moved.unet.input_blocks if len(block) == 2)
+    assert not fresh.any() and torch.equal(kept, grown.unet.input_blocks[3][-1].proj_out2.weight)
+
+    with pytest.raises(ConfigError, match=r"levels or patches do not fit: width 8, .* for 16, \(1, 2, 2\), 2"):
+        replace(CONFIG, model=replace(larger, width=16), initial="earlier").build(tmp_path)

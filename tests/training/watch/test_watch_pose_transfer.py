@@ -19,7 +19,9 @@ from training.watch.validation.catalog import catalog_rows
 from training.watch.validation.pose_transfer import PidmValidation, TruePoseValidation
 
 SIZE, CPU = (32, 32), torch.device("cpu")
-MODEL = replace(pidm_closet(), working_size=SIZE, width=8, multipliers=(1, 2), texture_strides=(2,), num_groups=4)
+MODEL = replace(
+    pidm_closet(), patch=1, working_size=SIZE, width=8, multipliers=(1, 2), texture_strides=(2,), num_groups=4
+)
 
 
 def tiny_pidm(folder: Path) -> Path:

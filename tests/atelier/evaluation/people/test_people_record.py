@@ -18,7 +18,7 @@ from atelier.recipe import Recipe
 from tests.parity.fill import fill, keys_of
 
 SIZE = (32, 32)
-TINY = replace(pidm_closet(), working_size=SIZE, width=8, multipliers=(1, 2), texture_strides=(), num_groups=4)
+TINY = replace(pidm_closet(), patch=1, working_size=SIZE, width=8, multipliers=(1, 2), texture_strides=(), num_groups=4)
 
 
 def _saved(config: PidmConfig, folder: Path) -> str:

@@ -12,6 +12,7 @@ from atelier.closet import Look
 from atelier.errors import ConfigError
 from atelier.memory import Memory
 from atelier.models.diffusion.modes import Mode
+from atelier.models.diffusion.steps import Step
 from atelier.models.human_diffusion import Description, HumanDiffusion, parse
 from atelier.models.human_diffusion.editing import changed_region, edit
 from atelier.models.human_diffusion.sampling import sample
@@ -69,6 +70,16 @@ def test_tokens_are_placed_once_a_run(
     told.clear(), predicted.clear()
     sample(model, tokens, pose_maps[:2], mode=Mode(num_steps=5), generator=seeds(1, 2))
     assert len(told) == 2 and predicted == [4] * 5  # at equal scales the words' own branch vanishes
+
+
+def test_a_run_ends_where_the_config_says(model: HumanDiffusion, tokens: Tokens, pose_maps: Tensor) -> None:
+    early, steps = HumanDiffusion(dataclasses.replace(model.config, last_timestep=20)).eval(), list[Step]()
+    early.load_state_dict(model.state_dict())
+    made = sample(early, tokens, pose_maps[:2], mode="balanced", generator=seeds(1, 2), callback=steps.append)
+    assert 5 < len(steps) < 20 and steps[-1].level.timestep >= 20
+    torch.testing.assert_close(made, steps[-1].x0.clamp(-1, 1))
+    with pytest.raises(ConfigError, match=r"last_timestep: is 50, must be in 0\.\.49, as num_timesteps says"):
+        dataclasses.replace(model.config, last_timestep=50)
 
 
 def test_coarse_features_are_reused_between_steps(

@@ -23,4 +23,5 @@ TINY = dataclasses.replace(
     token_width=24,
     top_k=2,
     retrieved_strides=(2, 4),
+    last_timestep=0,
 )

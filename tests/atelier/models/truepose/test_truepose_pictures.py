@@ -16,7 +16,7 @@ from transformers import CLIPVisionModel
 
 from atelier.errors import ConfigError, WeightsError
 from atelier.models.diffusion.modes import Mode
-from atelier.models.diffusion.steps import SamplingStopped
+from atelier.models.diffusion.steps import SamplingStopped, Step
 from atelier.models.truepose import TruePose
 from atelier.models.truepose.convert import convert
 from atelier.models.truepose.editing import edit, with_garment
@@ -75,6 +75,15 @@ def test_what_knows_no_noise_is_computed_once(
         )
     assert counts == {"source_net": 1, "encoder": 1, "guider": 1, "target_net": 4, "coarse": coarse}
     assert picture.shape == source.shape and picture.isfinite().all()
+
+
+def test_a_run_ends_where_the_config_says(model: TruePose, source: Tensor, parse: Tensor, pose: Tensor) -> None:
+    early, steps = TruePose(dataclasses.replace(model.config, last_timestep=300)).eval(), list[Step]()
+    early.load_state_dict(model.state_dict())
+    told = early.encode(source, parse)
+    made = sample(early, told, pose, mode="balanced", generator=_generators(), callback=steps.append)
+    assert 5 < len(steps) < 20 and steps[-1].level.timestep >= 300
+    torch.testing.assert_close(made, early.to_picture(steps[-1].x0))
 
 
 def test_a_picture_is_its_rows_alone(model: TruePose, source: Tensor, parse: Tensor, pose: Tensor) -> None:

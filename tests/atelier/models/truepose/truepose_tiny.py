@@ -25,6 +25,7 @@ TINY = dataclasses.replace(
     guider_widths=(8, 8),
     encoder_width=16,
     crop_size=16,
+    last_timestep=0,
 )
 FACE, UPPER, ARM = 13, 5, 14
 
