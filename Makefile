@@ -52,10 +52,10 @@ test-lowest: $(READY)  ## the unit tests with the oldest libraries that pyprojec
 	$(TEST_ENV) .venv-lowest/bin/pytest -m 'not slow and not long and not crash and not soak' -n 2 --dist loadfile --no-loadscope-reorder
 
 test-crash: $(READY)  ## kills processes for real
-	$(TEST_ENV) $(BIN)/pytest -m 'crash and not long' -n 2 --dist loadfile --no-loadscope-reorder
+	$(TEST_ENV) $(BIN)/pytest tests/crash -m 'crash and not long' -n 2 --dist loadfile --no-loadscope-reorder
 
 soak: $(READY)  ## four workers on two machines of this one for an hour; SOAK_MINUTES says how long
-	$(TEST_ENV) $(BIN)/pytest -m soak
+	$(TEST_ENV) $(BIN)/pytest tests/crash -m soak
 
 fuzz: $(READY)  ## the service against its own document, and 10,000 damaged pictures: some minutes
 	FUZZ_EXAMPLES=300 $(TEST_ENV) $(BIN)/pytest tests/serving/test_document.py
