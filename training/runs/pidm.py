@@ -43,7 +43,10 @@ def pidm_closet() -> TrainRun:
 
 
 def pidm_closet_whole() -> TrainRun:
-    """The small PIDM at 64x48 on 120,000 pictures: what its ablations, trained alike, are held against."""
+    """The small PIDM at 64x48 on 120,000 pictures: what its ablations, trained alike, are held against.
+
+    The weights that come with Atelier are this run's, ended earlier, and are sampled as their `config.json` says.
+    """
     return _alike("pidm_closet_whole", pidm.pidm_closet())
 
 
