@@ -33,8 +33,8 @@ def pidm_closet(
     """People in another pose at 128x96 with the small weights that come with Atelier, trained on drawn people.
 
     Args:
-        weights: the shipped name, or a folder that `python -m training export pidm_closet` wrote; weights of the coarse
-            run see pictures and poses at their own 64x48.
+        weights: the shipped name, or a folder that `python -m training export pidm_closet` wrote; weights of a run at
+            64x48, as the shipped ones are, see pictures and poses at that size.
         parser, pose: shipped names or folders of others, e.g. BlazePose for photographs.
         mode: of sampling: `quality`, `balanced` or `fast`.
     """
