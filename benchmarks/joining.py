@@ -48,7 +48,7 @@ class Rows:
         self._denoise = denoiser(model, tokens, pose_map, guidance)
         self._told = stack([self._denoise.conditions[name] for name in guidance.weights], num_rows)
         self._weights = guidance.weights
-        self._model, self._schedule = model, model.schedule()
+        self._model, self._schedule = model, model.schedule().ending_at(0)
         self._timesteps = grids.leading(self._schedule, NUM_STEPS)
         self._levels = path(self._schedule, self._timesteps)
 

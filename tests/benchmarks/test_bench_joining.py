@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.joining import LARGEST, NUM_STEPS, Policy, latencies
+from atelier.models import registry
+from atelier.models.human_diffusion import HumanDiffusion
+from benchmarks.joining import LARGEST, NUM_STEPS, WEIGHTS, Policy, bits_are_kept, latencies
 
 STEP_S = {1: 1.0, 2: 1.5, 3: 2.0, 4: 2.5}
 
@@ -31,3 +33,8 @@ def test_one_who_joins_waits_for_a_step_and_one_who_does_not_for_the_loop() -> N
 def test_nobody_joins_a_full_loop() -> None:
     took = latencies(policy(joins=True, padded=True), [0.0] * (LARGEST + 1), STEP_S)
     assert took == [50.0] * LARGEST + [100.0]
+
+
+@pytest.mark.slow
+def test_a_row_that_joins_late_has_the_bits_of_one_in_step() -> None:
+    assert bits_are_kept(HumanDiffusion.from_pretrained(registry.folder(WEIGHTS)))

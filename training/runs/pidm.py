@@ -65,7 +65,7 @@ def _alike(name: str, model: pidm.PidmConfig, *, dropped: float = 0.1) -> TrainR
         name=name,
         data=_drawn(halvings=1),
         step=PidmStepConfig(
-            model=replace(model, working_size=(64, 48), patch=1, last_timestep=0),
+            model=replace(model, working_size=(64, 48), patch=1),
             learning_rate=8e-4,
             style_dropped=dropped,
             pose_dropped=dropped,

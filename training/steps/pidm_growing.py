@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from atelier.errors import ConfigError
-from atelier.models.pidm.config import PidmConfig
 from atelier.models.pidm.networks import Pidm
 from atelier.models.pidm.networks_blocks import TextureDiffusionBlock
 from atelier.models.pidm.networks_unet import TextureEncoder, UNet
+
+_FIXED = ("width", "multipliers", "num_blocks", "num_groups")
+"""Of the config: what no weights can be carried over between."""
 
 
 @torch.no_grad()
@@ -23,34 +24,22 @@ def grow(network: Pidm, folder: Path) -> None:
     makes of a picture with a pixel a patch. Texture diffusion blocks that the other does not have add nothing yet.
 
     Raises:
-        ConfigError: their levels are others, or their patch is no divisor of this one's.
+        ConfigError: their levels are others, their patch is no divisor of this one's, or one alone has textures.
         WeightsError: no such weights.
     """
     theirs = Pidm.from_pretrained(folder)
-    if _body(theirs.config) != _body(network.config) or network.config.patch % theirs.config.patch:
-        raise ConfigError(
-            f"{folder}: its levels or patches do not fit: width {theirs.config.width}, multipliers "
-            f"{theirs.config.multipliers}, patch {theirs.config.patch} for {network.config.width}, "
-            f"{network.config.multipliers}, {network.config.patch}"
-        )
-    finer = (network.config.patch // theirs.config.patch) ** 2
+    given, wanted = theirs.config, network.config
+    differing = [name for name in _FIXED if getattr(given, name) != getattr(wanted, name)]
+    if wanted.patch % given.patch:
+        differing.append("patch")
+    if bool(given.texture_strides) != bool(wanted.texture_strides):
+        differing.append("texture_strides")
+    if differing:
+        told = ", ".join(f"{name} {getattr(given, name)} for {getattr(wanted, name)}" for name in differing)
+        raise ConfigError(f"{folder}: is no start for this network: {told}")
+    finer = (wanted.patch // given.patch) ** 2
     _grow_unet(network.unet, theirs.unet, finer)
     _grow_encoder(network.encoder, theirs.encoder, finer)
-
-
-def _body(config: PidmConfig) -> PidmConfig:
-    """What has to be the same."""
-    fixed = PidmConfig()
-    return replace(
-        config,
-        working_size=fixed.working_size,
-        patch=1,
-        texture_strides=(),
-        guidance=fixed.guidance,
-        clip=fixed.clip,
-        last_timestep=0,
-        dropout=0.0,
-    )
 
 
 def _grow_unet(ours: UNet, theirs: UNet, finer: int) -> None:

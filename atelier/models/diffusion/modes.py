@@ -21,7 +21,8 @@ class Mode:
     """A sampler and its settings.
 
     Args:
-        num_steps: `ddim` and `ddpm` on the leading grid may make a few more, see `grids.leading`.
+        num_steps: `ddim` and `ddpm` on the leading grid may make a few more, see `grids.leading`; fewer are made where
+            the schedule ends early, see `Schedule.last_timestep`.
         eta: of `ddim`: 0 draws no noise on the way.
         karras: levels spaced as Karras et al. (2022) do, in place of a grid of evenly spaced timesteps; of any sampler.
         guided: timesteps, as shares of all, between which guidance is applied; beyond them there is one pass.

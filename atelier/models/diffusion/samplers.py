@@ -96,15 +96,12 @@ def ddpm(
 def path(schedule: Schedule, timesteps: Sequence[int]) -> list[Level]:
     """The levels of descending timesteps down to the schedule's last, and the clean picture after them.
 
-    A run that begins below the schedule's last timestep has one step.
-
     Raises:
         ConfigError: none, not descending, or out of the schedule.
     """
     if not timesteps or any(later >= earlier for earlier, later in pairwise(timesteps)):
         raise ConfigError(f"timesteps: {list(timesteps)[:8]} must be at least one, and descend")
-    visited = [timestep for timestep in timesteps if timestep >= schedule.last_timestep] or timesteps[:1]
-    return [*(schedule.level(timestep) for timestep in visited), CLEAN]
+    return [*(schedule.level(timestep) for timestep in schedule.visited(timesteps)), CLEAN]
 
 
 def posterior_mean(x0: Noisy, x_t: Noisy, here: Level, there: Level) -> Noisy:

@@ -6,14 +6,18 @@ A noisy picture is `x_t = alpha x_0 + sigma eps` with `alpha² + sigma² = 1` an
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from atelier.errors import ConfigError
+from atelier.models.layers.config import check_last_timestep
 
+_Timestep = TypeVar("_Timestep", int, float)
 Rows = Float[Tensor, "batch *shape"]
 """Pictures, latents or noise."""
 
@@ -70,8 +74,7 @@ class Schedule:
         if self.zero_terminal_snr:
             roots = alpha_bars.sqrt()
             alpha_bars = ((roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])).square()
-        if not 0 <= self.last_timestep < len(betas):
-            raise ConfigError(f"last_timestep: is {self.last_timestep}, must be in 0..{len(betas) - 1}")
+        check_last_timestep(self.last_timestep, len(betas))
         object.__setattr__(self, "betas", betas)
         object.__setattr__(self, "alpha_bars", alpha_bars)
 
@@ -87,6 +90,10 @@ class Schedule:
             ConfigError: not in [0, num_timesteps).
         """
         return replace(self, last_timestep=timestep)
+
+    def visited(self, timesteps: Sequence[_Timestep]) -> Sequence[_Timestep]:
+        """Of descending timesteps those down to the last; one at least, where a run begins below it."""
+        return [timestep for timestep in timesteps if timestep >= self.last_timestep] or timesteps[:1]
 
     def level(self, timestep: int) -> Level:
         """A trained timestep's level.

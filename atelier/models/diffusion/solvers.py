@@ -47,8 +47,7 @@ def solve(
         alpha_bars[0] = 0.0  # the scheduler stays a little above, to have a finite ratio
     levels = [
         Level(timestep=timestep, alpha_bar=float(alpha_bar))
-        for index, (timestep, alpha_bar) in enumerate(zip(scheduler.timesteps.tolist(), alpha_bars[:-1], strict=True))
-        if index == 0 or timestep >= schedule.last_timestep
+        for timestep, alpha_bar in zip(schedule.visited(scheduler.timesteps.tolist()), alpha_bars, strict=False)
     ]
     levels.append(CLEAN)
     # Euler keeps x divided by alpha; the others keep it as it is.
