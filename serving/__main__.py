@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from atelier.commands import numbers
 from atelier.commands.pipes import telling
-from atelier.errors import AtelierError, ConfigError, StorageError
+from atelier.errors import AtelierError, ConfigError
 from serving import environment
-from serving.declared import DASHBOARD, check_weights, config_of
+from serving.declared import DASHBOARD, check_store, check_weights, config_of
 from serving.faults import faults
 from serving.keys import MOST_S, SCOPES, KeyRing
 from serving.quotas.quota import Quota
@@ -41,7 +41,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from serving import launch
-    from serving.jobs.files import JobFiles
     from serving.jobs.sql import SqlJobs
 
     settings = _settings(arguments.settings)
@@ -53,10 +52,7 @@ def _run(arguments: argparse.Namespace) -> int:
     launch.check_address(settings, arguments.host)
     launch.check_port(arguments.host, arguments.port)
     SqlJobs(settings.database)
-    try:
-        JobFiles(settings.store).check()
-    except StorageError as error:
-        raise ConfigError(f"store: is {settings.store!r}; {error.reason}") from error
+    check_store(settings)
     check_weights(settings)
     try:
         launch.run(settings, host=arguments.host, port=arguments.port, with_dashboard=not arguments.no_dashboard)

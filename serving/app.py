@@ -13,7 +13,7 @@ from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 
 from atelier.errors import ConfigError
 from serving import environment
-from serving.declared import resolved
+from serving.declared import check_store, resolved
 from serving.deployments import SPARE_REQUESTS, Ingress, ModelReplica
 from serving.faults import faults
 from serving.scaling import QueuedSeconds
@@ -33,11 +33,14 @@ def build_app(args: ServeSettings | Mapping[str, Any]) -> Application:
         args: settings, or their values as the command line (`anonymous=true`) or a config file gives them.
 
     Raises:
-        ConfigError: a value that no setting takes; a line for each, as `python -m serving run` tells it.
+        ConfigError: a value that no setting takes; a line for each, as `python -m serving run` tells it. A folder for
+            the store that cannot be written.
     """
     if not ray.is_initialized():
         environment.set_defaults()  # `serve run` starts Ray after this, which itself starts a new one with a token
-    settings = resolved(_settings(args))
+    asked = _settings(args)
+    check_store(asked)
+    settings = resolved(asked)
     models = [_model(model, settings.drain_s) for model in settings.models]
     most = settings.limits.max_requests + SPARE_REQUESTS
     ingress = cast(Any, Ingress).options(

@@ -11,9 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from atelier import storage
-from atelier.errors import AtelierError, ConfigError
+from atelier.errors import AtelierError, ConfigError, StorageError
 from serving import database_url
 from serving.environment import AUTH_MODE
+from serving.jobs.files import JobFiles
 from serving.offered import offered
 from serving.settings import ModelSettings, ServeSettings
 
@@ -47,6 +48,18 @@ def check_weights(settings: ServeSettings) -> None:
     """
     for model in settings.models:
         _recipe(model).check()
+
+
+def check_store(settings: ServeSettings) -> None:
+    """Looks whether jobs' files can be written, where they lie in a folder.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    try:
+        JobFiles(settings.store).check()
+    except StorageError as error:
+        raise ConfigError(f"store: is {settings.store!r}; {error.reason}") from error
 
 
 def config_of(settings: ServeSettings) -> dict[str, Any]:

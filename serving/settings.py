@@ -169,7 +169,8 @@ class JobSettings(_Settings):
     """How work is kept that nobody waits for.
 
     Args:
-        keep_s: seconds that a finished job's pictures stay before they are deleted; its inputs go when it ends.
+        keep_s: seconds that a finished job's pictures stay before they are deleted, of jobs from now on; its inputs go
+            when it ends.
         ends_after_s: seconds from its acceptance after which a job that has not ended fails, whatever it waits for; a
             full queue of jobs of ten seconds each is done by then.
         at_once: jobs that one ingress has with each model at a time: those of a model that is away or slow keep no

@@ -71,7 +71,7 @@ def create_api(
     meter = Meter(uses or SqlUses(settings.database), access)
     door = Door(most=limits.max_requests)
     receiver = Receiver(store, progress, files, runner, settings.jobs, meter, door, metrics, timeout_s=limits.timeout_s)
-    told = partial(_told, keep_s=settings.jobs.keep_s, links_from=settings.webhooks.links_from)
+    told = partial(_told, links_from=settings.webhooks.links_from)
     sender = WebhookSender(
         store, settings.webhooks, metrics, post=partial(_post, addresses), secrets=partial(_secrets, ring), view=told
     )
@@ -150,8 +150,8 @@ def _secrets(ring: KeyRing | None, owner: str) -> Sequence[str]:
     return [] if ring is None else ring.webhook_secrets(owner)
 
 
-def _told(job: Job, *, keep_s: float, links_from: str) -> Mapping[str, object]:
-    return JobView.of(job, position=0, keep_s=keep_s).told(links_from)
+def _told(job: Job, *, links_from: str) -> Mapping[str, object]:
+    return JobView.of(job, position=0).told(links_from)
 
 
 def _as_problem(refusal: Refusal) -> dict[str, object]:

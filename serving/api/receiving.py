@@ -136,7 +136,7 @@ class Receiver:
         """How a job stands."""
         position = await asyncio.to_thread(self._store.position, job)
         progress = await asyncio.to_thread(self._progress.get, job.id) if job.state == "running" else None
-        return JobView.of(job, position=position, progress=progress, keep_s=self._settings.keep_s)
+        return JobView.of(job, position=position, progress=progress)
 
     async def partials(self, job: Job) -> Sequence[Partial]:
         """What is coming of a running job's pictures, where it was asked to show it."""
@@ -221,6 +221,7 @@ class Receiver:
             idempotency_key=key,
             sha256=form.sha256,
             webhook=form.webhook,
+            keep_s=self._settings.keep_s,
         )
         is_kept = False
         try:

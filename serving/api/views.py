@@ -134,7 +134,7 @@ class JobView(BaseModel):
     model_config = ConfigDict(json_schema_extra=_examples(_JOB | {"state": "queued", "position": 2}, _JOB | _ENDED))
 
     @classmethod
-    def of(cls, job: Job, *, position: int, keep_s: float, progress: Progress | None = None) -> JobView:
+    def of(cls, job: Job, *, position: int, progress: Progress | None = None) -> JobView:
         """A stored job as its owner sees it."""
         result = None
         if job.result is not None:
@@ -152,7 +152,7 @@ class JobView(BaseModel):
             created_at_s=job.created_at_s,
             started_at_s=job.started_at_s,
             ended_at_s=job.ended_at_s,
-            expires_at_s=None if job.ended_at_s is None else job.ended_at_s + keep_s,
+            expires_at_s=job.expires_at_s,
             progress=None if progress is None else ProgressView.of(progress),
             result=result,
             problem=dict(job.problem) if job.problem is not None else None,

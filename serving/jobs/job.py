@@ -24,6 +24,7 @@ class Job:
         leased_by: who works on it.
         webhook: an address that is called when it has ended; "" for none. webhook_attempts: calls so far;
             webhook_due_at_s: when the next is due, None where none is; webhook_result: what came of the last.
+        keep_s: seconds that it is kept after its end, as the settings said when it was taken in.
     """
 
     id: str
@@ -46,11 +47,17 @@ class Job:
     webhook_attempts: int = 0
     webhook_due_at_s: float | None = None
     webhook_result: str = ""
+    keep_s: float = 24 * 3600.0
 
     @property
     def has_ended(self) -> bool:
         """Whether nothing will change any more."""
         return self.state in ENDED
+
+    @property
+    def expires_at_s(self) -> float | None:
+        """When it is deleted with its pictures; None where it hasn't ended."""
+        return None if self.ended_at_s is None else self.ended_at_s + self.keep_s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,8 +154,8 @@ class JobStore(Protocol):
         """The states of those of some jobs that are there."""
         ...
 
-    def ended_before(self, time_s: float) -> Sequence[str]:
-        """Ids of jobs that ended before a time."""
+    def expired(self, *, now_s: float) -> Sequence[str]:
+        """Ids of jobs that ended long enough ago, each for its own `keep_s`."""
         ...
 
     def delete(self, job_id: str) -> None:

@@ -63,7 +63,7 @@ class JobRunner:
     ) -> None:
         self._store, self._progress, self._files, self._models = store, progress, files, models
         self._settings, self._metrics, self._refused = settings, metrics, refused
-        self._sweeper = Sweeper(store, files, keep_s=settings.keep_s)
+        self._sweeper = Sweeper(store, files)
         self._name = secrets.token_hex(8)
         self._woken = asyncio.Event()
         self._looks: dict[str, asyncio.Event] = {}

@@ -116,7 +116,7 @@ _PUT_WEBHOOK = (
     .values(webhook_result=bindparam("came"), webhook_due_at_s=bindparam("due_at_s"))
 )
 _STATES = select(JOBS.c.id, JOBS.c.state).where(JOBS.c.id.in_(bindparam("job_ids", expanding=True)))
-_ENDED_BEFORE = select(JOBS.c.id).where(JOBS.c.ended_at_s < bindparam("at_s"))
+_EXPIRED = select(JOBS.c.id).where(JOBS.c.ended_at_s + JOBS.c.keep_s < bindparam("now_s"))
 _DELETE = delete(JOBS).where(_is_the_job)
 
 
@@ -201,9 +201,9 @@ class SqlJobs:
                 found.update((job_id, state) for job_id, state in some)
         return found
 
-    def ended_before(self, time_s: float) -> Sequence[str]:
+    def expired(self, *, now_s: float) -> Sequence[str]:
         with self._database.one() as connection:
-            return list(connection.execute(_ENDED_BEFORE, {"at_s": time_s}).scalars())
+            return list(connection.execute(_EXPIRED, {"now_s": now_s}).scalars())
 
     def delete(self, job_id: str) -> None:
         self._changed(_DELETE, {"job_id": job_id})

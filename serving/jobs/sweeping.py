@@ -20,12 +20,11 @@ class Sweeper:
     or deleted. So a store of files belongs to one database: the files of another's jobs would look the same.
 
     Args:
-        keep_s: seconds that a job is kept after its end.
         stray_s: seconds that files are seen without a job before they are deleted.
     """
 
-    def __init__(self, store: JobStore, files: JobFiles, *, keep_s: float, stray_s: float = _STRAY_S) -> None:
-        self._store, self._files, self._keep_s, self._stray_s = store, files, keep_s, stray_s
+    def __init__(self, store: JobStore, files: JobFiles, *, stray_s: float = _STRAY_S) -> None:
+        self._store, self._files, self._stray_s = store, files, stray_s
         self._looked_s: float | None = None
         self._strays: dict[str, float] = {}
 
@@ -35,7 +34,7 @@ class Sweeper:
         Raises:
             StateUnavailable, StorageError: a store is away; the next sweep goes on.
         """
-        for job_id in self._store.ended_before(time.time() - self._keep_s):
+        for job_id in self._store.expired(now_s=time.time()):
             self._files.forget(job_id)
             self._store.delete(job_id)
         now = time.monotonic()

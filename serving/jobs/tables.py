@@ -31,6 +31,7 @@ JOBS = Table(
     Column("webhook_attempts", Integer, nullable=False, server_default=text("0")),
     Column("webhook_due_at_s", Double),
     Column("webhook_result", Text, nullable=False, server_default=text("''")),
+    Column("keep_s", Double, nullable=False, server_default=text("86400")),
 )
 
 _HAS_KEY, _IS_OPEN = text("idempotency_key != ''"), text("state in ('queued', 'running')")

@@ -22,6 +22,11 @@ from serving.settings import ModelSettings, ServeSettings
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)  # where the default store is looked at
+
+
 async def test_the_command_lines_words_are_settings() -> None:
     assert isinstance(build_app({"anonymous": "true"}), Application)
     assert isinstance(build_app(ServeSettings()), Application)
@@ -45,6 +50,17 @@ async def test_the_command_lines_words_that_cannot_be_are_told_as_run_tells_them
     file = tmp_path / "serve.json"
     file.write_text(json.dumps(args))
     assert main(["config", "--settings", str(file)]) == 2 and capsys.readouterr().err == f"{file}: {expected}\n"
+
+
+async def test_a_store_that_cannot_be_written_is_told_as_run_tells_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for store, why in (
+        ("file/x", f"cannot be written: {tmp_path}/file is a file"),
+        ("gs://bucket", "its scheme is unk"),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            build_app({"anonymous": "true", "store": store})
+        assert str(refused.value).startswith(f"store: is {store!r}; {why}")
 
 
 async def test_every_word_that_cannot_be_has_a_line() -> None:

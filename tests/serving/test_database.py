@@ -178,7 +178,7 @@ def test_a_file_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
     old = jobs.find("me", "key")
     assert old is not None and (old.id, old.state, old.inputs) == ("old", "succeeded", ("person",))
     assert old.result == {"samples": []} and old.problem is None and old.webhook == ""
-    assert jobs.seconds_a_job("r") == 2.0 and jobs.ended_before(5.0) == ["old"]
+    assert jobs.seconds_a_job("r") == 2.0 and jobs.expired(now_s=86_405.0) == ["old"]
     assert uses.standings("me", Quota.of_words(["pictures=5/day"]), now_s=1000.0)[0].used == 4
     jobs.add(job("new", webhook="https://shop.example/"))
     jobs.claim("a", now_s=1, lease_s=60)

@@ -89,7 +89,18 @@ def test_a_cancelled_job_is_nobodys(store: SqlJobs) -> None:
     assert not store.renew("job-1", "a", now_s=11, lease_s=5)
     assert not store.end("job-1", "a", Ending(state="succeeded"), now_s=12)
     assert store.claim("b", now_s=100, lease_s=5) is None
-    assert list(store.ended_before(11)) == [] and list(store.ended_before(11.5)) == ["job-1"]
+
+
+def test_each_job_is_kept_as_long_as_it_was_promised(store: SqlJobs) -> None:
+    store.add(replace(job(1), keep_s=100.0))
+    store.add(replace(job(2), keep_s=10.0))
+    for number in (1, 2):
+        assert store.cancel(f"job-{number}", now_s=11)
+
+    found = store.get("job-1")
+    assert found is not None and found.expires_at_s == 111
+    assert list(store.expired(now_s=21)) == [] and list(store.expired(now_s=21.5)) == ["job-2"]
+    assert sorted(store.expired(now_s=112)) == ["job-1", "job-2"]
 
 
 def test_an_idempotency_key_is_an_owners(store: SqlJobs) -> None:

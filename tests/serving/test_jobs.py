@@ -200,14 +200,18 @@ async def test_ended_jobs_are_forgotten_in_time(
     served: Open, pictures: dict[str, bytes], settings: ServeSettings
 ) -> None:
     async with served() as client:
+        other = await ended(client, (await add(client, pictures)).json())
+    async with served(jobs=JobSettings(keep_s=0.001)) as client:
         job = await ended(client, (await add(client, pictures)).json())
-    async with served(jobs=JobSettings(keep_s=0.001)) as client:  # an ingress sweeps when it begins
+    async with served() as client:  # an ingress sweeps when it begins
 
         async def gone() -> bool:
             return (await client.get(f"/v1/jobs/{job['id']}")).status_code == 404
 
         await until(gone)
-    assert [path for path in Path(settings.store).rglob("*") if path.is_file()] == []
+        promised_longer = await client.get(f"/v1/jobs/{other['id']}")
+    assert promised_longer.json()["expires_at_s"] == pytest.approx(other["ended_at_s"] + JobSettings().keep_s)
+    assert {path.parent.parent.name for path in Path(settings.store).rglob("*") if path.is_file()} == {other["id"]}
 
 
 async def test_too_many_jobs_are_refused(served: Open, pictures: dict[str, bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,9 +64,11 @@ def context(config: AutoscalingConfig, *, queued_s: list[float], requests: float
     )
 
 
-async def test_ray_serve_carries_and_calls_the_policy_that_the_settings_tell() -> None:
+async def test_ray_serve_carries_and_calls_the_policy_that_the_settings_tell(tmp_path: Path) -> None:
     scaling = ScalingSettings(min_replicas=0, max_replicas=8, replica_s=5.0, up_after_s=0.0, zero_after_s=30.0)
-    app: Any = build_app(ServeSettings(anonymous=True, models=(ModelSettings(scaling=scaling, num_gpus=0.25),)))
+    app: Any = build_app(
+        ServeSettings(anonymous=True, models=(ModelSettings(scaling=scaling, num_gpus=0.25),), store=str(tmp_path))
+    )
     (model,) = app._bound_deployment.init_args[1:]
     deployment = model._bound_deployment
     config = deployment._deployment_config.autoscaling_config

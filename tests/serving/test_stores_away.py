@@ -156,7 +156,7 @@ async def test_the_job_store_may_be_away_in_the_midst_of_everything(
     assert [problem(answer) for answer in meanwhile] == [(502, "job_store_unavailable")] * 4
     assert found["state"] == "succeeded" and picture.status_code == 200 and gate.asked == 1
     assert '"state": "succeeded"' in stream.text and "event: problem" not in stream.text
-    assert counted == 1 and len(SqlJobs(told.database).ended_before(2e9)) == 1
+    assert counted == 1 and len(SqlJobs(told.database).expired(now_s=3e9)) == 1
 
 
 async def test_a_job_that_is_not_kept_leaves_no_picture_and_no_count(
@@ -196,9 +196,9 @@ async def test_files_that_no_job_knows_of_are_swept(tmp_path: Path) -> None:
     store.end(names[1], "me", Ending(state="succeeded"), now_s=2e9)
     files.put_picture(names[1], 0, b"made", "image/jpeg")
 
-    Sweeper(store, files, keep_s=3600).sweep()  # what has no job may be getting one
+    Sweeper(store, files).sweep()  # what has no job may be getting one
     assert files.held() == {names[0]: True, names[1]: False, names[2]: True}
-    Sweeper(store, files, keep_s=3600, stray_s=0).sweep()
+    Sweeper(store, files, stray_s=0).sweep()
     assert files.held() == {names[1]: False, names[2]: True}, "an ended job has its picture, a queued one its inputs"
     assert strange.is_file()
 
