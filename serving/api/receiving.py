@@ -134,8 +134,9 @@ class Receiver:
 
     async def view(self, job: Job) -> JobView:
         """How a job stands."""
-        position = await asyncio.to_thread(self._store.position, job)
         progress = await asyncio.to_thread(self._progress.get, job.id) if job.state == "running" else None
+        waits = not job.has_ended and progress is None
+        position = await asyncio.to_thread(self._store.position, job) if waits else 0
         return JobView.of(job, position=position, progress=progress)
 
     async def partials(self, job: Job) -> Sequence[Partial]:

@@ -115,15 +115,12 @@ class JobView(BaseModel):
     """A job's state."""
 
     id: str
-    state: State
+    state: State = Field(description="`queued` until its model begins with it")
     task: str
     recipe: str
-    position: int = Field(
-        description="jobs before it while it is queued; a running one without progress waits in its model's own queue"
-        " (of at most `at_once` jobs), or is at its first step"
-    )
+    position: int = Field(description="while it is queued: jobs of the same recipe that wait and came before it")
     created_at_s: float = Field(description="Unix time")
-    started_at_s: float | None = None
+    started_at_s: float | None = Field(default=None, description="when it was first taken up")
     ended_at_s: float | None = None
     expires_at_s: float | None = Field(default=None, description="when its pictures are deleted")
     progress: ProgressView | None = Field(default=None, description="of a job whose steps are running")
@@ -135,7 +132,8 @@ class JobView(BaseModel):
 
     @classmethod
     def of(cls, job: Job, *, position: int, progress: Progress | None = None) -> JobView:
-        """A stored job as its owner sees it."""
+        """A stored job as its owner sees it; one that an ingress has in hand waits until its model begins with it."""
+        waits = job.state == "running" and progress is None
         result = None
         if job.result is not None:
             samples = [
@@ -145,15 +143,15 @@ class JobView(BaseModel):
             result = MadeView(**{**job.result, "samples": samples})
         return cls(
             id=job.id,
-            state=job.state,
+            state="queued" if waits else job.state,
             task=job.task,
             recipe=job.recipe,
             position=position,
             created_at_s=job.created_at_s,
-            started_at_s=job.started_at_s,
+            started_at_s=None if waits else job.started_at_s,
             ended_at_s=job.ended_at_s,
             expires_at_s=job.expires_at_s,
-            progress=None if progress is None else ProgressView.of(progress),
+            progress=ProgressView.of(progress) if progress is not None and progress.num_steps else None,
             result=result,
             problem=dict(job.problem) if job.problem is not None else None,
             webhook=_webhook(job) if job.webhook else None,

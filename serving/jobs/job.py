@@ -103,7 +103,9 @@ class JobStore(Protocol):
         ...
 
     def position(self, job: Job) -> int:
-        """How many queued jobs of its recipe come before a queued one; 0 for any other."""
+        """How many jobs of its recipe came before one that waits and wait themselves, here or with their model; 0 for
+        one that has ended.
+        """
         ...
 
     def num_queued(self, recipe: str) -> int:

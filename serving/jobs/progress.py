@@ -34,7 +34,7 @@ class ProgressStore(Protocol):
         ...
 
     def get(self, job_id: str) -> Progress | None:
-        """How far a job has come, without partial pictures; None before its first step and once it has ended."""
+        """How far a job has come, without partial pictures; None before its batch begins and once it has ended."""
         ...
 
     def partials(self, job_id: str) -> Sequence[Partial]:

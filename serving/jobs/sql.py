@@ -16,7 +16,9 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    exists,
     func,
+    not_,
     or_,
     select,
     tuple_,
@@ -25,7 +27,7 @@ from sqlalchemy import (
 
 from serving.database import Database
 from serving.jobs.job import Ending, Job, State, TooManyOpen
-from serving.jobs.tables import JOBS, TABLES
+from serving.jobs.tables import JOBS, PROGRESS, TABLES
 
 _NAMES = tuple(one.name for one in fields(Job))
 _COLUMNS = [JOBS.c[name] for name in _NAMES]
@@ -39,6 +41,8 @@ _is_under_key = and_(
     JOBS.c.owner == bindparam("of_owner"), JOBS.c.idempotency_key == bindparam("key"), JOBS.c.idempotency_key != ""
 )
 _is_queued = and_(JOBS.c.state == "queued", JOBS.c.recipe == bindparam("of_recipe"))
+_has_begun = exists().where(PROGRESS.c.job_id == JOBS.c.id)
+_waits = and_(_is_open, not_(_has_begun), JOBS.c.recipe == bindparam("of_recipe"))
 _is_held = and_(_is_the_job, JOBS.c.state == "running", JOBS.c.leased_by == bindparam("worker"))
 _is_claimable = and_(
     or_(JOBS.c.state == "queued", and_(JOBS.c.state == "running", JOBS.c.leased_until_s <= bindparam("now_s"))),
@@ -62,7 +66,7 @@ _GET = select(*_COLUMNS).where(_is_the_job)
 _FIND = select(*_COLUMNS).where(_is_under_key)
 _ADDED = select(*_COLUMNS).where(or_(_is_the_job, _is_under_key))
 _NUM_BEFORE = _count(
-    and_(_is_queued, tuple_(JOBS.c.created_at_s, JOBS.c.id) < tuple_(bindparam("at_s"), bindparam("job_id")))
+    and_(_waits, tuple_(JOBS.c.created_at_s, JOBS.c.id) < tuple_(bindparam("at_s"), bindparam("job_id")))
 )
 _NUM_QUEUED = _count(_is_queued)
 _NUM_OPEN = _count(and_(JOBS.c.owner == bindparam("of_owner"), _is_open))
@@ -152,7 +156,7 @@ class SqlJobs:
         return self._one(_FIND, {"of_owner": owner, "key": idempotency_key})
 
     def position(self, job: Job) -> int:
-        if job.state != "queued":
+        if job.has_ended:
             return 0
         return self._number(_NUM_BEFORE, {"of_recipe": job.recipe, "at_s": job.created_at_s, "job_id": job.id})
 

@@ -41,10 +41,11 @@ class Ask:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far the loop has come that makes some of an ask's samples.
+    """How far the batch has come that makes some of an ask's samples.
 
     Args:
-        step: steps that it has made; num_steps: that it will have made at its end.
+        step: steps that its loop has made; num_steps: that it will have made at its end; both 0 when the batch begins,
+            and for as long as it has no loop.
         samples: numbers of the ask's samples that it makes, from 0.
         queued_s: seconds that they waited for the device. step_s: that a step has taken on average.
         partials: what is coming, by sample: small JPEG files as estimated at this step or, where nobody took this

@@ -79,7 +79,8 @@ class ModelFamily:
         step.
 
         Args:
-            told: called in the event loop, after each step of a loop that makes some of the pictures.
+            told: called in the event loop when a batch with some of the pictures begins, and after each step of its
+                loop.
         """
         started = time.monotonic()
         engine = self._engine  # an ask is read, made and written by one engine, whatever is swapped meanwhile
@@ -220,6 +221,7 @@ class ModelFamily:
     async def _compute(self, engine: Engine, rows: Sequence[Row], wanted: Wanted) -> Sequence[Batch | RowError]:
         started = time.monotonic()
         watch = BatchWatch(rows, wanted, preview=engine.preview, stepped=self._step_made)
+        watch.begun()
         columns = [row.columns for row in rows]
         try:
             made = await asyncio.get_running_loop().run_in_executor(self._device, engine.make, columns, watch)

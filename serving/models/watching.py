@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,6 +69,11 @@ class BatchWatch:
         self._rows, self._wanted, self._preview, self._stepped = rows, wanted, preview, stepped
         self._began_s = self._first_s = self._last_s = time.monotonic()
 
+    def begun(self) -> None:
+        """Tells those who follow that they wait for the device no longer."""
+        for follower, numbers in self._followed().items():
+            follower.tell(self._progress(numbers, step=0, num_steps=0))
+
     def stopped(self) -> bool:
         return not any(self._wanted())
 
@@ -78,24 +84,27 @@ class BatchWatch:
         if step.num_done == 1:
             self._first_s = now
         step_s = (now - self._first_s) / (step.num_done - 1) if step.num_done > 1 else 0.0
+        followed = self._followed()
+        shown = {number for follower, numbers in followed.items() if follower.with_partials for number in numbers}
+        partials = self._partials(step, shown) if step.num_done in partial_steps(step.num_steps) else {}
+        for follower, numbers in followed.items():
+            coming = {self._rows[number].sample: partials[number] for number in numbers if number in partials}
+            progress = self._progress(numbers, step=step.num_done, num_steps=step.num_steps)
+            follower.tell(dataclasses.replace(progress, step_s=step_s, partials=coming))
+
+    def _followed(self) -> Mapping[Follower, Sequence[int]]:
+        """Who follows, each with the numbers of the rows that it still waits for."""
         followed: dict[Follower, list[int]] = {}
         for number, (row, is_wanted) in enumerate(zip(self._rows, self._wanted(), strict=True)):
             if row.follower is not None and is_wanted:
                 followed.setdefault(row.follower, []).append(number)
-        shown = {number for follower, numbers in followed.items() if follower.with_partials for number in numbers}
-        partials = self._partials(step, shown) if step.num_done in partial_steps(step.num_steps) else {}
-        for follower, numbers in followed.items():
-            rows = [self._rows[number] for number in numbers]
-            follower.tell(
-                Progress(
-                    step=step.num_done,
-                    num_steps=step.num_steps,
-                    samples=tuple(row.sample for row in rows),
-                    queued_s=self._began_s - min(row.entered_s for row in rows),
-                    step_s=step_s,
-                    partials={self._rows[number].sample: partials[number] for number in numbers if number in partials},
-                )
-            )
+        return followed
+
+    def _progress(self, numbers: Sequence[int], *, step: int, num_steps: int) -> Progress:
+        rows = [self._rows[number] for number in numbers]
+        queued_s = self._began_s - min(row.entered_s for row in rows)
+        samples = tuple(row.sample for row in rows)
+        return Progress(step=step, num_steps=num_steps, samples=samples, queued_s=queued_s, step_s=0.0)
 
     def _partials(self, step: LoopStep, shown: set[int]) -> Mapping[int, bytes]:
         if not shown:

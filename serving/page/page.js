@@ -350,9 +350,10 @@ async function asJob(asked, body, headers, signal) {
 
 // The job once it has ended; a line that breaks is taken up again, for the job goes on.
 async function ended(job, headers, signal) {
-  const began = performance.now();
+  let began = null;
   const clock = setInterval(() => {
     if (job.state !== "running" || job.progress) return;
+    began ??= performance.now();
     const seconds = Math.round((performance.now() - began) / 1000);
     for (let number = 0; number < element("coming").children.length; number++) tellComing(number, `making, ${seconds} s`);
   }, 1000);

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from atelier.errors import ConfigError
+from serving import launch
 from serving.__main__ import main
 from serving.database import Database
 from serving.database_url import DatabaseUrl, resolved
@@ -77,6 +78,7 @@ def test_a_service_that_cannot_have_its_database_says_so_before_it_starts(
 ) -> None:
     told = tmp_path / "serve.json"
     told.write_text(json.dumps({"database": SERVER}))
+    monkeypatch.setattr(launch, "check_port", lambda _host, _port: None)  # a service may run beside the tests
     assert main(["run", "--anonymous", "--settings", str(told)]) == 1
     away = capsys.readouterr().err
     assert away == (

@@ -32,9 +32,10 @@ async def test_each_step_is_told_and_changes_no_bit(stepping: ModelFamily) -> No
     assert watched.refusal is None and watched.samples == alone.samples
     # Two rows at a time: the third sample has a loop of its own.
     assert [(one.samples, one.step) for one in steps] == [
-        (samples, step) for samples in ((0, 1), (2,)) for step in range(1, STEPS + 1)
+        (samples, step) for samples in ((0, 1), (2,)) for step in range(STEPS + 1)
     ]
-    assert {one.num_steps for one in steps} == {STEPS}
+    assert {(one.step > 0, one.num_steps) for one in steps} == {(False, 0), (True, STEPS)}
+    steps = [one for one in steps if one.step]
     assert steps[-1].queued_s > steps[0].queued_s >= 0 and steps[-1].step_s > 0
     shown = {one.step: set(one.partials) for one in steps[:STEPS] if one.partials}
     assert shown == {step: {0, 1} for step in partial_steps(STEPS)} and len(shown) == MOST_PARTIALS
@@ -43,13 +44,13 @@ async def test_each_step_is_told_and_changes_no_bit(stepping: ModelFamily) -> No
     assert decode_picture(last).shape == (96, 72, 3) and len(last) < 10_000
     own: list[Progress] = []
     await stepping.make(ask(8, with_partials=True), own.append)
-    assert own[STEPS - 2].partials == {0: steps[STEPS - 2].partials[1]} and own[STEPS - 2].partials[0] != last
+    assert own[STEPS - 1].partials == {0: steps[STEPS - 2].partials[1]} and own[STEPS - 1].partials[0] != last
 
 
 async def test_nobody_who_wants_them_gets_no_partial_pictures(stepping: ModelFamily) -> None:
     steps: list[Progress] = []
     await stepping.make(ask(7), steps.append)
-    assert len(steps) == STEPS and not any(one.partials for one in steps)
+    assert len(steps) == 1 + STEPS and not any(one.partials for one in steps)
 
 
 async def test_a_loop_that_nobody_waits_for_stops_before_its_next_step(

@@ -25,7 +25,7 @@ from serving.models.family import ModelFamily
 from serving.models.watching import MOST_PARTIALS
 from serving.settings import ModelSettings, ServeSettings
 from tests.serving.conftest import until
-from tests.serving.gates import opened
+from tests.serving.gates import ended, opened
 from tests.serving.held import INPUTS, STEPS, held
 
 pytestmark = pytest.mark.anyio
@@ -60,6 +60,16 @@ async def seen(client: httpx.AsyncClient, path: str, step: int) -> dict[str, Any
     return await until(look)
 
 
+async def running(client: httpx.AsyncClient, path: str) -> dict[str, Any]:
+    """The job once it is told that its model has begun with it."""
+
+    async def look() -> Any:
+        job = (await client.get(path)).json()
+        return job if job["state"] == "running" else None
+
+    return await until(look)
+
+
 def events(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for event in text.strip().split("\n\n"):
         name, data = event.split("\n")
@@ -71,7 +81,7 @@ async def test_a_running_job_says_its_step_and_an_ended_one_its_seconds(app: Any
         with held(stepping, 1, 4) as denoiser:
             path = await add(client)
             await denoiser.reached(1)
-            before = (await client.get(path)).json()
+            before = await running(client, path)
             denoiser.let(1)
             await denoiser.reached(4)
             job = await seen(client, path, 3)
@@ -83,6 +93,32 @@ async def test_a_running_job_says_its_step_and_an_ended_one_its_seconds(app: Any
     assert progress["queued_s"] >= 0 and progress["left_s"] == pytest.approx(progress["step_s"] * 7, abs=0.01)
     assert ended["state"] == "succeeded" and "progress" not in ended
     assert ended["result"]["seconds"]["synthesize"] > 0
+
+
+async def test_a_job_is_queued_until_its_model_begins_with_it(app: Any, stepping: ModelFamily) -> None:
+    async with opened(app, "http://localhost:8000") as client:
+        with held(stepping, 1) as denoiser:
+            paths = [await add(client)]
+            await denoiser.reached(1)
+            await running(client, paths[0])
+            for number in (1, 2):
+                paths.append(await add(client))
+                await waiting(stepping, number)
+            told = [(await client.get(path)).json() for path in paths]
+        jobs = [await ended(client, job) for job in told]
+
+    assert [(job["state"], job["position"]) for job in told] == [("running", 0), ("queued", 0), ("queued", 1)]
+    assert ["started_at_s" in job for job in told] == [True, False, False]
+    assert {job["state"] for job in jobs} == {"succeeded"}
+
+
+async def waiting(family: ModelFamily, number: int) -> None:
+    """Returns when so many pictures are in the model's own queue."""
+
+    async def look() -> bool:
+        return family.card().waiting == number
+
+    await until(look)
 
 
 async def test_events_tell_steps_and_show_what_is_coming(app: Any, stepping: ModelFamily, told: ServeSettings) -> None:

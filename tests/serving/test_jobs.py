@@ -121,7 +121,7 @@ async def test_a_caller_waits_as_long_as_it_says(served: Open, pictures: dict[st
         long = await client.post("/v1/try-on", files=pictures, headers={"Prefer": "handling=strict, wait=50"})
         await assert_documented(client, at_once, short, long)
 
-    assert at_once.status_code == 202 and short.status_code == 202 and short.json()["state"] == "running"
+    assert at_once.status_code == 202 and short.status_code == 202 and short.json()["state"] == "queued"
     assert long.status_code == 200 and long.json()["state"] == "succeeded"
 
 
@@ -215,13 +215,15 @@ async def test_ended_jobs_are_forgotten_in_time(
 
 
 async def test_too_many_jobs_are_refused(served: Open, pictures: dict[str, bytes]) -> None:
-    async with served(wrap=Gate, jobs=JobSettings(at_once=1, max_queued=1)) as client:
-        running = (await add(client, pictures)).json()
+    gates: list[Gate] = []
 
-        async def taken_up() -> bool:
-            return (await client.get(f"/v1/jobs/{running['id']}")).json()["state"] == "running"
+    def gated(model: LocalModel) -> Gate:
+        gates.append(Gate(model))
+        return gates[0]
 
-        await until(taken_up)
+    async with served(wrap=gated, jobs=JobSettings(at_once=1, max_queued=1)) as client:
+        await add(client, pictures)
+        await until(gates[0].has_begun)
         queued = await add(client, pictures)
         refused = await add(client, pictures)
 
