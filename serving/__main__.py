@@ -47,7 +47,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.anonymous:
         settings = settings.model_copy(update={"anonymous": True})
     if not settings.anonymous and not KeyRing(settings.keys).owners():
-        raise ConfigError(f"{settings.keys}: holds no key; `python -m serving keys add NAME` makes one, or --anonymous")
+        told = "" if arguments.settings is None else f" --settings {shlex.quote(str(arguments.settings))}"
+        makes = f"`python -m serving keys{told} add NAME` makes one"
+        raise ConfigError(f"{settings.keys}: holds no key; {makes}, or --anonymous lets everybody on this computer in")
     # What cannot be used says so before Ray starts.
     launch.check_address(settings, arguments.host)
     launch.check_port(arguments.host, arguments.port)
@@ -88,7 +90,7 @@ def _keys(arguments: argparse.Namespace) -> int:
     ring = KeyRing(_settings(arguments.settings).keys)
     if arguments.verb == "add":
         valid_s = None if arguments.days is None else arguments.days * 86400.0
-        quota = Quota.of_words(arguments.quota)
+        quota = Quota.of_words(arguments.quota) if arguments.quota else None
         _show(ring, ring.add(arguments.owner, arguments.scope or SCOPES, valid_s=valid_s, quota=quota))
     elif arguments.verb == "quota":
         quota = Quota.of_words(arguments.quota)
@@ -198,8 +200,8 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("remove", help="take all keys of an owner away at once").add_argument("owner")
     quota = verbs.add_parser("quota", help="let an owner use more or less from now on")
     quota.add_argument("owner")
-    for one in (add, quota):
-        says = "requests=60/minute, pictures=1000/day, jobs=8 (at once); any number of them; no bound if absent"
+    for one, absent in ((add, "the owner's stays as it is"), (quota, "no bound")):
+        says = f"requests=60/minute, pictures=1000/day, jobs=8 (at once); any number of them; if absent, {absent}"
         one.add_argument("--quota", action="append", default=[], metavar="WORD", help=says)
     verbs.add_parser("list", help="who has keys")
     keys.set_defaults(command=_keys)

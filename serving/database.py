@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +146,8 @@ class Database:
 
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):  # which SQLite tells in its own words
+                file.touch(mode=0o600)  # prompts are in it; what SQLite puts beside it is as private
             made = opened("rwc")
             try:
                 made.execute("pragma journal_mode = wal")  # readers then don't wait for writers

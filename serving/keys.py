@@ -105,6 +105,9 @@ class KeyRing:
     ) -> str:
         """Makes a key and gives it: the one time that anybody sees it.
 
+        Args:
+            quota: of the owner from now on, so for all their keys; None leaves it as it is.
+
         Raises:
             ConfigError: an empty name, a scope that isn't there, or a time that is none.
         """
@@ -114,6 +117,10 @@ class KeyRing:
             raise ConfigError(f"scopes are {list(scopes)}; must be some of {list(SCOPES)}")
         if valid_s is not None and not 0 < valid_s <= MOST_S:
             raise ConfigError(f"valid_s is {valid_s}; must be more than 0 and at most {MOST_S:.0f}")
+        current = self._current()
+        mine = [one for one in current.values() if one.owner == owner]
+        if quota is None:
+            quota = max(mine, key=lambda one: one.created_at_s).quota if mine else Quota()
         identity, secret, now_s = secrets.token_hex(4), secrets.token_urlsafe(32), time.time()
         record = KeyRecord(
             id=identity,
@@ -122,10 +129,10 @@ class KeyRing:
             scopes=tuple(scope for scope in SCOPES if scope in scopes),
             created_at_s=now_s,
             expires_at_s=None if valid_s is None else now_s + valid_s,
-            quota=quota or Quota(),
+            quota=quota,
             webhook_secret="whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
         )
-        self._write({**self._current(), identity: record})
+        self._write({**current, **{one.id: replace(one, quota=quota) for one in mine}, identity: record})
         return f"{_PREFIX}_{identity}_{secret}"
 
     def rotate(self, owner: str, *, overlap_s: float) -> str:
@@ -144,7 +151,7 @@ class KeyRing:
         ends = {one.id: end_s if one.expires_at_s is None else min(end_s, one.expires_at_s) for one in mine}
         ended = {one.id: replace(one, expires_at_s=ends[one.id]) for one in mine}
         self._write({**self._current(), **ended})
-        return self.add(owner, mine[-1].scopes, quota=mine[-1].quota)
+        return self.add(owner, mine[-1].scopes)
 
     def allow(self, owner: str, quota: Quota) -> int:
         """Gives all keys of an owner another quota, and gives their number."""

@@ -7,7 +7,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from typing import Any
 
 from fastapi import Request
 from pydantic import ValidationError
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from atelier import poses
@@ -247,7 +247,7 @@ async def _fields(request: Request, repeated: Collection[str]) -> dict[str, Any]
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "application/json":
         try:
-            value = json.loads(await request.body())
+            value = json.loads(await request.body(), object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             raise Problem("request_malformed", f"the body is no JSON: {_why_no_json(error)}") from None
         if not isinstance(value, dict):
@@ -283,6 +283,27 @@ class _Multipart(MultiPartParser):
         super().__init__(
             headers, stream, max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=_MOST_TEXT_BYTES
         )
+        self._is_whole = False
+
+    def on_end(self) -> None:
+        self._is_whole = True
+
+    async def parse(self) -> FormData:
+        form = await super().parse()
+        if not self._is_whole:
+            await form.close()
+            raise MultiPartException("Cut off")  # Starlette leaves out the field that is not closed, and goes on
+        return form
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose names are there once: of two, a reader would take either."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in value if names.count(name) > 1)
+        raise Problem("field_invalid", f"{twice[:40]}: is given twice; must be given once")
+    return value
 
 
 def _check_mode(mode: Any, model: Any, task: Task) -> None:
@@ -317,6 +338,8 @@ def _why_no_form(said: str) -> str:
         return f"has a text of more than {_MOST_TEXT_BYTES:,} bytes; what is longer must be sent as a file with a name"
     if said.startswith("Too many"):
         return f"has too many parts; must have at most {_MOST_FILES} files and {_MOST_FIELDS} other fields"
+    if said == "Cut off":
+        return "ends before its last boundary; let an HTTP client write it, and send all of it"
     if said.startswith("Missing boundary"):
         return "has no boundary; the content-type must be `multipart/form-data; boundary=…`, as HTTP clients write it"
     return "cannot be read: its parts are not as its boundary says; let an HTTP client write it"

@@ -157,7 +157,7 @@ def translated(fields: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
     Raises:
         Problem: one that has no meaning here, or another value than the one that has.
     """
-    given = dict(fields)
+    given = {name: value for name, value in fields.items() if value is not None}  # clients say so what they leave out
     told: dict[str, Any] = {"model": recipe.name, "output_format": given.pop("output_format", "png")}
     if told["output_format"] not in _FORMATS:
         raise Problem("field_invalid", f"output_format: is {told['output_format']!r}; must be one of {list(_FORMATS)}")

@@ -87,8 +87,10 @@ class ProgressView(BaseModel):
     num_steps: int
     samples: list[int] = Field(description="numbers of the pictures that this loop makes")
     queued_s: float = Field(description="seconds that they waited for the device")
-    step_s: float = Field(description="seconds that a step takes on average")
-    left_s: float = Field(description="seconds that the steps to come would take")
+    step_s: float | None = Field(
+        default=None, description="seconds that a step takes on average; not known at the first"
+    )
+    left_s: float | None = Field(default=None, description="seconds that the steps to come would take")
 
     @classmethod
     def of(cls, progress: Progress) -> ProgressView:
@@ -98,8 +100,8 @@ class ProgressView(BaseModel):
             num_steps=progress.num_steps,
             samples=list(progress.samples),
             queued_s=round(progress.queued_s, 3),
-            step_s=round(progress.step_s, 4),
-            left_s=round(progress.step_s * (progress.num_steps - progress.step), 3),
+            step_s=round(progress.step_s, 4) if progress.step > 1 else None,
+            left_s=round(progress.step_s * (progress.num_steps - progress.step), 3) if progress.step > 1 else None,
         )
 
 

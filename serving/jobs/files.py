@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 from atelier import storage
 from atelier.errors import NotFound, StorageError
@@ -13,7 +15,10 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 class JobFiles:
-    """Files below `store`, a folder or an `s3://` prefix. Names are ours: nothing of a caller is in them."""
+    """Files below `store`, a folder or an `s3://` prefix. Names are ours: nothing of a caller is in them.
+
+    A folder that is made here is its owner's alone: nobody else on the machine has business with shoppers' pictures.
+    """
 
     def __init__(self, store: str) -> None:
         self._store = storage.resolve(store)
@@ -27,6 +32,7 @@ class JobFiles:
         if storage.is_s3(self._store):
             return
         probe = self._address(f"probe-{uuid.uuid4().hex}")
+        self._make_private()
         try:
             storage.put(probe, b"")
             storage.delete(probe)
@@ -39,6 +45,7 @@ class JobFiles:
 
     def put_inputs(self, job_id: str, inputs: Mapping[str, bytes]) -> None:
         """Keeps what a job is made from."""
+        self._make_private()
         for name, data in inputs.items():
             storage.put(self._address(job_id, "inputs", name), data)
 
@@ -86,6 +93,15 @@ class JobFiles:
     def _delete(self, folder: str) -> None:
         for entry in list(storage.list(folder)):
             storage.delete(entry.address)
+        if not storage.is_s3(folder):
+            for empty in sorted([Path(folder), *Path(folder).rglob("*")], reverse=True):  # what is inside comes first
+                with suppress(OSError):  # something has come meanwhile, and stays
+                    empty.rmdir()
+
+    def _make_private(self) -> None:
+        if not storage.is_s3(self._store):
+            with suppress(OSError):  # what is written next tells it
+                Path(self._store).mkdir(0o700, parents=True, exist_ok=True)
 
     def _address(self, job_id: str, *parts: str) -> str:
         return "/".join((self._store, "jobs", job_id, *parts))

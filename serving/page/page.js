@@ -237,7 +237,8 @@ function showPartial({ sample, picture }) {
   shown.hidden = false;
 }
 
-function show(result) {
+// `of` says what the pictures were made of, for the form may say something else by then.
+function show(result, of) {
   const made = result.samples.map((sample, number) => {
     const address = pictureOf(sample);
     const name = `atelier-${sample.seed}.${sample.media_type.split("/")[1].replace("jpeg", "jpg")}`;
@@ -249,6 +250,7 @@ function show(result) {
   });
   for (const old of element("made").querySelectorAll("img")) URL.revokeObjectURL(old.src);
   element("made").replaceChildren(...made);
+  element("made-of").textContent = of.join(" · ");
   element("made-section").hidden = false;
   element("made-section").scrollIntoView({ behavior: "smooth", block: "nearest" });
 }
@@ -273,8 +275,10 @@ async function make() {
   const headers = withKey({ Accept: "application/json" });
   const controller = new AbortController();
   running = { controller, headers, job: null };
+  const byButton = document.activeElement === element("make");
   element("make").disabled = true;
   element("cancel").hidden = false;
+  if (byButton) element("cancel").focus(); // a button that is disabled loses it to nothing
   const started = performance.now();
   showComing(Number(element("samples").value));
   say("Making…");
@@ -286,7 +290,8 @@ async function make() {
       else body.append(input, content);
     });
     const result = await asJob(asked, body, headers, controller.signal);
-    show(result);
+    const words = choices.map(([, choice]) => choice.name);
+    show(result, asked.hasPrompt ? [...words, `“${prompt}”`] : words);
     say(`Made in ${((performance.now() - started) / 1000).toFixed(1)} s by ${result.recipe}${result.mode ? `, ${result.mode}` : ""}.`);
   } catch (error) {
     if (error.name === "AbortError") say("Cancelled.");
@@ -297,6 +302,7 @@ async function make() {
     running = null;
     element("coming-section").hidden = true;
     element("make").disabled = false;
+    if (document.activeElement === element("cancel")) element("make").focus();
     element("cancel").hidden = true;
   }
 }

@@ -16,6 +16,7 @@ import pytest
 from atelier import poses
 from atelier.images import decode_picture
 from serving.api.api import create_api
+from serving.api.views import ProgressView
 from serving.jobs.job import Ending, Job
 from serving.jobs.sql import SqlJobs
 from serving.jobs.sql_progress import SqlProgress
@@ -214,3 +215,9 @@ async def test_progress_is_its_holders_and_leaves_with_the_job(database: str) ->
     store.put("two", "a", progress)
     jobs.delete("two")
     assert store.get("two") is None and store.partials("two") == []
+
+
+async def test_no_pace_is_told_before_it_is_known() -> None:
+    first = Progress(step=1, num_steps=4, samples=(0,), queued_s=0.5, step_s=0.0)
+    told = [ProgressView.of(one) for one in (first, dataclasses.replace(first, step=3, step_s=2.0))]
+    assert [(one.step_s, one.left_s) for one in told] == [(None, None), (2.0, 2.0)]

@@ -211,7 +211,9 @@ async def test_ended_jobs_are_forgotten_in_time(
         await until(gone)
         promised_longer = await client.get(f"/v1/jobs/{other['id']}")
     assert promised_longer.json()["expires_at_s"] == pytest.approx(other["ended_at_s"] + JobSettings().keep_s)
-    assert {path.parent.parent.name for path in Path(settings.store).rglob("*") if path.is_file()} == {other["id"]}
+    assert [path.name for path in Path(settings.store, "jobs").iterdir()] == [other["id"]], "no empty folder either"
+    modes = [Path(place).stat().st_mode & 0o777 for place in (settings.store, settings.database)]
+    assert modes == [0o700, 0o600], "prompts and pictures are the service's own"
 
 
 async def test_too_many_jobs_are_refused(served: Open, pictures: dict[str, bytes]) -> None:

@@ -156,7 +156,11 @@ async def test_what_a_wrong_request_is_told(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+AS_JSON, AS_PARTS = {"content-type": "application/json"}, {"content-type": "multipart/form-data; boundary=b"}
+
+
 async def test_what_a_body_that_cannot_be_read_is_told(served: Open, pictures: dict[str, bytes]) -> None:
+    body = b'--b\r\nContent-Disposition: form-data; name="seed"\r\n\r\n12345\r\n--b--\r\n'
     async with served() as client:
         answers = [
             await client.post("/v1/try-on", content=b"{", headers={"content-type": "application/json"}),
@@ -171,6 +175,10 @@ async def test_what_a_body_that_cannot_be_read_is_told(served: Open, pictures: d
             await client.post("/v1/try-on", files=pictures, data={"seed": "7" * (2**20 + 1)}),
             await client.post("/v1/try-on", files=pictures, data={f"f{number}": "7" for number in range(40)}),
             await client.post("/v1/try-on", content=b"x"),
+            await client.post("/v1/try-on", content=b'{"seed": 1, "seed": 2}', headers=AS_JSON),
+            await client.post("/v1/try-on", content=body[: body.rindex(b"--b")], headers=AS_PARTS),
+            await client.post("/v1/try-on", content=body[: body.rindex(b"\r\n--b")], headers=AS_PARTS),
+            await client.post("/v1/try-on", content=b"--b--\r\n", headers=AS_PARTS),
         ]
 
     said = [(answer.status_code, answer.json()["code"]) for answer in answers]
@@ -180,6 +188,9 @@ async def test_what_a_body_that_cannot_be_read_is_told(served: Open, pictures: d
     assert "has no boundary" in details[4] and "let an HTTP client write it" in details[5]
     assert "a text of more than 1,048,576 bytes" in details[7] and "16 files and 32 other fields" in details[8]
     assert details[9].startswith("there is no content-type; must be multipart/form-data")
+    assert said[10] == (400, "field_invalid") and details[10].startswith("seed: is given twice")
+    assert said[11:13] == [(400, "request_malformed")] * 2 and "ends before its last boundary" in details[11]
+    assert said[13] == (400, "field_missing"), "an empty form is a whole one"
 
 
 async def test_a_bad_picture_is_named_with_its_stage(served: Open, pictures: dict[str, bytes]) -> None:

@@ -32,7 +32,8 @@ async def test_an_edit_is_a_try_on(served: Open, pictures: dict[str, bytes]) -> 
     async with served() as client:
         plain = await client.post("/v1/try-on", files=pictures, data={"seed": "7", "output_format": "png"})
         asked = await edit(client, pictures, seed="7", n="2", size="192x256", response_format="b64_json", user="u-1")
-        body = {"images": [{"image_url": urls[0]}, urls[1]], "prompt": "", "seed": 7, "stream": False}
+        absent = dict.fromkeys(("n", "output_format", "size", "quality", "output_compression", "user"))
+        body = {"images": [{"image_url": urls[0]}, urls[1]], "prompt": "", "seed": 7, "stream": False, **absent}
         as_json = await client.post("/v1/images/edits", json=body)
 
     told = asked.json()

@@ -157,6 +157,10 @@ async def test_the_command_gives_and_changes_quotas(tmp_path: Path, capsys: pyte
     assert main([*where, "add", "shop", "--quota", "requests=60/minute", "--quota", "jobs=2"]) == 0
     key = capsys.readouterr().out.strip()
     assert main([*where, "list"]) == 0 and "quota: requests=60/minute,jobs=2" in capsys.readouterr().out
+    assert main([*where, "add", "shop"]) == 0, "another key is no way around the owner's quota"
+    assert main([*where, "list"]) == 0 and capsys.readouterr().out.count("quota: requests=60/minute,jobs=2") == 2
+    assert main([*where, "add", "shop", "--quota", "jobs=3"]) == 0
+    assert main([*where, "list"]) == 0 and capsys.readouterr().out.count("quota: jobs=3") == 3
     assert main([*where, "quota", "shop", "--quota", "pictures=9/hour"]) == 0
     caller = KeyRing(tmp_path / "keys.json").caller(key)
     assert caller is not None and caller.quota.words == ["pictures=9/hour"]
