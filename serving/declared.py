@@ -50,6 +50,15 @@ def check_weights(settings: ServeSettings) -> None:
         _recipe(model).check()
 
 
+def try_weights(model: ModelSettings) -> None:
+    """Loads a model's weights on the CPU, one model at a time, and lets them go.
+
+    Raises:
+        AtelierError: they cannot be used: another model's, cut off, or of other shapes.
+    """
+    _recipe(model).after("fetch").build()
+
+
 def check_store(settings: ServeSettings) -> None:
     """Looks whether jobs' files can be written, where they lie in a folder.
 
@@ -111,6 +120,8 @@ class Declared:
         Returns:
             the recipes whose weights were changed in place; None where the service was deployed anew.
 
+        Weights that differ are loaded here first: a replica that cannot take them up only says so in its card.
+
         Raises:
             AtelierError: weights that cannot be used: nothing is sent then. NotDeployed: Serve could not, or not in
                 time; it goes on trying.
@@ -118,13 +129,15 @@ class Declared:
         check_weights(settings)
         running = self._client.get_serve_details()["applications"].get(APP)
         told = (running or {}).get("deployed_app_config") or {}
+        before = {one["name"]: one.get("user_config") for one in told.get("deployments", ())}
+        changed = [one for one in settings.models if before.get(one.recipe) != {"weights": one.weights}]
+        for one in changed:
+            try_weights(one)
         if not told or not fits(resolved(ServeSettings.model_validate(told["args"])), resolved(settings)):
             self.deploy(settings)
             return None
-        before = {one["name"]: one.get("user_config") for one in told.get("deployments", ())}
-        changed = [one.recipe for one in settings.models if before.get(one.recipe) != {"weights": one.weights}]
         self._send(_config(told["args"], settings))
-        return tuple(changed)
+        return tuple(one.recipe for one in changed)
 
     def _send(self, config: Mapping[str, Any]) -> None:
         details = self._client.get_serve_details()

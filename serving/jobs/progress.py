@@ -33,6 +33,10 @@ class ProgressStore(Protocol):
         """Takes in what the worker who holds a job was told; nothing where another holds it."""
         ...
 
+    def void(self, job_id: str, worker: str) -> None:
+        """Forgets what was put in of a job that the worker holds: it waits again."""
+        ...
+
     def get(self, job_id: str) -> Progress | None:
         """How far a job has come, without partial pictures; None before its batch begins and once it has ended."""
         ...

@@ -161,7 +161,10 @@ class JobRunner:
         while True:
             progress = await newest.take()
             try:
-                await asyncio.to_thread(self._progress.put, job.id, self._name, progress)
+                if progress is None:
+                    await asyncio.to_thread(self._progress.void, job.id, self._name)
+                else:
+                    await asyncio.to_thread(self._progress.put, job.id, self._name, progress)
             except Exception as error:  # noqa: BLE001  as in `_claim`: the job itself goes on
                 _LOG.error("the job store does not take progress: %s", type(error).__name__)
             await asyncio.sleep(_TELL_EVERY_S)
@@ -255,6 +258,7 @@ class JobRunner:
                             return answer
                         pause_s = answer.refusal.retry_after_s
                         awaited = _PAUSES[answer.refusal.code].format(model=job.recipe)
+                    newest.void()
                     await asyncio.sleep(min(max(pause_s, _LOOK_EVERY_S), _LONGEST_PAUSE_S))
         except TimeoutError:
             if not deadline.expired():

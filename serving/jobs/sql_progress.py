@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, bindparam, select
+from sqlalchemy import Table, bindparam, delete, select
 
 from serving.database import Database
 from serving.jobs.progress import Partial
@@ -22,6 +22,12 @@ _PARTIALS = (
     .where(PARTIALS.c.job_id == bindparam("job_id"))
     .order_by(PARTIALS.c.sample)
 )
+
+
+_HELD = select(JOBS.c.id).where(
+    JOBS.c.id == bindparam("of_job"), JOBS.c.state == "running", JOBS.c.leased_by == bindparam("worker")
+)
+_VOID = tuple(delete(table).where(table.c.job_id.in_(_HELD)) for table in (PROGRESS, PARTIALS))
 
 
 class SqlProgress:
@@ -47,6 +53,11 @@ class SqlProgress:
                 shown = {"v_sample": sample, "v_step": progress.step, "v_picture": picture}
                 connection.execute(self._show, {**held, **shown})
 
+    def void(self, job_id: str, worker: str) -> None:
+        with self._database.one(is_kept=False) as connection:
+            for statement in _VOID:
+                connection.execute(statement, {"of_job": job_id, "worker": worker})
+
     def get(self, job_id: str) -> Progress | None:
         with self._database.one(is_kept=False) as connection:
             found = connection.execute(_GET, {"job_id": job_id}).one_or_none()
@@ -68,11 +79,7 @@ class SqlProgress:
         """
         names = [column.name for column in table.columns if column.name != "job_id"]
         values = [bindparam(f"v_{name}", type_=table.c[name].type) for name in names]
-        held = (
-            select(JOBS.c.id, *values)
-            .where(JOBS.c.id == bindparam("of_job"), JOBS.c.state == "running", JOBS.c.leased_by == bindparam("worker"))
-            .with_for_update(read=True)
-        )
+        held = _HELD.add_columns(*values).with_for_update(read=True)
         insert = self._database.insert(table).from_select(["job_id", *names], held)
         return insert.on_conflict_do_update(
             index_elements=table.primary_key.columns,

@@ -22,6 +22,7 @@ class Newest:
     def __init__(self) -> None:
         self._progress: Progress | None = None
         self._there = asyncio.Event()
+        self._was_put = False
 
     def put(self, progress: Progress) -> None:
         """Puts a newer one in."""
@@ -29,13 +30,20 @@ class Newest:
             partials = {**self._progress.partials, **progress.partials}
             progress = dataclasses.replace(progress, partials=partials)
         self._progress = progress
+        self._was_put = True
         self._there.set()
 
-    async def take(self) -> Progress:
-        """Waits until there is one, and takes it out."""
+    def void(self) -> None:
+        """Says that what was put in is true no longer: who made it went away."""
+        if self._was_put:
+            self._progress = None
+            self._was_put = False
+            self._there.set()
+
+    async def take(self) -> Progress | None:
+        """Waits until there is one, and takes it out; None where those before are void."""
         await self._there.wait()
         progress = self._progress
-        assert progress is not None
         self._progress = None
         self._there.clear()
         return progress
@@ -54,7 +62,8 @@ async def followed(
             if making.done():
                 yield making.result()
                 return
-            yield taking.result()
+            if (progress := taking.result()) is not None:
+                yield progress
             taking = asyncio.ensure_future(newest.take())
             await asyncio.wait((making,), timeout=_TELL_EVERY_S)
     finally:

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -80,6 +81,8 @@ def main() -> None:
             deployed(told, {"weights": "/nowhere"}, dashboard, folder)
             found["refused"] = until_refused(client)
             found["third"], found["third_pids"] = make(client, {}), pids()
+            told["models"][0]["weights"] = {"weights": cut_off(weights, folder)}
+            found["cut_off"] = applied_in_vain(told, dashboard, folder)
             told["models"][0]["weights"] = {"weights": weights}
             found["said"] = applied(told, dashboard, folder)
             found["second"], found["second_pids"] = [make(client, {}) for _ in range(4)], pids()
@@ -96,6 +99,24 @@ def applied(told: dict[str, Any], dashboard: str, folder: Path) -> str:
     file = folder / "other.json"
     file.write_text(json.dumps(told))
     return run(sys.executable, "-m", "serving", "apply", str(file), "--dashboard", dashboard)
+
+
+def cut_off(weights: str, folder: Path) -> str:
+    """A folder of the same weights, of which a file ends early."""
+    copy = shutil.copytree(weights, folder / "cut_off")
+    largest = max(copy.glob("*.safetensors"), key=lambda file: file.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:-1000])
+    return str(copy)
+
+
+def applied_in_vain(told: dict[str, Any], dashboard: str, folder: Path) -> str:
+    """What `python -m serving apply` says of weights that cannot be used."""
+    file = folder / "cut_off.json"
+    file.write_text(json.dumps(told))
+    command = (sys.executable, "-m", "serving", "apply", str(file), "--dashboard", dashboard)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0, done.stdout
+    return done.stderr
 
 
 def deployed(told: dict[str, Any], weights: dict[str, str], dashboard: str, folder: Path) -> None:

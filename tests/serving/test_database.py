@@ -151,6 +151,17 @@ def test_progress_that_is_told_while_its_job_ends_leaves_with_it(database: str) 
         assert progress.get(name) is None and progress.partials(name) == []
 
 
+def test_progress_is_void_when_the_one_who_holds_the_job_says_so(database: str) -> None:
+    jobs, progress = SqlJobs(database), SqlProgress(database)
+    jobs.add(job("a"))
+    jobs.claim("holder", now_s=1, lease_s=60)
+    progress.put("a", "holder", STEP)
+    progress.void("a", "another")
+    assert progress.get("a") is not None and progress.partials("a")
+    progress.void("a", "holder")
+    assert progress.get("a") is None and progress.partials("a") == []
+
+
 def test_many_ids_and_strange_ones(database: str) -> None:
     store = SqlJobs(database)
     store.add(job("a"))

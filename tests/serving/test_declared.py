@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import pytest
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
-from atelier.errors import ConfigError
+from atelier.errors import ConfigError, WeightsError
+from atelier.models import registry
 from serving import environment
 from serving.__main__ import main
-from serving.declared import Declared, config_of, fits, stand
+from serving.declared import Declared, config_of, fits, stand, try_weights
 from serving.deployments import check_serve
 from serving.offered import offered
 from serving.settings import ModelSettings, ScalingSettings, ServeSettings
@@ -122,3 +124,16 @@ async def test_a_serve_that_stands_open_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv(environment.PROXY_CALLBACK)
     with pytest.raises(ConfigError, match=f"{environment.PROXY_CALLBACK} is None"):
         check_serve(ServeSettings(), host="127.0.0.1")
+
+
+async def test_weights_are_tried_before_a_service_is_given_them(tmp_path: Path) -> None:
+    whole = Path(registry.folder("pidm_closet"))
+    try_weights(ModelSettings(recipe="pidm_closet", weights={"weights": str(whole)}))
+    copy = shutil.copytree(whole, tmp_path / "copy")
+    unet = copy / "unet.safetensors"
+    unet.write_bytes(unet.read_bytes()[:-1000])
+    with pytest.raises(WeightsError, match="is not a safetensors file"):
+        try_weights(ModelSettings(recipe="pidm_closet", weights={"weights": str(copy)}))
+    shutil.copy(whole / "encoder.safetensors", unet)
+    with pytest.raises(WeightsError, match="unet"):
+        try_weights(ModelSettings(recipe="pidm_closet", weights={"weights": str(copy)}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 
 from serving.api.api import create_api
 from serving.jobs.sql import SqlJobs
-from serving.models.asked import Answer, Ask, ModelCard, Refusal
+from serving.jobs.sql_progress import SqlProgress
+from serving.models.asked import Answer, Ask, ModelCard, Progress, Refusal
 from serving.models.client import LocalModel, ModelDied, ModelUnavailable
 from serving.models.family import ModelFamily
 from serving.models.watching import Told
@@ -46,6 +48,52 @@ async def test_a_job_that_its_model_dies_of_is_given_up(served: Open, pictures: 
 
     assert job["state"] == "failed" and job["problem"]["code"] == "attempts_exhausted"
     assert "went away 2 times" in job["problem"]["detail"] and gates[0].asked == 3
+
+
+class Dying(Gate):
+    """A model that dies in the midst of the first ask, when it is let, and makes no other before it is let again."""
+
+    def __init__(self, model: LocalModel) -> None:
+        super().__init__(model)
+        self.dies = asyncio.Event()
+
+    async def make(self, ask: Ask, told: Told | None = None) -> Answer:
+        if self.asked == 0:
+            self.asked += 1
+            assert told is not None
+            partials = {0: b"small"}
+            told(Progress(step=3, num_steps=9, samples=(0,), queued_s=0.0, step_s=1.0, partials=partials))
+            await self.dies.wait()
+            raise ModelDied("gone")
+        return await super().make(ask, told)
+
+
+async def test_the_steps_of_a_model_that_died_are_told_no_longer(
+    served: Open, pictures: dict[str, bytes], settings: ServeSettings
+) -> None:
+    dying: list[Dying] = []
+
+    def wrapped(model: LocalModel) -> Dying:
+        dying.append(Dying(model))
+        return dying[0]
+
+    async with served(wrap=wrapped) as client:
+        job = (await add(client, pictures)).json()
+
+        async def has_progress() -> bool:
+            return "progress" in (await client.get(f"/v1/jobs/{job['id']}")).json()
+
+        async def waits_again() -> bool:
+            return (await client.get(f"/v1/jobs/{job['id']}")).json()["state"] == "queued"
+
+        await until(has_progress)
+        dying[0].dies.set()
+        await until(waits_again)
+        shown = SqlProgress(settings.database).partials(job["id"])
+        dying[0].open.set()
+        found = await ended(client, job)
+
+    assert shown == [] and found["state"] == "succeeded"
 
 
 async def test_a_timeout_of_the_models_own_is_not_the_jobs_deadline(

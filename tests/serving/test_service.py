@@ -86,6 +86,7 @@ def test_other_weights_are_taken_up_without_a_restart(found: dict[str, Any], wei
 
 def test_weights_that_cannot_be_used_change_nothing(found: dict[str, Any]) -> None:
     assert found["third_pids"] == found["first_pids"] and found["third"] == found["first"] and found["refused"]
+    assert found["cut_off"].startswith("WeightsError: ") and "is not a safetensors file" in found["cut_off"]
 
 
 def test_a_service_that_does_not_come_about_is_not_waited_for_for_ever(found: dict[str, Any]) -> None:
