@@ -47,7 +47,8 @@ def routes(
         except ModelUnavailable as error:
             away = str(error)
         except TimeoutError:
-            away = f"model {name}: did not answer within {_ANSWERS_WITHIN_S:g} s"
+            starts = "" if name in known else "; it has not answered yet, and may be starting"
+            away = f"model {name}: did not answer within {_ANSWERS_WITHIN_S:g} s{starts}"
         last = known.get(name)
         if last is None:
             try:
