@@ -20,7 +20,7 @@ from ray.serve.handle import DeploymentHandle
 from atelier.errors import AtelierError, ConfigError
 from serving import environment
 from serving.api.access import is_loopback
-from serving.api.api import close, create_api, stores
+from serving.api.api import close, create_api, give_up, stores
 from serving.models.asked import Answer, Ask, ModelCard, Progress, Refusal
 from serving.models.client import ModelDied, ModelUnavailable
 from serving.models.family import ModelFamily, card_of
@@ -122,6 +122,10 @@ class Ingress:
     async def close(self) -> int:
         """Takes no new work from now on; gives how much is in hand still: requests, and jobs with the models."""
         return close(self._api)
+
+    async def give_up(self) -> int:
+        """Tells whoever waits that the service stops; gives how many are inside still."""
+        return give_up(self._api)
 
 
 def check_serve(settings: ServeSettings, *, host: str | None) -> None:

@@ -21,6 +21,10 @@ from serving.settings import ServeSettings
 
 _LOG = logging.getLogger(__name__)
 _LOOK_EVERY_S = 0.2
+_ANSWERS_WITHIN_S = 10.0
+"""An ingress that is asked how much it has in hand."""
+_LAST_WORDS_S = 3.0
+"""For telling those who wait when the time for it is up."""
 _SPARE_CPUS = 2
 """Logical CPUs for Serve's own actors, beside the models'."""
 
@@ -63,6 +67,10 @@ def run(settings: ServeSettings, *, host: str, port: int, with_dashboard: bool =
         sys.stdout.write(f"Lets what has begun end, for {settings.drain_s:g} s at most (Ctrl-C again ends it now)\n")
         sys.stdout.flush()
         drain(settings.drain_s, hurried)
+    except KeyboardInterrupt:
+        # The first models answer while others warm up: nobody was told of it, but may have asked.
+        drain(settings.drain_s, hurried, is_up=False)
+        raise
     finally:
         stop()
 
@@ -132,25 +140,37 @@ def _deploy(settings: ServeSettings, dashboard: str) -> None:
     serve.run(build_app(settings))
 
 
-def drain(most_s: float, hurried: threading.Event) -> None:
+def drain(most_s: float, hurried: threading.Event, *, is_up: bool = True) -> None:
     """Lets no new work in, and returns when what has begun has ended, `most_s` have passed or somebody is in a hurry.
 
-    Serve would end its proxy first, and with it whoever waits for an answer.
+    Serve would end its proxy first, and with it whoever waits for an answer. Who waits still when `most_s` have passed
+    is told so.
+
+    Args:
+        is_up: False where there may be no service yet, and so nothing to wait for.
     """
+    import ray
     from ray import serve
     from ray.exceptions import RayError
     from ray.serve.exceptions import RayServeException
 
-    until_s = time.monotonic() + most_s
-    handle = serve.get_app_handle("default")
-    while not hurried.is_set() and (left_s := until_s - time.monotonic()) > 0:
+    def in_hand(method: str) -> bool:
         try:
-            if not any(handle.broadcast("close").results(timeout_s=left_s)):
-                return
+            return any(serve.get_app_handle("default").broadcast(method).results(timeout_s=_ANSWERS_WITHIN_S))
         except (RayError, RayServeException, TimeoutError) as error:
-            # An ingress that is being replaced has nothing in hand, and its successor is asked next.
-            _LOG.warning("an ingress could not be asked whether it is done: %s", type(error).__name__)
-        hurried.wait(_LOOK_EVERY_S)
+            if is_up:
+                # An ingress that is being replaced has nothing in hand, and its successor is asked next.
+                _LOG.warning("an ingress could not be asked whether it is done: %s", type(error).__name__)
+            return is_up
+
+    if not ray.is_initialized():
+        return
+    for method, seconds in (("close", most_s), ("give_up", _LAST_WORDS_S)):
+        until_s = time.monotonic() + seconds
+        while not hurried.is_set() and time.monotonic() < until_s:
+            if not in_hand(method):
+                return
+            hurried.wait(_LOOK_EVERY_S)
 
 
 def stop() -> None:

@@ -139,6 +139,13 @@ def close(app: FastAPI) -> int:
     return door.inside + runner.num_working
 
 
+def give_up(app: FastAPI) -> int:
+    """Tells whoever waits that the service stops, and gives how many are told still."""
+    door: Door = app.state.door
+    door.give_up()
+    return door.inside
+
+
 async def _post(addresses: Addresses, url: str, body: bytes, headers: Mapping[str, str]) -> int:
     try:
         return await addresses.post("webhook.url", url, body, headers)

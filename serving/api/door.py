@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.api.problems import Problem
@@ -24,11 +26,17 @@ class Door:
         self._most = most
         self.inside = 0
         self.is_closed = False
+        self.given_up = asyncio.Event()
         self.pace = Pace()
 
     def close(self) -> None:
         """Lets no new work in; what is inside goes on."""
         self.is_closed = True
+
+    def give_up(self) -> None:
+        """Lets what is inside end without what it waits for: it is told that the service stops."""
+        self.close()
+        self.given_up.set()
 
     def refusal(self, method: str, path: str) -> Problem | None:
         """Why a request is not let in. Looking at what there is goes on to the last, but nobody is to be sent here."""

@@ -75,7 +75,11 @@ class Receiver:
         """
         job = await self._accepted(request, caller, form, with_partials=with_partials)
         if wait_s > 0:
-            job = await unless_left(request, self._ended(job.id, wait_s)) or job
+            try:
+                job = await unless_left(request, self._ended(job.id, wait_s)) or job
+            except Problem as problem:
+                if problem.code != "stopping":
+                    raise  # the job was accepted, and is told of: it goes on with the next service
         return await self.response(job)
 
     async def made(self, request: Request, caller: Caller, form: Form, deadline: Deadline) -> Answer:
@@ -119,8 +123,10 @@ class Receiver:
         return job
 
     def is_left(self, job: Job) -> bool:
-        """Whether nothing will come of a job here, since it waits and the service stops: another takes it up."""
-        return self._door.is_closed and job.state == "queued"
+        """Whether nothing will come of a job here, since the service stops: another takes it up."""
+        if job.has_ended:
+            return False
+        return (self._door.is_closed and job.state == "queued") or self._door.given_up.is_set()
 
     async def response(self, job: Job) -> Response:
         """A job as its owner sees it."""

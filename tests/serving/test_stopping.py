@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from serving.api.api import close, create_api
+from serving.api.api import close, create_api, give_up
 from serving.jobs.sql import SqlJobs
 from serving.models.client import LocalModel
 from serving.models.family import ModelFamily
@@ -66,6 +66,33 @@ async def test_what_has_begun_ends_and_nothing_new_begins(
     assert made.status_code == 200 and '"state": "succeeded"' in followed.text
     assert "event: problem" in left.text and '"code":"stopping"' in left.text
     assert (kept.status_code, kept.json()["code"]) == (503, "stopping") and last["state"] == "queued"
+
+
+async def test_who_waits_when_the_time_to_end_is_up_is_told_so(
+    settings: ServeSettings, pictures: dict[str, bytes], family: ModelFamily
+) -> None:
+    gate = Gate(LocalModel(family))
+    app = create_api(settings, {"viton_hd_closet": gate}, SqlJobs(settings.database))
+    async with opened(app) as client:
+        running = (await add(client, pictures)).json()
+        await until(gate.has_begun)
+        waiting = [
+            asyncio.create_task(client.post("/v1/try-on", files=pictures)),
+            asyncio.create_task(client.get(f"/v1/jobs/{running['id']}/events")),
+            asyncio.create_task(client.post("/v1/try-on", files=pictures, headers={"Prefer": "wait=50"})),
+        ]
+
+        async def all_inside() -> bool:
+            return gate.asked == 3 and app.state.door.inside == 3
+
+        await until(all_inside)
+        told = give_up(app)
+        made, followed, preferred = await asyncio.gather(*waiting)
+
+    assert told == 3 and app.state.door.inside == 0
+    assert (made.status_code, made.json()["code"]) == (503, "stopping") and int(made.headers["retry-after"]) >= 1
+    assert followed.status_code == 200 and '"code":"stopping"' in followed.text.split("event: problem")[1]
+    assert preferred.status_code == 202, "a job that was taken in goes on with the next service"
 
 
 async def test_who_is_cut_off_by_a_service_in_a_hurry_is_not_told_to_have_left(
