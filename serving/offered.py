@@ -37,7 +37,10 @@ def offered(name: str, choices: Mapping[str, Any], *, batch_size: int | None = N
     if not needed <= set(choices) <= set(taken):
         wanted = f"it needs {sorted(needed)} and takes {sorted(taken)}"
         raise ConfigError(f"model {name}: was given the weights {sorted(choices)}; {wanted}")
-    recipe = OFFERED[name](**choices)
+    try:
+        recipe = OFFERED[name](**choices)
+    except ConfigError as error:
+        raise ConfigError(f"model {name}: {error}") from error
     recipe = recipe.compiled() if compiled else recipe
     return recipe if batch_size is None else dataclasses.replace(recipe, batch_size=batch_size)
 

@@ -7,6 +7,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ _MOST_FILES, _MOST_FIELDS, _MOST_TEXT_BYTES = 16, 32, 2**20
 """Of a multipart form: files, other fields, and the bytes of one of these."""
 _MOST_HELD_BYTES = 4 * 2**20
 """Of a file that is kept in memory while it arrives: photographs are smaller."""
+_WORDS = re.compile(r"[a-z]{3,}(?:[_ -][a-z]+)*")
+"""Of a pose's name: base64 of a picture has capitals and digits."""
 _KINDS: Mapping[type, str] = {
     dict: "an object",
     list: "a list",
@@ -126,7 +129,9 @@ class FormReader:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(("webhook", *(str(part) for part in first["loc"])))
+            is_text = isinstance(value, str) and not value.lstrip().startswith("{")
             said = "is no JSON" if first["type"] == "json_invalid" else what_is_allowed(first)
+            said = "is a plain text" if is_text else said
             raise Problem("field_invalid", f'{where}: {said}; webhook is an object, {{"url": "https://…"}}') from None
         await self._addresses.vet("webhook.url", url)
         return url
@@ -187,6 +192,9 @@ class FormReader:
                 return poses.read(value, name)
             except NotFound as error:
                 raise Problem("unknown_pose", f"{name}: {error}") from error
+        if field.has_names and _WORDS.fullmatch(value):
+            known = poses.listed(name)
+            raise Problem("unknown_pose", f"{name}: there is no pose {value!r}; there are {known}, or give a picture")
         if "://" in value[:32]:
             return await self._addresses.get(name, value)
         if value.startswith("data:"):

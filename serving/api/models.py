@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import Mapping, Sequence
 
 from fastapi import APIRouter, Depends
@@ -13,7 +14,7 @@ from atelier.errors import AtelierError
 from serving.api.access import Access
 from serving.api.documents import problems
 from serving.api.tasks import Task
-from serving.api.views import LimitsView, ModelsView, ModelView
+from serving.api.views import LimitsView, ModelsView, ModelView, OpenAIModelView
 from serving.keys import Caller
 from serving.models.asked import ModelCard
 from serving.models.client import Model, ModelUnavailable
@@ -37,6 +38,7 @@ def routes(
         models: by recipe's name. settings: each one's.
     """
     known: dict[str, ModelCard] = {}
+    started_at_s = int(time.time())
 
     async def card(told: ModelSettings) -> ModelCard:
         name = told.recipe
@@ -71,7 +73,8 @@ def routes(
         """One without a replica is listed as `away`, with what was last known of it, and keeps nobody waiting."""
         cards = await asyncio.gather(*(card(told) for told in settings))
         views = [ModelView.of(card, tasks[card.task].path) for card in cards]
-        return ModelsView(models=views, limits=LimitsView(**limits.model_dump()))
+        listed = [OpenAIModelView(id=view.recipe, created=started_at_s) for view in views]
+        return ModelsView(models=views, limits=LimitsView(**limits.model_dump()), data=listed)
 
     @router.get("/healthz", summary="Whether the ingress answers", include_in_schema=False)
     async def health() -> JSONResponse:

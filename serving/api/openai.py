@@ -280,6 +280,5 @@ def _view(form: Form, pictures: Sequence[tuple[bytes, int, str]], shape: tuple[i
 def _error(problem: Mapping[str, Any]) -> bytes:
     status, detail = problem["status"], problem["detail"]
     kind = "rate_limit_error" if status == 429 else "server_error" if status >= 500 else "invalid_request_error"
-    field = re.match(r"([a-z_]+(?:\[\])?): ", detail)
-    error = {"message": detail, "type": kind, "param": field[1] if field else None, "code": problem["code"]}
+    error = {"message": detail, "type": kind, "param": problem.get("field"), "code": problem["code"]}
     return json.dumps({"error": error}).encode()

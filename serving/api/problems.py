@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -71,6 +72,9 @@ STATUSES: Mapping[str, int] = {
 """Status by code; every other code is a `RowError`'s: 422 where the input is at fault, 502 where a store is."""
 
 
+_FIELD = re.compile(r"([a-z_]+(?:\[\])?(?:\.[a-z_]+)*)(?:, [a-z_, ]+)?: ")
+
+
 class ProblemBody(BaseModel):
     """Why there is no picture."""
 
@@ -79,6 +83,7 @@ class ProblemBody(BaseModel):
     status: int
     code: str = Field(description="stable, snake_case: what programs should look at")
     detail: str = Field(description="a sentence for a person: field, value, what is allowed")
+    field: str | None = Field(default=None, description="the field at fault, where one is; of several the first")
     stage: str | None = Field(default=None, description="the recipe's stage that refused the input")
     retry_after_s: float | None = Field(default=None, description="when another try makes sense")
 
@@ -91,6 +96,7 @@ class ProblemBody(BaseModel):
                     "status": 422,
                     "code": "picture_truncated",
                     "detail": "person: the picture file (JPEG, 4000 bytes) ends early; must be whole",
+                    "field": "person",
                 }
             ]
         }
@@ -150,6 +156,12 @@ class Problem(Exception):
             retry_after_s=body.get("retry_after_s") or 0.0,
         )
 
+    @property
+    def field(self) -> str | None:
+        """The field at fault, by the name that `detail` begins with."""
+        found = _FIELD.match(self.detail) if self.status in (400, 404, 413, 415, 422) else None
+        return found[1] if found else None
+
     def renamed(self, field: str, called: str) -> Problem:
         """The same, of a field that the caller knows by another name."""
         if self.detail.startswith(f"{field}: "):
@@ -164,6 +176,7 @@ class Problem(Exception):
             status=self.status,
             code=self.code,
             detail=self.detail,
+            field=self.field,
             stage=self.stage or None,
             retry_after_s=round(self.retry_after_s, 1) or None,
         )

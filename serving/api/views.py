@@ -250,11 +250,22 @@ class LimitsView(BaseModel):
     timeout_s: float
 
 
+class OpenAIModelView(BaseModel):
+    """A model as OpenAI's clients list it."""
+
+    id: str = Field(description="the recipe")
+    object: Literal["model"] = "model"
+    created: int = Field(description="Unix time: when this ingress started")
+    owned_by: str = "atelier"
+
+
 class ModelsView(BaseModel):
-    """What the service makes, and how much of it at a time."""
+    """What the service makes, and how much of it at a time; `object` and `data` are for OpenAI's clients."""
 
     models: list[ModelView]
     limits: LimitsView
+    object: Literal["list"] = "list"
+    data: list[OpenAIModelView]
 
 
 @lru_cache(maxsize=1)

@@ -7,6 +7,7 @@ const chosen = {}; // input's name -> what is shown as chosen: {address} of the 
 let task = facts.tasks[0];
 let suggested = ""; // what stands as prompt that nobody wrote
 let running = null; // what is being made, so that it can be cancelled: {controller, headers, job}
+const CALLED = { person: "Person", garment: "Garment", pose: "Pose", pose_map: "Pose and clothes" };
 const LOST_AFTER = 30; // times in a row that a job is not answered for, a second apart
 
 function say(text, bad = false) {
@@ -25,7 +26,12 @@ function take(input, name, source, address) {
   chosen[input] = { ...source, name };
   const old = element(`chosen-${input}`);
   if (old.src.startsWith("blob:")) URL.revokeObjectURL(old.src);
-  old.replaceWith(node("img", { id: old.id, alt: old.alt, src: address }));
+  const shown = node("img", { id: old.id, alt: old.alt, src: address });
+  shown.addEventListener("error", () => { // keypoints are no picture; anything else should be one
+    shown.replaceWith(node("img", { id: old.id, alt: "" }));
+    if (source.blob && source.blob.type !== "application/json") say(`${name} cannot be shown: it may be no picture.`, true);
+  });
+  old.replaceWith(shown);
   element(`name-${input}`).textContent = name;
   if (!source.blob) element(`file-${input}`).value = ""; // so that the same file can be chosen again
 }
@@ -102,7 +108,7 @@ function takeFile(input, types, file) {
 }
 
 function inputField({ name: input, kind, hasNames, hasOutfits }) {
-  const set = node("fieldset", {}, node("legend", { textContent: input.replaceAll("_", " ") }));
+  const set = node("fieldset", {}, node("legend", { textContent: CALLED[input] ?? input.replaceAll("_", " ") }));
   const types = kind === "pose" ? [...facts.formats, "application/json"] : facts.formats;
   const file = node("input", { type: "file", accept: types.join(","), id: `file-${input}` });
   file.addEventListener("change", () => takeFile(input, types, file.files[0]));
@@ -156,6 +162,7 @@ function showModels() {
 function showModes() {
   const { modes, mode } = task.models.find((one) => one.name === element("model").value);
   element("mode-row").hidden = !modes.length;
+  element("samples").title = modes.length ? "" : `${element("model").value} draws little by chance: its pictures of several seeds hardly differ`;
   element("mode").replaceChildren(...modes.map((name) => node("option", {
     value: name, textContent: name, selected: name === mode })));
 }
@@ -178,6 +185,7 @@ function askForKey(why, here) {
 }
 
 function forgetKeyAsked() {
+  if (!element("key-says").hidden) say("");
   element("key-says").hidden = true;
   element("key").ariaInvalid = null;
 }
@@ -261,6 +269,7 @@ async function make() {
   const asked = task;
   const absent = asked.inputs.map((input) => input.name).filter((input) => !chosen[input]);
   if (absent.length) return say(`${absent.join(" and ")}: choose or upload a picture.`, true);
+  if (asked.hasPrompt && !element("prompt").value.trim()) return say("Prompt: write what the person looks like and wears.", true);
   const seed = element("seed").value.trim();
   if (!/^[0-9]*$/.test(seed)) return say("seed: must be a whole number, or empty for one that is drawn.", true);
   const choices = asked.inputs.map(({ name }) => [name, chosen[name]]);

@@ -90,6 +90,8 @@ async def test_a_model_takes_what_its_recipe_takes() -> None:
             offered(name, {"wieghts": "x"})
     with pytest.raises(ConfigError, match="it needs"):
         offered("viton_hd", {})
+    with pytest.raises(ConfigError, match="model pidm_closet: mode: is 'ultra'"):
+        offered("pidm_closet", {"mode": "ultra"})
     assert ModelSettings(recipe="viton_hd", weights=weights).weights == weights
 
 

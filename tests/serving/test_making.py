@@ -153,6 +153,8 @@ async def test_what_a_wrong_request_is_told(
     problem = answer.json()
     assert (answer.status_code, problem["status"], problem["code"]) == (status, status, code), problem
     assert said in problem["detail"] and problem["type"] == f"urn:atelier:problem:{code}"
+    named = re.match(r"([a-z_.]+)[:,]", problem["detail"])
+    assert problem.get("field") == (named[1] if named else None)
     assert answer.headers["content-type"] == "application/problem+json"
 
 

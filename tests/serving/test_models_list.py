@@ -61,6 +61,8 @@ async def test_a_model_that_is_away_is_listed_as_such(
 
     assert answer.status_code == 200, answer.text
     fine, away = answer.json()["models"]
+    listed_so = answer.json()["object"], [one["id"] for one in answer.json()["data"]]
+    assert listed_so == ("list", ["viton_hd_closet", "pidm_closet"]), "as OpenAI's clients read it"
     assert (fine["state"], fine["away"]) == ("ready", "") and (away["state"], away["is_asleep"]) == ("away", False)
     assert why in away["away"] and away["digests"] == card_of(stepping_settings).digests
 

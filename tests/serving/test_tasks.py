@@ -70,7 +70,8 @@ async def test_a_pose_is_a_name_a_file_or_a_picture(reading: httpx.AsyncClient) 
     ]
     picture = (await reading.post("/pose_transfer", json={"person": person, "pose": person, "model": "pidm"})).json()
     bare = await reading.post("/pose_transfer", json={"person": person, "pose": "flying"})
-    assert bare.json()["code"] == "field_invalid" and ", ".join(poses.names()) in bare.json()["detail"]
+    assert bare.json()["code"] == "unknown_pose" and "there is no pose 'flying'" in bare.json()["detail"]
+    assert bare.json()["field"] == "pose" and ", ".join(poses.names()) in bare.json()["detail"]
     wrong = await reading.post("/pose_transfer", json={"person": person, "pose": "pose:flying"})
 
     assert read[0] == read[1] == read[2] and base64.b64decode(read[0]["inputs"]["pose"]) == file

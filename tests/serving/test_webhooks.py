@@ -196,6 +196,25 @@ async def test_a_refused_address_is_refused_with_the_job(
     assert "webhook" in answer.json()["detail"] and _dialled == []
 
 
+async def test_an_address_alone_is_told_what_a_webhook_is(served: Open, key: str, pictures: dict[str, bytes]) -> None:
+    async with served(anonymous=False) as client:
+        answers = [
+            await client.post(
+                "/v1/jobs",
+                files=pictures,
+                data={"task": "try_on", "webhook": webhook},
+                headers={"Authorization": f"Bearer {key}"},
+            )
+            for webhook in ("https://shop.example/", "{")
+        ]
+    told = [(answer.status_code, answer.json()["field"], answer.json()["detail"]) for answer in answers]
+    is_one = 'webhook is an object, {"url": "https://…"}'
+    assert told == [
+        (400, "webhook", f"webhook: is a plain text; {is_one}"),
+        (400, "webhook", f"webhook: is no JSON; {is_one}"),
+    ]
+
+
 async def test_an_address_that_has_turned_into_a_refused_one_is_not_dialled(
     served: Open, key: str, pictures: dict[str, bytes], shop: str
 ) -> None:

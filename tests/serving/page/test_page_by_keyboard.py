@@ -32,7 +32,10 @@ def test_by_keyboard_on_a_phone(address: str, tmp_path: Path) -> None:
         page.wait("document.getElementById('name-garment').textContent === 'closet garment 2'")
         page.press("Enter")
         page.wait(f"{SHOWN} === 2")
+        page.wait(f"({FOCUSED}) === 'make'")
+        of = page.run("document.getElementById('made-of').textContent")
 
+    assert of == "closet person 1 · closet garment 2"
     assert [name for name in way if name != "INPUT"] == [
         "file-person",
         "closet-person",
@@ -144,6 +147,7 @@ def test_a_pose_map_in_other_clothes_by_keyboard_on_a_phone(settings: ServeSetti
         suggested = page.run(f"{prompt}.value")
         page.press("Enter")
         page.wait(f"{SHOWN} === 2")
+        of = page.run("document.getElementById('made-of').textContent")
         captions = page.run("[...document.querySelectorAll('#made p')].map((line) => line.textContent)")
         page.run(f"{prompt}.value = 'a person in a green dress'")
         skirt = "const select = document.getElementById('outfit-pose_map'); select.value = 'skirt';"
@@ -157,5 +161,6 @@ def test_a_pose_map_in_other_clothes_by_keyboard_on_a_phone(settings: ServeSetti
     assert way == ["file-pose_map", "outfit-pose_map", "closet-pose_map", "prompt"]
     assert plain.endswith("T-shirt with navy trousers") and suggested.endswith("dress")
     assert [caption.partition(" ")[0] for caption in captions] == ["seed", "seed"], "words and map fit: no notes"
+    assert of == f"arms crossed dress · “{suggested}”"
     assert kept == "a person in a green dress" and note.startswith("'green dress' is said of dress, which the pose map")
     assert page.errors == []

@@ -113,6 +113,9 @@ def test_what_is_wrong_is_said_on_the_page(address: str, tmp_path: Path) -> None
         said = page.run(f"{status}.textContent")
         page.run("document.getElementById('seed').value = 'x'; document.getElementById('make').click()")
         wrong = page.run(f"{status}.textContent")
+        page.run(swap.replace("new File([blob]", "new File(['no picture']").replace("shirt.jpg", "text.jpg"))
+        page.wait(f"{status}.textContent.startsWith('text.jpg cannot be shown')")
+        page.wait("document.getElementById('chosen-person').src === ''")
 
     assert said.startswith("person: shows") and wrong.startswith("seed: must be a whole number")
 
