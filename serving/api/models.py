@@ -21,6 +21,7 @@ from serving.models.client import Model, ModelUnavailable
 from serving.models.family import card_of
 from serving.settings import Limits, ModelSettings
 
+_SILENT = "did not answer within {:g} s"
 _ANSWERS_WITHIN_S = 5.0
 """A replica that takes longer to say what it is is told of as away, and what is known of it with it."""
 
@@ -41,7 +42,7 @@ def routes(
     started_at_s = int(time.time())
 
     async def card(told: ModelSettings) -> ModelCard:
-        name = told.recipe
+        name, is_starting = told.recipe, False
         try:
             async with asyncio.timeout(_ANSWERS_WITHIN_S):
                 known[name] = await models[name].card()
@@ -49,15 +50,17 @@ def routes(
         except ModelUnavailable as error:
             away = str(error)
         except TimeoutError:
-            starts = "" if name in known else "; it has not answered yet, and may be starting"
-            away = f"model {name}: did not answer within {_ANSWERS_WITHIN_S:g} s{starts}"
+            is_starting = name not in known
+            away = f"model {name}: " + (
+                "has not answered yet; a request waits for it" if is_starting else _SILENT.format(_ANSWERS_WITHIN_S)
+            )
         last = known.get(name)
         if last is None:
             try:
                 last = await asyncio.to_thread(card_of, told)
             except AtelierError:  # this machine may not have what the model's has
                 last = card_of(told, with_digests=False)
-        return dataclasses.replace(last, waiting=0, running=0, is_asleep=False, away=away)
+        return dataclasses.replace(last, waiting=0, running=0, is_asleep=False, is_starting=is_starting, away=away)
 
     router = APIRouter(tags=["models"])
     reader = Depends(access.to("models"))

@@ -172,8 +172,9 @@ class ModelView(BaseModel):
 
     recipe: str
     version: str = Field(description="of Atelier, and of the fingerprint: another where recipe, code or weights are")
-    state: Literal["ready", "asleep", "away"] = Field(
-        description="`asleep`: the next request waits for a replica to start; `away`: no replica answers now"
+    state: Literal["ready", "starting", "asleep", "away"] = Field(
+        description="`starting`: has not answered yet; `asleep`: the next request waits for a replica to start; `away`:"
+        " no replica answers now"
     )
     task: str
     path: str
@@ -200,7 +201,8 @@ class ModelView(BaseModel):
         ours = ("path", "weights", "has_refused", "state", "version")
         values: dict[str, Any] = {name: getattr(card, name) for name in cls.model_fields if name not in ours}
         values["version"] = f"{_release()}+{card.fingerprint[:8]}"
-        values["state"] = "away" if card.away else "asleep" if card.is_asleep else "ready"
+        absent = "starting" if card.is_starting else "away" if card.away else ""
+        values["state"] = absent or ("asleep" if card.is_asleep else "ready")
         # Folders of this machine are nobody's business; the digest says which weights they are.
         weights = {name: value.rpartition("/")[2] for name, value in card.weights.items()}
         return cls(**values, path=path, weights=weights, has_refused=bool(card.refused))

@@ -133,8 +133,8 @@ class ModelCard:
         weights: what it was told, by the recipe's own names: shipped names, folders, a mode. digests: sha256 by name.
         licences: by weight name, from the weights' card; `not stated` where there is none.
         waiting: pictures that wait at this moment. running: those being made that somebody waits for.
-        is_asleep: no replica runs; the next request waits for one to start. away: why no replica can be asked now; ""
-            where one can, or none is wanted.
+        is_asleep: no replica runs; the next request waits for one to start. is_starting: none has answered yet since
+            the service began. away: why no replica can be asked now; "" where one can, or none is wanted.
         refused: why the weights that it was last told to take up are not those it has; "" where they are.
     """
 
@@ -155,4 +155,5 @@ class ModelCard:
     batch_seconds: Mapping[int, float] = field(default_factory=dict)
     refused: str = ""
     is_asleep: bool = False
+    is_starting: bool = False
     away: str = ""

@@ -29,9 +29,14 @@ class Away:
 
 
 class Silent:
-    """A model whose replica does not come to answer."""
+    """A model whose replica does not come to answer, or not more than once."""
+
+    first: ModelCard | None = None
 
     async def card(self) -> ModelCard:
+        if self.first is not None:
+            first, self.first = self.first, None
+            return first
         await asyncio.Event().wait()
         raise AssertionError("it waits for ever")
 
@@ -47,12 +52,16 @@ async def listed(told: ServeSettings, **by_recipe: Any) -> httpx.Response:
         return await client.get("/v1/models")
 
 
-@pytest.mark.parametrize(("other", "why"), [(Away(), "no replica answers now"), (Silent(), "did not answer within")])
+@pytest.mark.parametrize(
+    ("other", "state", "why"),
+    [(Away(), "away", "no replica answers now"), (Silent(), "starting", "has not answered yet")],
+)
 async def test_a_model_that_is_away_is_listed_as_such(
     told: ServeSettings,
     family: ModelFamily,
     stepping_settings: ModelSettings,
     other: Any,
+    state: str,
     why: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -63,7 +72,7 @@ async def test_a_model_that_is_away_is_listed_as_such(
     fine, away = answer.json()["models"]
     listed_so = answer.json()["object"], [one["id"] for one in answer.json()["data"]]
     assert listed_so == ("list", ["viton_hd_closet", "pidm_closet"]), "as OpenAI's clients read it"
-    assert (fine["state"], fine["away"]) == ("ready", "") and (away["state"], away["is_asleep"]) == ("away", False)
+    assert (fine["state"], fine["away"]) == ("ready", "") and (away["state"], away["is_asleep"]) == (state, False)
     assert why in away["away"] and away["digests"] == card_of(stepping_settings).digests
 
 
@@ -99,3 +108,15 @@ async def test_who_sleeps_tells_the_weights_that_it_will_wake_with(
     assert first.is_asleep and first.digests == card_of(family_settings).digests != second.digests
     with pytest.raises(ModelUnavailable, match="is asleep, and the weights"):
         model._asleep_card({"weights": "/nowhere"})
+
+
+async def test_a_model_that_answers_no_more_is_away(
+    told: ServeSettings, family: ModelFamily, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "_ANSWERS_WITHIN_S", 0.2)
+    waits = Silent()
+    waits.first = family.card()
+    app = create_api(told, {"viton_hd_closet": waits, "pidm_closet": Away()}, SqlJobs(told.database))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        first, second = [(await client.get("/v1/models")).json()["models"][0] for _ in range(2)]
+    assert (first["state"], second["state"]) == ("ready", "away") and "did not answer within" in second["away"]
