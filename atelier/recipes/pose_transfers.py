@@ -34,7 +34,7 @@ def pidm_closet(
 
     Args:
         weights: the shipped name, or a folder that `python -m training export pidm_closet` wrote; weights of a run at
-            64x48, as the shipped ones are, see pictures and poses at that size.
+            64x48 see pictures and poses at that size.
         parser, pose: shipped names or folders of others, e.g. BlazePose for photographs.
         mode: of sampling: `quality`, `balanced` or `fast`.
     """

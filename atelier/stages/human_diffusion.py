@@ -40,6 +40,7 @@ class SynthesizeHumanDiffusion(SampledConfig):
     """
 
     name = "synthesize"
+    version = 2
 
     size: tuple[int, int]
     weights: str = field(metadata=_NOT_IDENTITY)

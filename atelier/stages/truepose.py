@@ -39,6 +39,7 @@ class SynthesizeTruePose(SampledConfig):
     """
 
     name = "synthesize"
+    version = 2
 
     size: tuple[int, int]
     weights: str = field(metadata={"identity": False})

@@ -55,7 +55,7 @@ class Case:
 ON_CPU = (
     Case(system="viton_hd", weights="viton_hd_closet", size=(256, 192), batch_size=4),
     Case(system="viton_hd", size=(512, 384), batch_size=1),
-    Case(system="pidm", weights="pidm_closet", size=(64, 48), batch_size=4),
+    Case(system="pidm", weights="pidm_closet", size=(128, 96), batch_size=4),
     Case(system="pidm", size=(64, 64), batch_size=1, num_steps=10),
     Case(system="truepose", weights="truepose_closet", size=(128, 96), batch_size=4),
     Case(system="human_diffusion", weights="human_diffusion_closet", size=(128, 96), batch_size=4),

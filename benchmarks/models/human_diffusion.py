@@ -14,7 +14,7 @@ from atelier.memory import Memory, read_memory
 from atelier.memory_builder import MemoryBuilder
 from atelier.models import registry
 from atelier.models.diffusion.guidance import FULL, NULL
-from atelier.models.diffusion.modes import run
+from atelier.models.diffusion.modes import reuse_of, run
 from atelier.models.human_diffusion import HumanDiffusion, human_diffusion, parse
 from atelier.models.human_diffusion.networks_clip import ClipEncoders
 from atelier.models.human_diffusion.remembering import remember
@@ -62,7 +62,7 @@ def make(trial: ModelTrial, device: torch.device) -> Callable[[], Tensor]:
         with torch.inference_mode(), running(trial.levers, device):
             if trial.levers.one_batch:
                 tokens = model.encode(sentences, memory)
-                denoise = denoiser(model, tokens, pose_map, guidance, reuse_every=mode.reuse_every)
+                denoise = denoiser(model, tokens, pose_map, guidance, reuse=reuse_of(mode, schedule))
             else:
                 kept = {name: told(name) for name in guidance.branches} if trial.levers.features_once else {}
                 denoise = straightforward(

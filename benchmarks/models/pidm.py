@@ -10,7 +10,7 @@ from torch import Tensor
 
 from atelier.models import registry
 from atelier.models.diffusion import guidance as rules
-from atelier.models.diffusion.modes import run
+from atelier.models.diffusion.modes import reuse_of, run
 from atelier.models.layers.noise import draw_normal
 from atelier.models.layers.pixels import bytes_from_picture, picture_from_bytes
 from atelier.models.pidm import Pidm
@@ -58,7 +58,7 @@ def make(trial: ModelTrial, device: torch.device) -> Callable[[], Tensor]:
         with torch.inference_mode(), running(trial.levers, device):
             if trial.levers.one_batch:
                 features = model.encode(source)
-                denoise = denoiser(model, features, pose_map, guidance, reuse_every=mode.reuse_every)
+                denoise = denoiser(model, features, pose_map, guidance, reuse=reuse_of(mode, schedule))
             elif trial.levers.features_once:
                 told = conditions(model, model.encode(source), pose_map, guidance.branches)
 

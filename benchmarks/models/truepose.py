@@ -11,7 +11,7 @@ from torch import Tensor
 
 from atelier.models import registry
 from atelier.models.diffusion.guidance import FULL
-from atelier.models.diffusion.modes import run
+from atelier.models.diffusion.modes import reuse_of, run
 from atelier.models.layers.pixels import bytes_from_picture, picture_from_bytes
 from atelier.models.truepose import TruePose, truepose
 from atelier.models.truepose.config import PoseKind, TruePoseConfig
@@ -56,7 +56,7 @@ def make(trial: ModelTrial, device: torch.device) -> Callable[[], Tensor]:
         with torch.inference_mode(), running(trial.levers, device):
             if trial.levers.one_batch:
                 seen = model.encode(source, parse)
-                denoise = denoiser(model, seen, pose, guidance, reuse_every=mode.reuse_every)
+                denoise = denoiser(model, seen, pose, guidance, reuse=reuse_of(mode, schedule))
             else:
                 kept = {name: told(name) for name in guidance.branches} if trial.levers.features_once else {}
                 denoise = straightforward(

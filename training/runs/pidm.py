@@ -24,7 +24,10 @@ _EPOCHS = 300
 
 
 def pidm_closet() -> TrainRun:
-    """The small PIDM at 128x96, on drawn people who each take two poses; goes on from the run at 64x48."""
+    """The small PIDM at 128x96, on drawn people who each take two poses; goes on from the run at 64x48.
+
+    The weights that come with Atelier are this run's, ended earlier, and are sampled as their `config.json` says.
+    """
     return TrainRun(
         name="pidm_closet",
         data=_drawn(),
@@ -43,10 +46,7 @@ def pidm_closet() -> TrainRun:
 
 
 def pidm_closet_whole() -> TrainRun:
-    """The small PIDM at 64x48 on 120,000 pictures: what its ablations, trained alike, are held against.
-
-    The weights that come with Atelier are this run's, ended earlier, and are sampled as their `config.json` says.
-    """
+    """The small PIDM at 64x48 on 120,000 pictures: what its ablations, trained alike, are held against."""
     return _alike("pidm_closet_whole", pidm.pidm_closet())
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from atelier.errors import ConfigError
 from atelier.models.diffusion import grids
 from atelier.models.diffusion.denoisers import Denoise, Noisy
+from atelier.models.diffusion.reuse import Reuse
 from atelier.models.diffusion.samplers import ddim, ddpm
 from atelier.models.diffusion.schedules import Schedule
-from atelier.models.diffusion.solvers import Solver, solve
+from atelier.models.diffusion.solvers import Solver, solve, solver_timesteps
 from atelier.models.diffusion.steps import Callback, Stop
 from atelier.models.layers.noise import Generators
 
@@ -90,6 +91,17 @@ def run(
     return solve(
         denoise, x, schedule, mode.num_steps, solver=mode.sampler, karras=mode.karras, callback=callback, stop=stop
     )
+
+
+def reuse_of(mode: Mode, schedule: Schedule) -> Reuse:
+    """Which steps of a mode's run take coarse features from one before them."""
+    if mode.reuse_every == 1 or not schedule.last_timestep:
+        return Reuse(mode.reuse_every)
+    if mode.sampler in ("ddim", "ddpm"):
+        timesteps: Sequence[float] = _grid(mode, schedule)
+    else:
+        timesteps = solver_timesteps(schedule, mode.num_steps, solver=mode.sampler, karras=mode.karras)
+    return Reuse(mode.reuse_every, whole_from=schedule.visited(timesteps)[-1])
 
 
 def _grid(mode: Mode, schedule: Schedule) -> list[int]:

@@ -38,8 +38,7 @@ def solve(
     Raises:
         SamplingStopped: `stop` said so.
     """
-    scheduler = _scheduler(schedule, solver, karras)
-    scheduler.set_timesteps(num_steps)
+    scheduler = _scheduler(schedule, solver, karras, num_steps)
     scheduler.set_begin_index(0)  # else it looks its first timestep up, and takes the second of two equal ones
     ratios = scheduler.sigmas.double()
     alpha_bars = 1 / (1 + ratios.square())
@@ -70,7 +69,12 @@ def solve(
     return walk(denoise, x, levels, update, callback, stop)
 
 
-def _scheduler(schedule: Schedule, solver: Solver, karras: bool) -> Any:
+def solver_timesteps(schedule: Schedule, num_steps: int, *, solver: Solver, karras: bool) -> list[float]:
+    """The timesteps of `solve`, descending, those below the schedule's last among them."""
+    return _scheduler(schedule, solver, karras, num_steps).timesteps.tolist()
+
+
+def _scheduler(schedule: Schedule, solver: Solver, karras: bool, num_steps: int) -> Any:
     # Importing diffusers takes longer than importing torch: only who solves waits for it.
     from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
     from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
@@ -91,4 +95,5 @@ def _scheduler(schedule: Schedule, solver: Solver, karras: bool) -> Any:
     )
     if isinstance(scheduler, EulerDiscreteScheduler):
         scheduler.is_scale_input_called = True  # `solve` scales: else it warns at every step
+    scheduler.set_timesteps(num_steps)
     return scheduler

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from atelier.errors import ConfigError
 from atelier.models.diffusion.holding import Holding
-from atelier.models.diffusion.modes import Mode, named, run
+from atelier.models.diffusion.modes import Mode, named, reuse_of, run
 from atelier.models.diffusion.steps import Callback, Stop
 from atelier.models.human_diffusion.networks import HumanDiffusion
 from atelier.models.human_diffusion.phrases import Description
@@ -100,7 +100,7 @@ def edit(
     may_change = F.max_pool2d(region[:, None].float(), model.config.latent_stride) > 0
     guidance = rule(model, tokens, text_scale, memory_scale, mode, schedule)
     denoise = Holding(
-        denoise=denoiser(model, tokens, pose_map, guidance, reuse_every=mode.reuse_every),
+        denoise=denoiser(model, tokens, pose_map, guidance, reuse=reuse_of(mode, schedule)),
         original=model.to_latents(original),
         may_change=may_change,
     )

@@ -7,8 +7,8 @@ import torch
 from atelier.errors import ConfigError
 from atelier.models.diffusion.denoisers import Denoiser
 from atelier.models.diffusion.guidance import FULL, NULL, Guidance, classifier_free
-from atelier.models.diffusion.modes import Mode, named, run
-from atelier.models.diffusion.reuse import Reusing
+from atelier.models.diffusion.modes import Mode, named, reuse_of, run
+from atelier.models.diffusion.reuse import WHOLE, Reuse, Reusing
 from atelier.models.diffusion.schedules import Schedule
 from atelier.models.diffusion.steps import Callback, Stop
 from atelier.models.human_diffusion.networks import HumanDiffusion
@@ -57,7 +57,7 @@ def sample(
     mode, schedule = named(mode), model.schedule()
     noise = first_noise(model, pose_map, noise, generator)
     guidance = rule(model, tokens, text_scale, memory_scale, mode, schedule)
-    denoise = denoiser(model, tokens, pose_map, guidance, reuse_every=mode.reuse_every)
+    denoise = denoiser(model, tokens, pose_map, guidance, reuse=reuse_of(mode, schedule))
     latents = run(
         mode, denoise, noise, schedule, clip=model.vae is None, generator=generator, callback=callback, stop=stop
     )
@@ -65,12 +65,12 @@ def sample(
 
 
 def denoiser(
-    model: HumanDiffusion, tokens: Tokens, pose_map: LabelIds, guidance: Guidance, *, reuse_every: int = 1
+    model: HumanDiffusion, tokens: Tokens, pose_map: LabelIds, guidance: Guidance, *, reuse: Reuse = WHOLE
 ) -> Denoiser:
     """The model under guidance, for one sampling run; all that knows neither noise nor time is computed here, once.
 
     Args:
-        reuse_every: see `Mode`.
+        reuse: which steps take coarse features from one before them.
 
     Raises:
         ConfigError: a pose map with labels outside the set.
@@ -82,7 +82,7 @@ def denoiser(
         FULL: lambda: tokens,
     }
     return Denoiser(
-        network=Reusing(model.predict, reuse_every),
+        network=Reusing(model.predict, reuse),
         conditions={branch: model.tell(pose_map, told[branch]()) for branch in sorted(guidance.branches)},
         guidance=guidance,
         prediction=model.config.prediction,

@@ -11,8 +11,8 @@ from torch import Tensor
 from atelier.errors import ConfigError
 from atelier.models.diffusion import guidance as rules
 from atelier.models.diffusion.denoisers import Condition, Denoiser
-from atelier.models.diffusion.modes import Mode, named, run
-from atelier.models.diffusion.reuse import DeepFeatures, Reusing
+from atelier.models.diffusion.modes import Mode, named, reuse_of, run
+from atelier.models.diffusion.reuse import WHOLE, DeepFeatures, Reuse, Reusing
 from atelier.models.diffusion.schedules import Schedule, linear
 from atelier.models.diffusion.steps import Callback, Stop
 from atelier.models.layers.noise import Generators, draw_normal
@@ -60,7 +60,7 @@ def sample(
         noise = draw_normal(len(pose_map), (3, *pose_map.shape[-2:]), generator).to(pose_map.device)
     schedule = schedule_of(model)
     scaled = rule(guidance or model.config.guidance, pose_scale, style_scale, mode, schedule)
-    denoise = denoiser(model, features, pose_map, scaled, reuse_every=mode.reuse_every)
+    denoise = denoiser(model, features, pose_map, scaled, reuse=reuse_of(mode, schedule))
     # The released state is of double precision; the network takes it in its own.
     image = run(mode, denoise, noise.double(), schedule, generator=generator, callback=callback, stop=stop)
     return image.float().clamp(-1, 1)
@@ -77,19 +77,19 @@ def denoiser(
     pose_map: PoseMap,
     guidance: rules.Guidance,
     *,
-    reuse_every: int = 1,
+    reuse: Reuse = WHOLE,
 ) -> Denoiser:
     """The model under guidance, for one sampling run; all that knows neither noise nor time is computed here, once.
 
     Args:
-        reuse_every: see `Mode`.
+        reuse: which steps take coarse features from one before them.
     """
 
     def predict(x_t: Tensor, t: Tensor, condition: Mapping[str, Any], deep: DeepFeatures | None) -> Tensor:
         return model.predict(x_t, t, condition["pose_map"], condition["keys_values"], deep)
 
     return Denoiser(
-        network=Reusing(predict, reuse_every),
+        network=Reusing(predict, reuse),
         conditions=conditions(model, features, pose_map, guidance.branches),
         guidance=guidance,
         prediction=model.config.prediction,

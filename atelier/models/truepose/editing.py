@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from atelier.models.diffusion.holding import Holding
-from atelier.models.diffusion.modes import Mode, named, run
+from atelier.models.diffusion.modes import Mode, named, reuse_of, run
 from atelier.models.diffusion.steps import Callback, Stop
 from atelier.models.layers.autoencoder import Latents
 from atelier.models.layers.noise import Generators
@@ -91,7 +91,7 @@ def edit(
     mode, schedule = named(mode), model.schedule()
     noise = first_noise(model, pose, noise, generator)
     denoise = Holding(
-        denoise=denoiser(model, source, pose, rule(source_scale, mode, schedule), reuse_every=mode.reuse_every),
+        denoise=denoiser(model, source, pose, rule(source_scale, mode, schedule), reuse=reuse_of(mode, schedule)),
         original=model.to_latents(original),
         may_change=F.max_pool2d(region[:, None].float(), model.config.latent_stride) > 0,
     )

@@ -7,8 +7,8 @@ import torch
 from atelier.errors import ConfigError
 from atelier.models.diffusion.denoisers import Denoiser
 from atelier.models.diffusion.guidance import FULL, POSE, Guidance, released, unguided
-from atelier.models.diffusion.modes import Mode, named, run
-from atelier.models.diffusion.reuse import Reusing
+from atelier.models.diffusion.modes import Mode, named, reuse_of, run
+from atelier.models.diffusion.reuse import WHOLE, Reuse, Reusing
 from atelier.models.diffusion.schedules import Schedule
 from atelier.models.diffusion.steps import Callback, Stop
 from atelier.models.layers.autoencoder import Latents
@@ -53,22 +53,22 @@ def sample(
     """
     mode, schedule = named(mode), model.schedule()
     noise = first_noise(model, pose, noise, generator)
-    denoise = denoiser(model, source, pose, rule(source_scale, mode, schedule), reuse_every=mode.reuse_every)
+    denoise = denoiser(model, source, pose, rule(source_scale, mode, schedule), reuse=reuse_of(mode, schedule))
     latents = run(mode, denoise, noise, schedule, clip=False, generator=generator, callback=callback, stop=stop)
     return model.to_picture(latents)
 
 
 @torch.no_grad()
-def denoiser(model: TruePose, source: Source, pose: DrawnPose, guidance: Guidance, *, reuse_every: int = 1) -> Denoiser:
+def denoiser(model: TruePose, source: Source, pose: DrawnPose, guidance: Guidance, *, reuse: Reuse = WHOLE) -> Denoiser:
     """The model under guidance, for one sampling run; all that knows neither noise nor time is computed here, once.
 
     Args:
-        reuse_every: see `Mode`.
+        reuse: which steps take coarse features from one before them.
     """
     told = model.tell(source, pose)
     branches = {FULL: lambda: told, POSE: lambda: without(told, source=True, pose=False)}
     return Denoiser(
-        network=Reusing(model.predict, reuse_every),
+        network=Reusing(model.predict, reuse),
         conditions={branch: branches[branch]() for branch in sorted(guidance.branches)},
         guidance=guidance,
         prediction=model.config.prediction,

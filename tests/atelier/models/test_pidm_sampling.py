@@ -138,6 +138,19 @@ def test_coarse_features_are_reused_between_steps(model: Pidm, source: Tensor, p
     assert 0 < (reusing - exact).abs().mean() < 0.5 * exact.std()
 
 
+@pytest.mark.parametrize("mode", [Mode(num_steps=5), Mode(sampler="dpm_solver", num_steps=5)])
+def test_a_run_that_ends_early_computes_all_of_its_last_step(
+    model: Pidm, source: Tensor, pose_map: Tensor, mode: Mode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = 200 if mode.sampler == "ddim" else 300  # either leaves four steps
+    monkeypatch.setattr(model, "config", replace(model.config, last_timestep=last))
+    features, calls = model.encode(source), Counter[str]()
+    for name in ("middle_block", "input_blocks.1"):
+        model.unet.get_submodule(name).register_forward_hook(lambda *_, name=name: calls.update([name]))
+    sample(model, features, pose_map, mode=replace(mode, reuse_every=2), generator=_seeded())
+    assert calls == {"middle_block": 3, "input_blocks.1": 4}, "the first, the third and the last"
+
+
 def test_features_are_not_reused_by_other_branches(model: Pidm, source: Tensor, pose_map: Tensor) -> None:
     with _counted(model) as counts:
         mode = Mode(num_steps=4, guided=(0.2, 0.6), reuse_every=4)
