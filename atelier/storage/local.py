@@ -60,19 +60,20 @@ class LocalStore:
             _make_folder(path.parent)
             try:
                 _write(temporary, data)
+                token = _token(temporary.stat())  # not asked for later: somebody else's may lie there by then
                 if if_absent:
                     try:
                         os.link(temporary, path)  # atomic, and the only rename that refuses an existing name
                     except FileExistsError:
                         return self._same(address, data)
                 elif if_match is not None:
-                    _swap(temporary, path, if_match)
+                    token = _swap(temporary, path, if_match)
                 else:
                     temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
             _sync_folder(path.parent)
-        return Put(created=True, token=self.head(address).token)
+        return Put(created=True, token=token)
 
     def delete(self, address: str) -> None:
         with _said(address):
@@ -116,8 +117,11 @@ def _write(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _swap(temporary: Path, path: Path, expected: str) -> None:
-    """Replaces a file if it still has the expected token; swaps of one file wait for each other, across processes."""
+def _swap(temporary: Path, path: Path, expected: str) -> str:
+    """Replaces a file if it still has the expected token, and gives the new one's.
+
+    Swaps of one file wait for each other, across processes.
+    """
     with (path.parent / f"{_OURS}lock-{path.name}").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
@@ -129,7 +133,9 @@ def _swap(temporary: Path, path: Path, expected: str) -> None:
         # File clocks tick every few milliseconds: two swaps within one tick, of equal size, would share a token.
         modified = max(temporary.stat().st_mtime_ns, before.st_mtime_ns + 1)
         os.utime(temporary, ns=(modified, modified))
+        token = _token(temporary.stat())
         temporary.replace(path)
+        return token
 
 
 def _make_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from atelier import storage
 from atelier.errors import NotFound, PreconditionFailed, StorageError, TooLarge
+from atelier.storage import local
 from atelier.storage.tokens import Listing
 
 
@@ -178,6 +179,23 @@ class TestStore:
 
 
 class TestLocalDisk:
+    @pytest.mark.parametrize("swaps", [False, True])
+    def test_the_token_is_of_what_was_put_whoever_comes_next(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, swaps: bool
+    ) -> None:
+        address = str(tmp_path / "a")
+        first = storage.put(address, b"mine")
+
+        def another(_folder: Path) -> None:
+            monkeypatch.undo()
+            storage.put(address, b"another's", if_match=storage.head(address).token)
+
+        monkeypatch.setattr(local, "_sync_folder", another)  # once the new one lies there, before `put` returns
+        token = storage.put(address, b"mine!", if_match=first.token if swaps else None).token
+        assert storage.get(address) == b"another's" and token != storage.head(address).token
+        with pytest.raises(PreconditionFailed):
+            storage.put(address, b"mine again", if_match=token)
+
     def test_leaves_no_temporary_file(self, tmp_path: Path) -> None:
         for name in ("a", "a", "b"):
             storage.put(str(tmp_path / name), b"1")
