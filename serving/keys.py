@@ -119,8 +119,11 @@ class KeyRing:
             raise ConfigError(f"valid_s is {valid_s}; must be more than 0 and at most {MOST_S:.0f}")
         current = self._current()
         mine = [one for one in current.values() if one.owner == owner]
+        others: dict[str, KeyRecord] = {}
         if quota is None:
             quota = max(mine, key=lambda one: one.created_at_s).quota if mine else Quota()
+        else:
+            others = {one.id: replace(one, quota=quota) for one in mine}
         identity, secret, now_s = secrets.token_hex(4), secrets.token_urlsafe(32), time.time()
         record = KeyRecord(
             id=identity,
@@ -132,7 +135,7 @@ class KeyRing:
             quota=quota,
             webhook_secret="whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
         )
-        self._write({**current, **{one.id: replace(one, quota=quota) for one in mine}, identity: record})
+        self._write({**current, **others, identity: record})
         return f"{_PREFIX}_{identity}_{secret}"
 
     def rotate(self, owner: str, *, overlap_s: float) -> str:

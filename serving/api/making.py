@@ -14,7 +14,8 @@ from atelier.images import MEDIA_TYPES, PictureFormat
 from serving.api.access import require
 from serving.api.deadlines import Deadline
 from serving.api.documents import body_of, picture_headers, pictures_of, problems
-from serving.api.forms import Form, FormReader, fields_of
+from serving.api.fields import fields_of
+from serving.api.forms import Form, FormReader
 from serving.api.leaving import unless_left
 from serving.api.metering import Meter
 from serving.api.problems import Problem

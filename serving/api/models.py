@@ -21,7 +21,6 @@ from serving.models.client import Model, ModelUnavailable
 from serving.models.family import card_of
 from serving.settings import Limits, ModelSettings
 
-_SILENT = "did not answer within {:g} s"
 _ANSWERS_WITHIN_S = 5.0
 """A replica that takes longer to say what it is is told of as away, and what is known of it with it."""
 
@@ -51,9 +50,8 @@ def routes(
             away = str(error)
         except TimeoutError:
             is_starting = name not in known
-            away = f"model {name}: " + (
-                "has not answered yet; a request waits for it" if is_starting else _SILENT.format(_ANSWERS_WITHIN_S)
-            )
+            why = "has not answered yet; a request waits for it"
+            away = f"model {name}: {why if is_starting else f'did not answer within {_ANSWERS_WITHIN_S:g} s'}"
         last = known.get(name)
         if last is None:
             try:

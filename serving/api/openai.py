@@ -21,7 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from atelier.recipe import Recipe
 from serving.api.deadlines import Deadline
 from serving.api.documents import QUALITIES, images_body
-from serving.api.forms import Form, FormReader, fields_of
+from serving.api.fields import fields_of
+from serving.api.forms import Form, FormReader
 from serving.api.making import made_for
 from serving.api.metering import Meter
 from serving.api.problems import MEDIA_TYPE, Problem, of_unexpected
