@@ -14,7 +14,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-from atelier.commands import numbers, outputs
+from atelier.commands import numbers, outputs, texts
 from atelier.commands.pipes import telling
 from atelier.errors import AtelierError, CatalogError, ConfigError, WeightsError
 from pipelines import jobs
@@ -142,13 +142,15 @@ def _parser() -> argparse.ArgumentParser:
 
     validate = commands.add_parser("validate", help="list every bad row of a catalog, offline")
     _add_job(validate, optional=True)
-    validate.add_argument("--catalog", metavar="URI", help="Parquet, CSV or JSON lines; a path or s3://…")
+    validate.add_argument(
+        "--catalog", type=texts.given, metavar="URI", help="Parquet, CSV or JSON lines; a path or s3://…"
+    )
     validate.add_argument("--json", action="store_true", help="a JSON object a fault")
     validate.add_argument("--schema", action="store_true", help="print the JSON Schema of a row instead")
     validate.set_defaults(command=_validate)
 
     report = commands.add_parser("report", help="write report.html anew, and print where it is")
-    report.add_argument("output", metavar="URI", help="the output of a run")
+    report.add_argument("output", type=texts.given, metavar="URI", help="the output of a run")
     report.add_argument(
         "--json",
         action="store_true",
@@ -172,7 +174,9 @@ def _add_job(parser: argparse.ArgumentParser, *, optional: bool = False) -> None
 
 
 def _add_catalog(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--catalog", required=True, metavar="URI", help="Parquet, CSV or JSON lines; a path or s3://…")
+    parser.add_argument(
+        "--catalog", required=True, type=texts.given, metavar="URI", help="Parquet, CSV or JSON lines; a path or s3://…"
+    )
     parser.add_argument(
         "--output", required=True, type=outputs.folder, metavar="URI", help="a folder or s3://bucket/folder"
     )

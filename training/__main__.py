@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from atelier import storage
-from atelier.commands import numbers, outputs
+from atelier.commands import numbers, outputs, texts
 from atelier.commands.pipes import telling
 from atelier.errors import AtelierError, ConfigError
 from training import evaluate
@@ -47,7 +47,9 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="train a named run, or take it up again")
     run.add_argument("name", metavar="NAME", help=_NAMES)
-    run.add_argument("--data", type=_text, help="address of its data; default: drawn, where the run names what to draw")
+    run.add_argument(
+        "--data", type=texts.given, help="address of its data; default: drawn, where the run names what to draw"
+    )
     run.add_argument(
         "--output",
         required=True,
@@ -68,7 +70,7 @@ def main() -> int:
         help="besides them the N (else 1) whose validation is the best by one of its metrics",
     )  # fmt: skip
     run.add_argument(
-        "--vgg", type=_text, help="an ImageNet VGG's weights, for the perceptual loss of a run that can have one"
+        "--vgg", type=texts.given, help="an ImageNet VGG's weights, for the perceptual loss of a run that can have one"
     )
     run.add_argument(
         "--loader-workers", type=numbers.count_from_zero, metavar="N",
@@ -85,10 +87,13 @@ def main() -> int:
     )
     run.add_argument("--quiet", action="store_true", help="tell nothing of the progress")
     run.add_argument(
-        "--mlflow", type=_text, metavar="URI", help="tracking server that gets the curves too, e.g. http://mlflow:5000"
+        "--mlflow",
+        type=texts.given,
+        metavar="URI",
+        help="tracking server that gets the curves too, e.g. http://mlflow:5000",
     )
     run.add_argument(
-        "--wandb", type=_text, metavar="PROJECT", help="project of Weights & Biases that gets the curves too"
+        "--wandb", type=texts.given, metavar="PROJECT", help="project of Weights & Biases that gets the curves too"
     )
     run.add_argument("--wandb-offline", action="store_true", help="keep them beside the log, for `wandb sync` later")
     run.add_argument("--metrics-port", type=numbers.port_or_any, metavar="PORT", help="serve Prometheus gauges there")
@@ -96,7 +101,7 @@ def main() -> int:
     add_prepare(commands)
     exporting = commands.add_parser("export", help="a checkpoint as the weight folder that batch and serving load")
     exporting.add_argument("name", metavar="NAME", help=_NAMES)
-    exporting.add_argument("--output", required=True, type=_text, help="folder of runs, local or s3://")
+    exporting.add_argument("--output", required=True, type=texts.given, help="folder of runs, local or s3://")
     exporting.add_argument(
         "--to", required=True, type=outputs.folder, help="the weight folder to write, local or s3://"
     )
@@ -222,13 +227,6 @@ def _overrides(arguments: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     yield "keep.num_last", arguments.keep_last
     yield "keep.metric", metric
     yield "keep.num_best", num_best
-
-
-def _text(text: str) -> str:
-    # An unset variable of a shell: as an address it would be the folder in which the command is typed.
-    if not text:
-        raise argparse.ArgumentTypeError("is '', must not be empty")
-    return text
 
 
 def _best(text: str) -> tuple[str, int]:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atelier.commands import numbers, outputs
+from atelier.commands import numbers, outputs, texts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument(
         "--data",
         required=True,
+        type=texts.given,
         metavar="DATA",
         help="a DeepFashion-MultiModal folder, or a catalog (CSV, JSONL, Parquet) whose rows have person and prompt",
     )

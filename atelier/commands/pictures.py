@@ -5,14 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 
-from atelier.commands import numbers, outputs
+from atelier.commands import numbers, outputs, texts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares two sets, a protocol and the weights to judge by."""
-    parser.add_argument("--made", required=True, metavar="URI", help="made pictures: folder, job output or catalog")
     parser.add_argument(
-        "--true", required=True, metavar="URI", help="true ones: folder, or catalog with a column truth"
+        "--made", required=True, type=texts.given, metavar="URI", help="made pictures: folder, job output or catalog"
+    )
+    parser.add_argument(
+        "--true",
+        required=True,
+        type=texts.given,
+        metavar="URI",
+        help="true ones: folder, or catalog with a column truth",
     )
     parser.add_argument(
         "--protocol",
@@ -20,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="plain (as stored), catalog (true pictures at the made ones' size), viton_hd_1024, viton_hd_512, "
         "viton_hd_256, pidm_256, pidm_512; default: catalog for a job's output, else plain",
     )
-    parser.add_argument("--pairs", metavar="URI", help="file of pairs, a line each: MADE TRUE; default: by name")
+    parser.add_argument(
+        "--pairs", type=texts.given, metavar="URI", help="file of pairs, a line each: MADE TRUE; default: by name"
+    )
     parser.add_argument(
         "--task",
         dest="alone",  # `python -m atelier evaluate TASK` has a `task` of its own
@@ -28,10 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="task of a job's output that is judged alone, or TASK:RECIPE where several recipes made it; default: each",
     )
     parser.add_argument("--unpaired", action="store_true", help="pictures have no partners: distances alone")
-    parser.add_argument("--training", metavar="URI", help="training pictures, which PIDM's FID is against")
-    parser.add_argument("--lpips", metavar="FOLDER", help="LPIPS weights (python -m atelier convert lpips)")
+    parser.add_argument(
+        "--training", type=texts.given, metavar="URI", help="training pictures, which PIDM's FID is against"
+    )
+    parser.add_argument(
+        "--lpips", type=texts.given, metavar="FOLDER", help="LPIPS weights (python -m atelier convert lpips)"
+    )
     parser.add_argument(
         "--features",
+        type=texts.given,
         metavar="FILE",
         help="pt_inception-2015-12-05-6726825d.pth for FID and KID; or LPIPS or parser weights, whose distances are "
         "called by other names",

@@ -26,7 +26,7 @@ from serving.models.asked import Answer, Ask, ModelCard, Progress, Refusal, Samp
 from serving.models.batcher import Batcher, Late, Overloaded, Wanted
 from serving.models.engine import Engine
 from serving.models.samples import drawn_request
-from serving.models.watching import BatchWatch, FirstSteps, Follower, Row, Told
+from serving.models.watching import BatchWatch, FirstSteps, Follower, Made, Row, Told
 from serving.offered import offered, told
 from serving.settings import ModelSettings
 
@@ -64,7 +64,7 @@ class ModelFamily:
         self._stepped_s = 0.0
         self._weights = dict(settings.weights)
         self._engines = self._ready(self._weights)
-        self._batcher: Batcher[Row, Batch | RowError] = Batcher(
+        self._batcher: Batcher[Row, Made | RowError] = Batcher(
             self._compute,
             largest=lambda engine: engine.sizes.largest,
             max_waiting=settings.max_waiting,
@@ -173,17 +173,17 @@ class ModelFamily:
             made = await self._batcher.submit(
                 engine,
                 [
-                    Row(columns=row, sample=number, entered_s=entered, follower=follower)
+                    Row(columns=row, ask=ask, sample=number, entered_s=entered, follower=follower)
                     for number, row in enumerate(rows)
                 ],
                 timeout_s=max(0.0, left_s),
                 is_patient=ask.is_patient,
             )
             samples: list[Sample] = []
-            for row in made:
-                if isinstance(row, RowError):
-                    raise row
-                samples.append(await loop.run_in_executor(self._readers, engine.encode, row, ask))
+            for one in made:
+                if isinstance(one, RowError):
+                    raise one
+                samples.append(await asyncio.wrap_future(one.sample))
         except RowError as error:
             return self._refused(engine, _of_row(error))
         except Overloaded as error:
@@ -201,7 +201,7 @@ class ModelFamily:
             detail = "the model failed; the service's log says why"
             return self._refused(engine, Refusal(fault="failed", code="internal_error", detail=detail))
         first = made[0]
-        seconds = dict(engine.seconds(first)) if not isinstance(first, RowError) else {}
+        seconds = dict(engine.seconds(first.columns)) if not isinstance(first, RowError) else {}
         self._metrics.made(seconds)
         return Answer(
             recipe=engine.recipe.name,
@@ -218,13 +218,12 @@ class ModelFamily:
             recipe=engine.recipe.name, refusal=refusal, fingerprint=engine.fingerprint, digests=engine.digests
         )
 
-    async def _compute(self, engine: Engine, rows: Sequence[Row], wanted: Wanted) -> Sequence[Batch | RowError]:
+    async def _compute(self, engine: Engine, rows: Sequence[Row], wanted: Wanted) -> Sequence[Made | RowError]:
         started = time.monotonic()
         watch = BatchWatch(rows, wanted, preview=engine.preview, stepped=self._step_made)
         watch.begun()
-        columns = [row.columns for row in rows]
         try:
-            made = await asyncio.get_running_loop().run_in_executor(self._device, engine.make, columns, watch)
+            made = await asyncio.get_running_loop().run_in_executor(self._device, self._make, engine, rows, watch)
         except SamplingStopped:
             self._metrics.stopped()  # nobody waits for it: no fault of the model's
             raise
@@ -234,6 +233,16 @@ class ModelFamily:
         self._failures = 0
         self._metrics.computed(len(rows), time.monotonic() - started)
         return made
+
+    def _make(self, engine: Engine, rows: Sequence[Row], watch: BatchWatch) -> list[Made | RowError]:
+        """In the device's thread. Files are begun from here, all at once, before the event loop hears of the batch."""
+        made = engine.make([row.columns for row in rows], watch)
+        return [
+            one
+            if isinstance(one, RowError)
+            else Made(columns=one, sample=self._readers.submit(engine.encode, one, row.ask))
+            for one, row in zip(made, rows, strict=True)
+        ]
 
     def _step_made(self, seconds: float | None) -> None:
         self._stepped_s = time.monotonic()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
 
 from atelier.stages.base import Batch
 from atelier.stages.watch import LoopStep
-from serving.models.asked import Progress
+from serving.models.asked import Ask, Progress, Sample
 from serving.models.batcher import Wanted
 
 MOST_PARTIALS = 6
@@ -39,13 +40,27 @@ class Row:
 
     Args:
         columns: as they were read, one row.
+        ask: that it is part of.
         sample: its number in its ask.
     """
 
     columns: Batch
+    ask: Ask
     sample: int
     entered_s: float
     follower: Follower | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Made:
+    """A row that the device has made.
+
+    Args:
+        sample: its file, which is being written.
+    """
+
+    columns: Batch
+    sample: Future[Sample]
 
 
 class BatchWatch:

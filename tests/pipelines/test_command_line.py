@@ -94,6 +94,7 @@ def test_a_catalog_that_is_not_there_is_wrong_usage(
         (["--limit", "0"], "is '0', must be a whole number from 1 up"),
         (["--accelerators", "-1"], "is '-1', must be a whole number from 0 up"),
         (["--weights", "pidm"], "'pidm' must be NAME=FOLDER"),
+        (["--catalog", ""], "argument --catalog: is '', must not be empty"),
         (["--output", "FILE"], "FILE: is a file, must be a folder"),
         (["--output", "ftp://shop/made"], "ftp://shop/made: its scheme is unknown"),
     ],

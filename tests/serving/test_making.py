@@ -242,6 +242,16 @@ async def test_too_much_is_refused_before_it_is_decoded(served: Open, pictures: 
     assert (counted.status_code, counted.json()["code"]) == (413, "body_too_large")
 
 
+async def test_pictures_that_are_looked_at_in_a_thread_are_refused_too(
+    served: Open, pictures: dict[str, bytes]
+) -> None:
+    async with served() as client:
+        pixels = await ask(client, pictures | {"person": bomb(20_000, 20_000) + b"\0" * 100_000})
+
+    assert (pixels.status_code, pixels.json()["code"]) == (413, "picture_too_large")
+    assert "stage" not in pixels.json(), "the ingress refuses it, not the model"
+
+
 async def test_what_is_not_there(served: Open) -> None:
     async with served() as client:
         nowhere, wrong = await client.get("/v1/nowhere"), await client.get("/v1/try-on")

@@ -41,6 +41,17 @@ def test_table_and_record_come_from_one_command(
     assert (pictures / "out" / "eval.json").read_bytes() == trained
 
 
+@pytest.mark.parametrize("name", ["--made", "--true", "--pairs", "--training", "--lpips", "--features"])
+def test_an_unset_variable_of_a_shell_is_no_folder(
+    name: str, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = ["--made", str(pictures / "made"), "--true", str(pictures / "true"), "--out", str(pictures / "out")]
+    with pytest.raises(SystemExit) as error:
+        atelier_main(["evaluate", "pictures", *sets, name, ""])
+    assert error.value.code == 2
+    assert f"argument {name}: is '', must not be empty" in capsys.readouterr().err
+
+
 def test_refusals_give_a_reason_and_write_nothing(
     pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
