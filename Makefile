@@ -54,7 +54,7 @@ test-lowest: $(READY)  ## the unit tests with the oldest libraries that pyprojec
 test-crash: $(READY)  ## kills processes for real
 	$(TEST_ENV) $(BIN)/pytest tests/crash -m 'crash and not long' -n 2 --dist loadfile --no-loadscope-reorder
 
-soak: $(READY)  ## four workers on two machines of this one for an hour; SOAK_MINUTES says how long
+soak: $(READY)  ## machines, and all that a service stands on, killed in turns for an hour; SOAK_MINUTES says how long each
 	$(TEST_ENV) $(BIN)/pytest tests/crash -m soak
 
 fuzz: $(READY)  ## the service against its own document, and 10,000 damaged pictures: some minutes

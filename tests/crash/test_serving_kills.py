@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -11,16 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from atelier import poses
-from serving.models.asked import Ask
-from serving.models.family import ModelFamily
-from tests.crash.serving_runs import MODEL, PERSON, POSE, Service
+from tests.crash.serving_runs import CONTROLLER, INGRESS, PERSON, POSE, PROXY, REPLICA, Service, undisturbed
 from tests.crash.training_runs import INTERRUPTED, PATIENCE_S, descendants
 
 pytestmark = pytest.mark.crash
-
-REPLICA, INGRESS = f"ServeReplica:default:{MODEL}", "ServeReplica:default:Ingress"
-PROXY, CONTROLLER = "ProxyActor", "ServeController"
 
 
 @pytest.fixture
@@ -29,14 +22,6 @@ def service(tmp_path: Path) -> Iterator[Service]:
     service.start()
     yield service
     service.kill_all()
-
-
-def undisturbed(service: Service, *seeds: int) -> list[bytes]:
-    """The pictures of seeds, made in this process."""
-    family = ModelFamily(service.settings.models[0])
-    inputs = {"person": PERSON, "pose": poses.read(poses.address(POSE), "pose")}
-    answer = asyncio.run(family.make(Ask(inputs=inputs, seeds=seeds)))
-    return [sample.picture for sample in answer.samples]
 
 
 def test_every_accepted_job_ends_once_whatever_is_killed(service: Service) -> None:
