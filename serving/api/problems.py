@@ -66,6 +66,7 @@ STATUSES: Mapping[str, int] = {
     "storage_unavailable": 502,
     "job_store_unavailable": 502,
     "model_unavailable": 503,
+    "starting": 503,
     "stopping": 503,
     "deadline_exceeded": 504,
 }

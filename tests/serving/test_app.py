@@ -1,4 +1,4 @@
-"""What Ray Serve is handed: an application from plain values, and a proxy that drops what only the inside may say."""
+"""What Ray Serve is handed: an application from plain values, and what stands around its proxy."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from ray.serve import Application
+from starlette.responses import PlainTextResponse, Response
 
 from atelier import recipes
 from atelier.errors import ConfigError
 from serving import environment
 from serving.__main__ import main
+from serving.api.problems import Problem
 from serving.app import build_app
 from serving.offered import OFFERED, offered
 from serving.proxy import middlewares
@@ -96,7 +99,7 @@ async def test_a_model_takes_what_its_recipe_takes() -> None:
 
 
 async def test_the_proxy_drops_timeouts_that_callers_set() -> None:
-    (middleware,) = middlewares()
+    middleware = middlewares()[0]
     seen: list[Any] = []
 
     async def inside(scope: Any, _receive: Any, _send: Any) -> None:
@@ -108,3 +111,30 @@ async def test_the_proxy_drops_timeouts_that_callers_set() -> None:
     await app({"type": "websocket", "headers": headers}, None, None)  # pyright: ignore[reportArgumentType]
 
     assert seen == [[(b"accept", b"*/*")], headers]
+
+
+async def test_a_proxy_that_knows_of_no_application_yet_says_so() -> None:
+    def serves_own(path: str) -> Response:
+        return PlainTextResponse(f"Path '{path}' not found. Ping http://.../-/routes for available routes.", 404)
+
+    async def answered(response: Response) -> httpx.Response:
+        app = middlewares()[1].cls(response)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            return await client.get("/v1/jobs/1")
+
+    starting = await answered(serves_own("/v1/jobs/1"))
+    problem = Problem("starting", "the service is not up yet; ask again", retry_after_s=2.0).response()
+    assert (starting.status_code, starting.content) == (problem.status_code, problem.body)
+    names = ("content-type", "retry-after", "content-length")
+    assert [starting.headers[name] for name in names] == [problem.headers[name] for name in names]
+
+    for response in (
+        Problem("job_unknown", "there is no such job").response(),
+        PlainTextResponse("Path", 404),
+        Response(status_code=404),
+        PlainTextResponse("made"),
+    ):
+        told = await answered(response)
+        assert (told.status_code, told.content) == (response.status_code, response.body), (
+            "what an application says stays"
+        )
