@@ -18,7 +18,7 @@ from infra import postgres, store
 from serving.jobs.files import JobFiles
 from serving.jobs.sweeping import Sweeper
 from tests.crash.serving_runs import CONTROLLER, INGRESS, PERSON, POSE, PROXY, REPLICA, Service, undisturbed
-from tests.crash.training_runs import descendants
+from tests.crash.training_runs import PATIENCE_S, descendants
 
 pytestmark = [
     pytest.mark.soak,
@@ -49,17 +49,18 @@ class Callers:
     def stop(self) -> None:
         self._is_over.set()
         for thread in self._threads:
-            thread.join()
+            thread.join(PATIENCE_S)  # for ever, where the service is gone
 
     def _add_jobs(self) -> None:
         with httpx.Client(base_url=self._service.client.base_url, timeout=30) as client:
             for seed in count(1):
-                job_id = ""
-                while not job_id and not self._is_over.wait(0.2):
-                    if self._num_open(client) < AT_ONCE:
-                        job_id = self._service.try_to_add(seed, client)
-                if not job_id:
+                while self._num_open(client) >= AT_ONCE and not self._is_over.wait(0.2):
+                    pass
+                if self._is_over.is_set():
                     return
+                # Asked for once, it may have been accepted without a word: until it is told, whatever ends meanwhile.
+                while not (job_id := self._service.try_to_add(seed, client)):
+                    time.sleep(0.2)
                 self.jobs.append(job_id)
 
     def _num_open(self, client: httpx.Client) -> int:
@@ -89,7 +90,7 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
-def test_a_service_for_a_long_time(stack: ExitStack, tmp_path: Path) -> None:
+def test_a_service_for_a_long_time(stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database = stack.enter_context(postgres.PostgresServer())
     files = stack.enter_context(store.StoreServer(tmp_path / "s3"))
     environment, port = files.environment(), files.port
@@ -154,9 +155,9 @@ def test_a_service_for_a_long_time(stack: ExitStack, tmp_path: Path) -> None:
     seen = list(islice(made, 0, None, max(1, len(made) // 5)))
     assert [service.picture(job_id) for _, job_id in seen] == undisturbed(service, *(seed for seed, _ in seen))
     for name, value in environment.items():
-        os.environ[name] = value
+        monkeypatch.setenv(name, value)
     kept = JobFiles(address)
     Sweeper(service.jobs, kept, stray_s=0).sweep()
     assert kept.held() == {job_id: False for _, job_id in made}, "pictures of each that has them, and no inputs"
     assert service.process is not None
-    assert len(descendants(service.process, "ServeReplica")) == 2, "nothing is left of those that were killed"
+    assert len(descendants(service.process, "ServeReplica")) == 2, "no replica is left of those that were killed"
