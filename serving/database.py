@@ -8,6 +8,7 @@ and what is counted before it is written is counted under a lock.
 from __future__ import annotations
 
 import hashlib
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,7 @@ _CONNECTIONS = 8
 """At most, of one ingress: a server has a hundred for all who use it."""
 _OLDEST_S = 1800.0
 """Of a connection: what lies between may forget older ones without a word."""
+_POOL = "atelier"
 _AWAY = ("08", "25", "28", "3D", "40", "42P01", "53", "55", "57", "58", "XX")
 """How the codes begin of what Postgres says when it, not the question, is in trouble: it starts, it stops, it is full,
 it has become a standby, it does not know the user or the tables any more, it gave a transaction up.
@@ -172,11 +174,14 @@ class Database:
                 pool_timeout=_BUSY_S,
                 pool_recycle=_OLDEST_S,
                 pool_use_lifo=True,
+                pool_logging_name=_POOL,
             )
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"database {self._url}: needs the driver pg8000: pip install 'atelier[postgres]'"
             ) from error
+        # It has a traceback for each connection that a killed server leaves: who asks then is told, in one sentence.
+        logging.getLogger(f"sqlalchemy.pool.impl.QueuePool.{_POOL}").setLevel(logging.CRITICAL)
         event.listen(engine, "connect", _greet)
         event.listen(engine, "checkout", _look)
         return engine

@@ -221,6 +221,7 @@ def test_a_server_that_is_killed_is_told_and_found_again(
     shown, told = address.partition("?")[0].replace(f":{postgres.password}", ""), str(away[-1])
     assert told == f"{shown}: the server cannot be reached: Connection refused"
     assert postgres.password not in caplog.text + "".join(repr(one) for one in away)
+    assert "Traceback" not in caplog.text, "a dead connection is no news to whoever reads the log"
 
 
 @pytest.mark.slow
