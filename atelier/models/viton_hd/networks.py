@@ -41,6 +41,9 @@ from atelier.models.viton_hd.networks_segmentation import SegGenerator
 NETWORKS = ("segmentation", "matching", "alias")
 """The children of `VitonHD` and the stems of their files."""
 
+_BYTES = ("batch", "height", "width", 3)
+_IDS = ("batch", "height", "width")
+
 
 @dataclass(frozen=True, kw_only=True)
 class VitonHDOutput:
@@ -189,7 +192,20 @@ class VitonHD(nn.Module):
         agnostic_parse: LabelIds,
         segmentation_noise: NoiseBytes,
     ) -> LabelIds:
-        """Layout ids 0..6 of the person in the garment, from pictures and the 13-class ids of the agnostic parse."""
+        """Layout ids 0..6 of the person in the garment, from pictures and the 13-class ids of the agnostic parse.
+
+        Raises:
+            ConfigError: a picture size that the generator cannot make, or an input of another shape.
+        """
+        check_shapes(
+            {
+                "garment": (garment, _BYTES),
+                "garment_mask": (garment_mask, _IDS),
+                "pose_image": (pose_image, _BYTES),
+                "agnostic_parse": (agnostic_parse, _IDS),
+                "segmentation_noise": (segmentation_noise, ("batch", 1, *self.config.segmentation_size)),
+            }
+        )
         self.config.check_size((garment.shape[1], garment.shape[2]))
         segmentation = self.segment(
             picture_from_bytes(pose_image),
@@ -204,7 +220,19 @@ class VitonHD(nn.Module):
     def warp(
         self, agnostic_person: PictureBytes, pose_image: PictureBytes, garment: PictureBytes, layout: LabelIds
     ) -> Theta:
-        """Control point offsets from pictures and layout ids; `synthesize` resamples the garment by them."""
+        """Control point offsets from pictures and layout ids; `synthesize` resamples the garment by them.
+
+        Raises:
+            ConfigError: an input of another shape.
+        """
+        check_shapes(
+            {
+                "garment": (garment, _BYTES),
+                "agnostic_person": (agnostic_person, _BYTES),
+                "pose_image": (pose_image, _BYTES),
+                "layout": (layout, _IDS),
+            }
+        )
         return self.match(
             picture_from_bytes(agnostic_person),
             picture_from_bytes(pose_image),
@@ -224,7 +252,21 @@ class VitonHD(nn.Module):
         *,
         generator: Generators,
     ) -> PictureBytes:
-        """The try-on picture from layout ids and `theta`: warps the garment at full size, then paints."""
+        """The try-on picture from layout ids and `theta`: warps the garment at full size, then paints.
+
+        Raises:
+            ConfigError: a picture size that the generator cannot make, or an input of another shape.
+        """
+        check_shapes(
+            {
+                "garment": (garment, _BYTES),
+                "garment_mask": (garment_mask, _IDS),
+                "agnostic_person": (agnostic_person, _BYTES),
+                "pose_image": (pose_image, _BYTES),
+                "layout": (layout, _IDS),
+                "theta": (theta, ("batch", 50)),
+            }
+        )
         size = (garment.shape[1], garment.shape[2])
         self.config.check_size(size)
         grid = self.matching.grid(theta, size)

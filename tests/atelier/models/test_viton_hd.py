@@ -258,6 +258,20 @@ for name, shape in (
         model(**tensors, generator=torch.Generator())
     except ConfigError as error:
         print(error)
+noise = torch.zeros(1, 1, 128, 96, dtype=torch.uint8)
+sizes = (1, 256, 192, 3), (1, 256, 256, 3), (1, 256, 192)
+picture, wide, ids = (torch.zeros(size, dtype=torch.uint8) for size in sizes)
+for call in (
+    lambda: model.layout(picture, picture, ids, ids[None], noise),
+    lambda: model.warp(picture, wide, picture, ids),
+    lambda: model.synthesize(
+        picture, picture, picture, ids, ids, torch.zeros(1, 2, 25), generator=torch.Generator()
+    ),
+):
+    try:
+        call()
+    except ConfigError as error:
+        print(error)
 """
 
 
@@ -271,6 +285,9 @@ def test_inputs_of_other_shapes_are_named() -> None:
         "agnostic_person: has shape [2, 3, 256, 192], must be [1, 3, 256, 192] (batch, 3, height, width), as garment",
         "garment_mask: has shape [256, 192], must be [1, 1, 256, 192] (batch, 1, height, width), as garment",
         "garment: has shape [3, 256, 192], must be [batch, 3, height, width] (batch, 3, height, width)",
+        "agnostic_parse: has shape [1, 1, 256, 192], must be [1, 256, 192] (batch, height, width), as garment",
+        "pose_image: has shape [1, 256, 256, 3], must be [1, 256, 192, 3] (batch, height, width, 3), as garment",
+        "theta: has shape [1, 2, 25], must be [1, 50] (batch, 50), as garment",
     ]
 
 
