@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import hmac
 import json
@@ -10,7 +11,8 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -68,7 +70,10 @@ class Caller:
 
 
 class KeyRing:
-    """The keys in a file, read again whenever it has changed: a key that is taken away is refused at once."""
+    """The keys in a file, read again whenever it has changed: a key that is taken away is refused at once.
+
+    Changes wait for each other, across processes: none undoes another.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
@@ -117,26 +122,8 @@ class KeyRing:
             raise ConfigError(f"scopes are {list(scopes)}; must be some of {list(SCOPES)}")
         if valid_s is not None and not 0 < valid_s <= MOST_S:
             raise ConfigError(f"valid_s is {valid_s}; must be more than 0 and at most {MOST_S:.0f}")
-        current = self._current()
-        mine = [one for one in current.values() if one.owner == owner]
-        others: dict[str, KeyRecord] = {}
-        if quota is None:
-            quota = max(mine, key=lambda one: one.created_at_s).quota if mine else Quota()
-        else:
-            others = {one.id: replace(one, quota=quota) for one in mine}
-        identity, secret, now_s = secrets.token_hex(4), secrets.token_urlsafe(32), time.time()
-        record = KeyRecord(
-            id=identity,
-            owner=owner,
-            sha256=_hash(secret),
-            scopes=tuple(scope for scope in SCOPES if scope in scopes),
-            created_at_s=now_s,
-            expires_at_s=None if valid_s is None else now_s + valid_s,
-            quota=quota,
-            webhook_secret="whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
-        )
-        self._write({**current, **others, identity: record})
-        return f"{_PREFIX}_{identity}_{secret}"
+        with self._changing() as records:
+            return _added(records, owner, scopes, valid_s=valid_s, quota=quota)
 
     def rotate(self, owner: str, *, overlap_s: float) -> str:
         """A new key with an owner's scopes and quota; the owner's present ones end after `overlap_s`.
@@ -147,28 +134,31 @@ class KeyRing:
         if not 0 <= overlap_s <= MOST_S:
             raise ConfigError(f"overlap_s is {overlap_s}; must be from 0 to {MOST_S:.0f}")
         now_s = time.time()
-        mine = [one for one in self.records() if one.owner == owner and not one.is_over(now_s)]
-        if not mine:
-            raise ConfigError(f"owner {owner!r}: has no key; there are keys of {sorted(self.owners())}")
-        end_s = now_s + overlap_s
-        ends = {one.id: end_s if one.expires_at_s is None else min(end_s, one.expires_at_s) for one in mine}
-        ended = {one.id: replace(one, expires_at_s=ends[one.id]) for one in mine}
-        self._write({**self._current(), **ended})
-        return self.add(owner, mine[-1].scopes)
+        with self._changing() as records:
+            mine = [one for one in _of(records, owner) if not one.is_over(now_s)]
+            if not mine:
+                owners = sorted({one.owner for one in records.values()})
+                raise ConfigError(f"owner {owner!r}: has no key; there are keys of {owners}")
+            end_s = now_s + overlap_s
+            for one in mine:
+                ends_s = end_s if one.expires_at_s is None else min(end_s, one.expires_at_s)
+                records[one.id] = replace(one, expires_at_s=ends_s)
+            return _added(records, owner, mine[-1].scopes)
 
     def allow(self, owner: str, quota: Quota) -> int:
         """Gives all keys of an owner another quota, and gives their number."""
-        current = self._current()
-        mine = {one.id: replace(one, quota=quota) for one in current.values() if one.owner == owner}
-        self._write({**current, **mine})
-        return len(mine)
+        with self._changing() as records:
+            mine = _of(records, owner)
+            records.update((one.id, replace(one, quota=quota)) for one in mine)
+            return len(mine)
 
     def remove(self, owner: str) -> int:
         """Takes all keys of an owner away, and gives their number."""
-        current = self._current()
-        kept = {identity: record for identity, record in current.items() if record.owner != owner}
-        self._write(kept)
-        return len(current) - len(kept)
+        with self._changing() as records:
+            mine = _of(records, owner)
+            for one in mine:
+                del records[one.id]
+            return len(mine)
 
     def webhook_secrets(self, owner: str, *, now_s: float | None = None) -> list[str]:
         """Those of an owner's keys that have not expired, the newest first."""
@@ -192,14 +182,60 @@ class KeyRing:
                 self._records, self._read_at = _read(self._path), version
             return dict(self._records)
 
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, KeyRecord]]:
+        """The keys, to be changed in place, and written at the end; nobody else changes them meanwhile."""
+        self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
+        lock = self._path.with_name(f"{self._path.name}.lock")
+        lock.touch(mode=0o600)
+        with lock.open("ab") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            records = _read(self._path) if self._path.exists() else {}
+            before = dict(records)
+            yield records
+            if records != before:
+                self._write(records)
+
     def _write(self, records: dict[str, KeyRecord]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         entries = [asdict(record) | {"quota": record.quota.words} for record in records.values()]
         text = json.dumps({"keys": entries}, indent=2) + "\n"
         beside = self._path.with_name(f"{self._path.name}.{os.getpid()}.partial")
         beside.touch(mode=0o600)
         beside.write_text(text, encoding="utf-8")
         beside.replace(self._path)
+
+
+def _added(
+    records: dict[str, KeyRecord],
+    owner: str,
+    scopes: Sequence[str],
+    *,
+    valid_s: float | None = None,
+    quota: Quota | None = None,
+) -> str:
+    """Puts a new key among others, and gives it."""
+    mine = _of(records, owner)
+    if quota is None:
+        quota = mine[-1].quota if mine else Quota()
+    else:
+        records.update((one.id, replace(one, quota=quota)) for one in mine)
+    identity, secret, now_s = secrets.token_hex(4), secrets.token_urlsafe(32), time.time()
+    records[identity] = KeyRecord(
+        id=identity,
+        owner=owner,
+        sha256=_hash(secret),
+        scopes=tuple(scope for scope in SCOPES if scope in scopes),
+        created_at_s=now_s,
+        expires_at_s=None if valid_s is None else now_s + valid_s,
+        quota=quota,
+        webhook_secret="whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
+    )
+    return f"{_PREFIX}_{identity}_{secret}"
+
+
+def _of(records: dict[str, KeyRecord], owner: str) -> list[KeyRecord]:
+    """An owner's keys, oldest first."""
+    return sorted((one for one in records.values() if one.owner == owner), key=lambda one: one.created_at_s)
 
 
 def _read(path: Path) -> dict[str, KeyRecord]:

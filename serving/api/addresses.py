@@ -24,6 +24,22 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _PREFIXED = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("2002::/16"))
 """IPv6 that leads to an IPv4 address inside it: NAT64 and 6to4."""
 
+_REFUSED = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24"),
+        *("203.0.113.0/24", "224.0.0.0/3"),
+        "168.63.129.16/32",  # public by its number: what Azure's machines are told of themselves
+        *("2001::/23", "2001:db8::/32", "3fff::/20"),
+    )
+)
+"""What no caller may name: IANA's special-purpose registries, for Python knows them each release a little differently;
+192.0.0.192 is a cloud's metadata.
+"""
+_UNICAST = ipaddress.ip_network("2000::/3")
+"""All that IPv6 has given out."""
+
 _HEADERS = [(b"Accept", b"*/*"), (b"Accept-Encoding", b"identity")]
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -223,7 +239,9 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         address = _meant(ipaddress.ip_address(number.partition("%")[0]))
         if any(address.version == network.version and address in network for network in self._allowed):
             return True
-        return address.is_global and not address.is_multicast
+        if address.version == 6 and address not in _UNICAST:
+            return False
+        return address.is_global and not any(address in network for network in _REFUSED)
 
 
 def _meant(address: _Address) -> _Address:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 import ray
@@ -18,6 +21,16 @@ from serving.settings import ModelSettings, ServeSettings
 from tests.serving.conftest import Open
 
 pytestmark = pytest.mark.anyio
+
+ADDER = """
+import sys
+from serving.keys import KeyRing
+ring = KeyRing(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.read()
+for _ in range(30):
+    print(ring.add(sys.argv[2], ["make"]))
+"""
 
 
 @pytest.fixture
@@ -108,6 +121,26 @@ async def test_a_rotated_key_ends_and_a_removed_one_is_refused_at_once(ring: Key
         ring.rotate("shop", overlap_s=0)
     with pytest.raises(ConfigError, match="must be some of"):
         ring.add("shop", ["everything"])
+
+
+async def test_changes_at_once_do_not_undo_each_other(settings: ServeSettings) -> None:
+    KeyRing(settings.keys).add("victim", ["make"])
+    adders = [
+        subprocess.Popen([sys.executable, "-c", ADDER, str(settings.keys), name], stdin=PIPE, stdout=PIPE, text=True)
+        for name in ("a", "b")
+    ]
+    for adder in adders:
+        assert adder.stdout is not None and adder.stdout.readline() == "ready\n"
+    for adder in adders:
+        assert adder.stdin is not None
+        adder.stdin.close()
+    ring = KeyRing(settings.keys)
+    assert ring.remove("victim") == 1
+    keys = [key for adder in adders if adder.stdout is not None for key in adder.stdout.read().split()]
+    assert [adder.wait(60) for adder in adders] == [0, 0]
+
+    assert len(keys) == 60 and all(ring.caller(key) is not None for key in keys)
+    assert ring.owners() == {"a", "b"}, "a key that was taken away is back"
 
 
 async def test_the_command_makes_lists_and_removes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -197,6 +197,18 @@ async def test_one_address_of_many_that_is_not_public_is_enough(
     assert dialled == []
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("192.0.0.192", "192.0.0.9", "168.63.129.16", "100.100.100.200", "192.88.99.1", "198.18.0.1", "240.0.0.1"),
+        *("::127.0.0.1", "::a9fe:a9fe", "::ffff:0:a9fe:a9fe", "64:ff9b::a9fe:a9fe", "64:ff9b:1::7f00:1", "2002:7f00:1::"),
+        *("fec0::1", "fd00:ec2::254", "fe80::1%eth0", "5f00::1", "3fff::1", "2001::1", "2001:db8::1", "100::1", "::"),
+    ],
+)
+async def test_special_addresses_are_not_dialled_whatever_python_thinks_of_them(number: str) -> None:
+    assert not GuardedBackend().allows(number)
+
+
 async def test_what_the_guard_allows() -> None:
     guard = GuardedBackend(["10.1.0.0/16"])
 
