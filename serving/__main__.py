@@ -208,6 +208,8 @@ def _parser() -> argparse.ArgumentParser:
 
     for one in (run, config, keys):
         one.add_argument("--settings", type=Path, metavar="FILE", help="ServeSettings as JSON")
+    for verb in verbs.choices.values():  # before the verb or after it
+        verb.add_argument("--settings", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="as of `keys`")
     return parser
 
 

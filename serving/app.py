@@ -38,6 +38,7 @@ def build_app(args: ServeSettings | Mapping[str, Any]) -> Application:
     """
     if not ray.is_initialized():
         environment.set_defaults()  # `serve run` starts Ray after this, which itself starts a new one with a token
+        environment.keep_token_private()
     asked = _settings(args)
     check_store(asked)
     settings = resolved(asked)

@@ -24,7 +24,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateColumn, CreateIndex
 
 from atelier.errors import AtelierError, ConfigError
-from serving.database_url import DatabaseUrl
+from serving.database_url import PASSWORD, DatabaseUrl
 
 _BUSY_S = 10.0
 """How long a transaction waits for another's, a connection for the server, and a caller for a connection."""
@@ -33,6 +33,8 @@ _CONNECTIONS = 8
 _OLDEST_S = 1800.0
 """Of a connection: what lies between may forget older ones without a word."""
 _POOL = "atelier"
+_NO_ENTRY = "(28"
+"""How the code begins, as `_reason` tells it, of who may not come in."""
 _AWAY = ("08", "25", "28", "3D", "40", "42P01", "53", "55", "57", "58", "XX")
 """How the codes begin of what Postgres says when it, not the question, is in trouble: it starts, it stops, it is full,
 it has become a standby, it does not know the user or the tables any more, it gave a transaction up.
@@ -139,6 +141,8 @@ class Database:
         except (DBAPIError, InvalidRequestError, OSError) as error:
             if not (reason := _reason(error)):
                 raise  # what was asked is wrong, not the database
+            if not self._is_file and not self._url.password and _NO_ENTRY in reason:
+                reason += f"; no password is given: set {PASSWORD}"
             raise StateUnavailable(f"{self._url}: {reason}") from error
 
     def _of_file(self, file: Path) -> Engine:
@@ -147,7 +151,7 @@ class Database:
             return sqlite3.connect(address, timeout=_BUSY_S, uri=True, isolation_level=None)
 
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(0o700, parents=True, exist_ok=True)
             with suppress(OSError):  # which SQLite tells in its own words
                 file.touch(mode=0o600)  # prompts are in it; what SQLite puts beside it is as private
             made = opened("rwc")
@@ -163,7 +167,8 @@ class Database:
 
     def _of_server(self) -> Engine:
         arguments = self._url.arguments()
-        arguments |= {"password": self._url.password, "timeout": _BUSY_S, "application_name": "atelier"}
+        # Without one the driver fails in its own code, where the server would say what it wants.
+        arguments |= {"password": self._url.password or "", "timeout": _BUSY_S, "application_name": "atelier"}
         try:
             engine = sqlalchemy.create_engine(
                 self._url.bare,

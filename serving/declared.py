@@ -97,9 +97,15 @@ class Declared:
         # Ray reads it once, when it is imported; `serve deploy` finds the token in the same places.
         os.environ.setdefault(AUTH_MODE, "token")
         from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
+        from ray.exceptions import AuthenticationError
 
         try:
             self._client = ServeSubmissionClient(dashboard)
+        except AuthenticationError as error:
+            raise ConfigError(
+                f"dashboard: {dashboard} wants Ray's token, and takes none that is here; be the user who started the "
+                "service (~/.ray/auth_token), or set RAY_AUTH_TOKEN"
+            ) from error
         except (ConnectionError, RuntimeError) as error:
             raise ConfigError(f"dashboard: {dashboard} does not answer as Ray's: {error}") from error
 

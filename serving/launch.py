@@ -109,6 +109,7 @@ def start_empty(
         )
     environment.set_defaults()
     os.environ.setdefault(environment.AUTH_MODE, "token")
+    environment.keep_token_private()
     # Only now: Ray reads its authentication mode once, when it is imported.
     import ray
     from ray import serve

@@ -35,7 +35,7 @@ def offered(name: str, choices: Mapping[str, Any], *, batch_size: int | None = N
     taken = inspect.signature(OFFERED[name]).parameters
     needed = {one for one, parameter in taken.items() if parameter.default is inspect.Parameter.empty}
     if not needed <= set(choices) <= set(taken):
-        wanted = f"it needs {sorted(needed)} and takes {sorted(taken)}"
+        wanted = f"it takes {sorted(taken)}{f', and needs {sorted(needed)}' if needed else ''}"
         raise ConfigError(f"model {name}: was given the weights {sorted(choices)}; {wanted}")
     try:
         recipe = OFFERED[name](**choices)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Awaitable, Callable
 
 from fastapi import Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from atelier.errors import ConfigError
 from serving import keys
 from serving.api.problems import Problem
 from serving.keys import Caller, KeyRing
 
+_LOG = logging.getLogger(__name__)
 _ANYBODY = Caller(owner="anonymous", scopes=keys.SCOPES)
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 
@@ -31,11 +34,16 @@ class Access:
         """A dependency that gives the caller, or refuses before a byte of the body is read."""
 
         async def caller(request: Request) -> Caller:
-            return self._caller(request, scope)
+            return self.caller(request, scope)
 
         return caller
 
-    def _caller(self, request: Request, scope: keys.Scope) -> Caller:
+    def caller(self, request: Request, scope: keys.Scope) -> Caller:
+        """The caller of a request, as things stand now: a long answer looks again.
+
+        Raises:
+            Problem: `key_missing`, `key_unknown`, `scope_missing`; `internal_error` where the keys cannot be read.
+        """
         if self._ring is None:
             return _ANYBODY
         challenge = {"WWW-Authenticate": 'Bearer realm="atelier"'}
@@ -43,7 +51,11 @@ class Access:
         if not key:
             detail = "no key: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
             raise Problem("key_missing", detail, headers=challenge)
-        caller = self._ring.caller(key)
+        try:
+            caller = self._ring.caller(key)
+        except ConfigError as error:
+            _LOG.error("nobody is let in: %s", error)
+            raise Problem("internal_error", "the service cannot read its keys; its log says why") from None
         if caller is None:
             raise Problem("key_unknown", "the key is unknown, wrong or expired", headers=challenge)
         require(caller, scope)
@@ -80,11 +92,12 @@ class LoopbackOnly:
 
 def _foreign(scope: Scope) -> str:
     headers = Headers(scope=scope)
+    # First: what runs the application may take the peer from these.
+    if any(name in headers for name in _FORWARDED):
+        return "a service without keys answers no proxy; start it with keys to stand behind one"
     peer = (scope.get("client") or ("", 0))[0]
     if not is_loopback(str(peer)):
         return "a service without keys answers its own machine alone; start it with keys to let others in"
-    if any(name in headers for name in _FORWARDED):
-        return "a service without keys answers no proxy; start it with keys to stand behind one"
     if not is_loopback(_host(headers.get("host", ""))):
         return "the Host header must name this machine: localhost, 127.0.0.1 or [::1]"
     is_of_another = headers.get("sec-fetch-site") in ("cross-site", "same-site")
@@ -106,7 +119,7 @@ def _host(value: str) -> str:
 
 def is_loopback(name: str) -> bool:
     """Whether a host's name or number is this machine's own."""
-    if name == "localhost":
+    if name.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(name).is_loopback

@@ -9,7 +9,9 @@ from serving.api.problems import Problem
 
 
 class BodyLimit:
-    """Refuses a request whose body is longer than `max_bytes`, by its `Content-Length` or by counting."""
+    """Refuses a body that is longer than `max_bytes`, by its `Content-Length` or by counting, when somebody reads it:
+    who may not ask at all is told that.
+    """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
         self._app, self._max_bytes = app, max_bytes
@@ -23,13 +25,12 @@ class BodyLimit:
             problem = Problem("request_malformed", f"content-length is {claimed[:20]!r}; must be a number")
             await problem.response()(scope, receive, send)
             return
-        if int(claimed) > self._max_bytes:
-            await self._too_large(int(claimed)).response()(scope, receive, send)
-            return
         read = 0
 
         async def counted() -> Message:
             nonlocal read
+            if int(claimed) > self._max_bytes:
+                raise self._too_large(int(claimed))
             message = await receive()
             if message["type"] == "http.request":
                 read += len(message.get("body", b""))

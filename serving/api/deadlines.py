@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from serving.api.problems import Problem
 
 HEADER = "x-atelier-timeout"
 """Seconds that a caller waits at most; more than the service's own limit is taken as that."""
+_SECONDS = re.compile(r"\d{1,9}(\.\d*)?|\.\d+")
 
 
 def arrived(scope: Scope) -> float:
@@ -65,10 +67,7 @@ def _asked_s(request: Request, most_s: float) -> float:
     said = request.headers.get(HEADER)
     if said is None:
         return most_s
-    try:
-        seconds = float(said)
-    except ValueError:
-        seconds = math.nan
+    seconds = float(said) if _SECONDS.fullmatch(said) else math.nan
     if not 0 < seconds < math.inf:
         raise Problem("field_invalid", f"{HEADER}: is {said[:20]!r}; must be seconds, more than 0")
     return seconds

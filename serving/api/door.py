@@ -39,10 +39,13 @@ class Door:
         self.given_up.set()
 
     def refusal(self, method: str, path: str) -> Problem | None:
-        """Why a request is not let in. Looking at what there is goes on to the last, but nobody is to be sent here."""
+        """Why a request is not let in. Looking at what there is goes on to the last, but nobody is to be sent here.
+
+        An ingress that has as much in hand as it may is well: whether it is, is told whatever it has.
+        """
         if self.is_closed and (method == "POST" or path == HEALTH):
             return stopping("this service is stopping; ask again, here or elsewhere")
-        if self.inside >= self._most:
+        if self.inside >= self._most and path != HEALTH:
             detail = f"{self.inside} requests are in hand, at most {self._most} may be; try again later"
             return Problem("overloaded", detail, retry_after_s=self.pace.expected_s)
         return None

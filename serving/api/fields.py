@@ -32,22 +32,23 @@ KINDS: Mapping[type, str] = {
 """Of JSON, as it is read."""
 
 
-async def fields_of(request: Request, *, repeated: Collection[str] = (), within_s: float = _UPLOAD_S) -> dict[str, Any]:
+async def fields_of(request: Request, *, repeated: Collection[str] = ()) -> dict[str, Any]:
     """A body's fields: files as they came, everything else as plain values.
 
     Args:
         repeated: names that may be given more than once, each a list.
-        within_s: how long the body may take to arrive, where that is less than the longest time.
 
     Raises:
         Problem: a body that cannot be read, or does not come.
     """
-    most_s = min(_UPLOAD_S, within_s)
+    bound = asyncio.timeout(_UPLOAD_S)
     try:
-        async with asyncio.timeout(most_s):
+        async with bound:
             return await _fields(request, repeated)
     except TimeoutError:
-        raise Problem("upload_timeout", f"the body did not arrive within {most_s:.3g} s") from None
+        if not bound.expired():
+            raise
+        raise Problem("upload_timeout", f"the body did not arrive within {_UPLOAD_S:g} s") from None
 
 
 async def _fields(request: Request, repeated: Collection[str]) -> dict[str, Any]:

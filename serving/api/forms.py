@@ -30,6 +30,8 @@ from serving.api.tasks import PROMPT, InputField, Task
 from serving.settings import Limits
 from serving.words import what_is_allowed
 
+_SHOWN = 40
+"""Characters of a value that a message repeats."""
 _WORDS = re.compile(r"[a-z]{3,}(?:[_ -][a-z]+)*")
 """Of a pose's name: base64 of a picture has capitals and digits."""
 
@@ -184,6 +186,8 @@ class FormReader:
         if field.has_names and _WORDS.fullmatch(value):
             known = poses.listed(name)
             raise Problem("unknown_pose", f"{name}: there is no pose {value!r}; there are {known}, or give a picture")
+        if field.kind in ("document", "pose") and value.lstrip()[:1] in ("{", "["):
+            return value.encode()
         if "://" in value[:32]:
             return await self._addresses.get(name, value)
         if value.startswith("data:"):
@@ -237,7 +241,14 @@ def _check_mode(mode: Any, model: Any, task: Task) -> None:
 
 def _shown(name: str, value: Any) -> str:
     # A prompt is nobody's business but the caller's.
-    return "" if name == PROMPT else f"is {json.dumps(value, default=str)[:40]}; "
+    if name == PROMPT:
+        return ""
+    return f"is {'a file' if isinstance(value, UploadFile) else _short(value)}; "
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _task_of(fields: dict[str, Any], tasks: Mapping[str, Task]) -> Task:
@@ -245,5 +256,5 @@ def _task_of(fields: dict[str, Any], tasks: Mapping[str, Task]) -> Task:
     if name in (None, ""):
         raise Problem("field_missing", f"task: must be given; one of {', '.join(sorted(tasks))}")
     if not isinstance(name, str) or name not in tasks:
-        raise Problem("field_invalid", f"task: is {str(name)[:40]!r}; must be one of {', '.join(sorted(tasks))}")
+        raise Problem("field_invalid", f"task: {_shown('task', name)}must be one of {', '.join(sorted(tasks))}")
     return tasks[name]

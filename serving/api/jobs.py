@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
@@ -90,15 +90,18 @@ def routes(
         responses={200: {"content": {"text/event-stream": {}}}, **problems(400, 401, 403, 404, 429, 502)},
         operation_id="follow_job",
     )
-    async def events(job_id: str, pictures: bool = False, caller: Caller = owner) -> StreamingResponse:
+    async def events(
+        request: Request, job_id: str, pictures: bool = False, caller: Caller = owner
+    ) -> StreamingResponse:
         """Events are named `job`, and hold what `GET /v1/jobs/{id}` gives; the last is the job's end.
 
         With `pictures=true` events named `picture` show what is coming of a job that was asked for with the same:
-        `sample`, `step`, and `picture` as a data URL. A job that is deleted meanwhile ends with an event `problem`.
+        `sample`, `step`, and `picture` as a data URL. A job that is deleted meanwhile ends with an event `problem`, as
+        does a stream whose key is not taken any more.
         """
         first = await receiver.of(caller, job_id)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        told = _events(receiver, caller, first, with_partials=pictures)
+        told = _events(receiver, lambda: access.caller(request, "jobs"), first, with_partials=pictures)
         return StreamingResponse(told, media_type="text/event-stream", headers=headers)
 
     @router.get(
@@ -115,12 +118,14 @@ def routes(
     return router
 
 
-async def _events(receiver: Receiver, caller: Caller, job: Job, *, with_partials: bool) -> AsyncIterator[str]:
+async def _events(
+    receiver: Receiver, caller: Callable[[], Caller], job: Job, *, with_partials: bool
+) -> AsyncIterator[str]:
     said, quiet_s = "", 0.0
     shown: dict[int, int] = {}
     while True:
         try:
-            found = await receiver.of(caller, job.id)
+            found = await receiver.of(caller(), job.id)
             text = json.dumps((await receiver.view(found)).model_dump(exclude_none=True))
             partials = await receiver.partials(found) if with_partials else ()
             job = found

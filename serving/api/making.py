@@ -89,10 +89,10 @@ def _add(
         wait_s, has_key = _wait_s(request), "idempotency-key" in request.headers
         if wait_s is not None or has_key:
             require(caller, "jobs")
-        fields = await fields_of(request, within_s=deadline.left_s)
-        if (format := _format_accepted(request.headers.get("accept", ""))) is not None:
-            fields.setdefault("output_format", format)
         async with deadline.bounds():
+            fields = await fields_of(request)
+            if (format := _format_accepted(request.headers.get("accept", ""))) is not None:
+                fields.setdefault("output_format", format)
             form = await reader.form(fields, task, is_job=wait_s is not None)
         if wait_s is not None:
             return await receiver.receive(request, caller, form, wait_s=min(wait_s, deadline.left_s))
@@ -214,7 +214,10 @@ def _wants_picture(accept: str, form: Form) -> bool:
     if not told or told[0].startswith("application/"):
         return False
     if form.options.num_samples != 1:
-        raise Problem("field_invalid", "num_samples: must be 1 where a picture is accepted; accept application/json")
+        raise Problem(
+            "field_invalid",
+            f"num_samples: is {form.options.num_samples}; must be 1 where a picture is accepted, or accept JSON",
+        )
     media_type = MEDIA_TYPES[form.options.output_format]
     if not {"image/*", media_type, "*/*"} & set(kinds):
         detail = f"output_format: gives {media_type}, but Accept names {sorted(kinds)}"

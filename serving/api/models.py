@@ -13,8 +13,9 @@ from fastapi.responses import JSONResponse
 from atelier.errors import AtelierError
 from serving.api.access import Access
 from serving.api.documents import problems
+from serving.api.problems import Problem
 from serving.api.tasks import Task
-from serving.api.views import LimitsView, ModelsView, ModelView, OpenAIModelView
+from serving.api.views import LimitsView, ModelsView, ModelView, OneModelView, OpenAIModelView
 from serving.keys import Caller
 from serving.models.asked import ModelCard
 from serving.models.client import Model, ModelUnavailable
@@ -77,7 +78,26 @@ def routes(
         listed = [OpenAIModelView(id=view.recipe, created=started_at_s) for view in views]
         return ModelsView(models=views, limits=LimitsView(**limits.model_dump()), data=listed)
 
-    @router.get("/healthz", summary="Whether the ingress answers", include_in_schema=False)
+    @router.get(
+        "/v1/models/{recipe}",
+        summary="One model",
+        response_model=OneModelView,
+        responses=problems(401, 403, 404),
+        operation_id="get_model",
+    )
+    async def one(recipe: str, _caller: Caller = reader) -> OneModelView:
+        """As `GET /v1/models` lists it."""
+        found = next((told for told in settings if told.recipe == recipe), None)
+        if found is None:
+            known = [told.recipe for told in settings]
+            raise Problem("model_unknown", f"model: there is no {recipe[:40]!r}; must be one of {known}")
+        told = await card(found)
+        view = ModelView.of(told, tasks[told.task].path)
+        return OneModelView(**view.model_dump(), id=view.recipe, created=started_at_s)
+
+    @router.api_route(
+        "/healthz", methods=["GET", "HEAD"], summary="Whether the ingress answers", include_in_schema=False
+    )
     async def health() -> JSONResponse:
         return JSONResponse({"status": "ok"})
 

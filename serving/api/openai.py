@@ -31,13 +31,14 @@ from serving.keys import Caller
 from serving.models.client import Model
 
 PREFIX = "/v1/images/"
+_MODELS = "/v1/models"
 _FORMATS = ("png", "jpeg", "webp")
 _IGNORED: Mapping[str, Sequence[str]] = {
     "quality": ("auto", "standard"),
     "background": ("auto", "opaque"),
     "moderation": ("auto",),
     "input_fidelity": ("low",),
-    "stream": ("false", "False"),
+    "stream": ("false",),
     "response_format": ("b64_json",),
 }
 """OpenAI's fields that have one meaning here, and the words for it."""
@@ -106,9 +107,9 @@ def routes(
     async def answer(request: Request, caller: Caller, offered: Sequence[Recipe]) -> JSONResponse:
         deadline = Deadline(request, most_s=timeout_s)
         repeated = ("image", "image[]", "images")
-        fields = await fields_of(request, repeated=repeated, within_s=deadline.left_s)
-        recipe = _recipe(fields.pop("model", None), offered)
         async with deadline.bounds():
+            fields = await fields_of(request, repeated=repeated)
+            recipe = _recipe(fields.pop("model", None), offered)
             try:
                 form = await reader.form(translated(fields, recipe), tasks[recipe.task])
             except Problem as problem:
@@ -179,8 +180,9 @@ def translated(fields: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
         value = given.pop(name, None)
         if name == "quality" and recipe.modes:
             words = (*words, *QUALITIES)
-        if value is not None and str(value) not in words:
-            raise Problem("field_invalid", f"{name}: is {str(value)[:40]!r}; must be one of {list(words)}, or left out")
+        if value is not None and str(value).lower() not in words:
+            allowed = f"one of {list(words)}" if len(words) > 1 else repr(words[0])
+            raise Problem("field_invalid", f"{name}: is {str(value)[:40]!r}; must be {allowed}, or left out")
     for name in _FREE:
         given.pop(name, None)
     _check_size(str(given.pop("size", None) or "auto"), recipe)
@@ -195,13 +197,17 @@ def translated(fields: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
 
 
 class OpenAIErrors:
-    """Turns every problem below `/v1/images/` into the shape that OpenAI's clients read, whoever brought it about."""
+    """Turns every problem below `/v1/images/` into the shape that OpenAI's clients read, whoever brought it about.
+
+    `/v1/models` is everybody's: its problems have that shape as a member beside their own.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not path.startswith((PREFIX, _MODELS)):
             await self._app(scope, receive, send)
             return
         start: Message | None = None
@@ -220,9 +226,12 @@ class OpenAIErrors:
                 return
             body.extend(message.get("body", b""))
             if not message.get("more_body", False):
-                content = _error(json.loads(body))
+                problem = json.loads(body)
+                is_ours = path.startswith(_MODELS)
+                content = json.dumps((problem if is_ours else {}) | _error(problem)).encode()
                 kept = [one for one in start["headers"] if one[0] not in (b"content-type", b"content-length")]
-                sized = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+                kind = MEDIA_TYPE if is_ours else "application/json"
+                sized = [(b"content-type", kind.encode()), (b"content-length", str(len(content)).encode())]
                 await send({**start, "headers": [*kept, *sized]})
                 await send({"type": "http.response.body", "body": content})
 
@@ -278,8 +287,7 @@ def _view(form: Form, pictures: Sequence[tuple[bytes, int, str]], shape: tuple[i
     return JSONResponse(content, headers={"Cache-Control": "no-store"})
 
 
-def _error(problem: Mapping[str, Any]) -> bytes:
+def _error(problem: Mapping[str, Any]) -> dict[str, Any]:
     status, detail = problem["status"], problem["detail"]
     kind = "rate_limit_error" if status == 429 else "server_error" if status >= 500 else "invalid_request_error"
-    error = {"message": detail, "type": kind, "param": problem.get("field"), "code": problem["code"]}
-    return json.dumps({"error": error}).encode()
+    return {"error": {"message": detail, "type": kind, "param": problem.get("field"), "code": problem["code"]}}

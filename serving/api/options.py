@@ -53,12 +53,14 @@ class Options(BaseModel):
         # A form's numbers are texts, so pydantic may not be strict; but it would take `true` for 1.
         if isinstance(value, bool):
             raise ValueError("must be a number")
+        if isinstance(value, str) and "_" in value:
+            raise ValueError("must be a whole number")  # which Python would read, and nobody writes
         return value
 
     @model_validator(mode="after")
     def _png_is_lossless(self) -> Options:
         if self.output_format == "png" and self.quality is not None:
-            raise ValueError(f"quality of png is {self.quality}; must be left out, png is lossless")
+            raise ValueError(f"quality: is {self.quality} of a png; must be left out, png is lossless")
         return self
 
     @property

@@ -73,7 +73,7 @@ STATUSES: Mapping[str, int] = {
 """Status by code; every other code is a `RowError`'s: 422 where the input is at fault, 502 where a store is."""
 
 
-_FIELD = re.compile(r"([a-z_]+(?:\[\])?(?:\.[a-z_]+)*)(?:, [a-z_, ]+)?: ")
+_FIELD = re.compile(r"([A-Za-z][A-Za-z_-]*(?:\[\])?(?:\.[a-z_]+)*)(?:, [a-z_, ]+)?: ")
 
 
 class ProblemBody(BaseModel):

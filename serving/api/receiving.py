@@ -107,7 +107,10 @@ class Receiver:
     async def _accepted(self, request: Request, caller: Caller, form: Form, *, with_partials: bool = False) -> Job:
         key = request.headers.get("idempotency-key", "")
         if "idempotency-key" in request.headers and not _KEY.fullmatch(key):
-            raise Problem("field_invalid", "Idempotency-Key: must be 1 to 200 printable ASCII characters")
+            shown = f"has {len(key)} characters" if len(key) > 200 else f"is {key!r}"
+            raise Problem(
+                "field_invalid", f"Idempotency-Key: {shown}; must be 1 to 200 printable ASCII ones, no spaces"
+            )
         given_up = threading.Event()
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -158,7 +161,7 @@ class Receiver:
             Problem: `job_unknown`, for somebody else's as well.
         """
         job = await asyncio.to_thread(self._store.get, job_id)
-        if job is None or job.owner != caller.owner:
+        if job is None or job.owner != caller.owner or job.is_over(time.time()):
             raise Problem("job_unknown", f"there is no job {job_id[:64]!r}; it was deleted, or has expired")
         return job
 
@@ -196,13 +199,17 @@ class Receiver:
         if key:
             known = self._store.find(caller.owner, key)
             self._metrics.looked_up("jobs", is_hit=known is not None)
-            if known is not None:
+            if known is not None and not known.is_over(time.time()):
                 return known
+            if known is not None:  # as the next sweep would
+                self._files.forget(known.id)
+                self._store.delete(known.id)
         recipe = form.recipe.name
         waiting = self._store.num_queued(recipe)
         if waiting >= self._settings.max_queued:
             detail = f"{waiting} jobs wait for {recipe}, at most {self._settings.max_queued} may; try again later"
-            wait_s = self._seconds_a_job(recipe) * waiting / self._settings.at_once
+            too_many = waiting - self._settings.max_queued + 1
+            wait_s = self._seconds_a_job(recipe) * too_many / self._settings.at_once
             raise Problem("overloaded", detail, retry_after_s=wait_s)
         if form.webhook and not caller.has_secret:
             detail = "webhook: there is no secret to sign it with; `python -m serving keys` gives one with each new key"

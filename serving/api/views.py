@@ -122,7 +122,7 @@ class JobView(BaseModel):
     recipe: str
     position: int = Field(description="while it is queued: jobs of the same recipe that wait and came before it")
     created_at_s: float = Field(description="Unix time")
-    started_at_s: float | None = Field(default=None, description="when it was first taken up")
+    started_at_s: float | None = Field(default=None, description="when its model first began with it")
     ended_at_s: float | None = None
     expires_at_s: float | None = Field(default=None, description="when its pictures are deleted")
     progress: ProgressView | None = Field(default=None, description="of a job whose steps are running")
@@ -259,6 +259,10 @@ class OpenAIModelView(BaseModel):
     object: Literal["model"] = "model"
     created: int = Field(description="Unix time: when this ingress started")
     owned_by: str = "atelier"
+
+
+class OneModelView(ModelView, OpenAIModelView):
+    """One model, with what OpenAI's clients read of it."""
 
 
 class ModelsView(BaseModel):

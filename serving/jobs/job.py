@@ -19,6 +19,7 @@ class Job:
     Args:
         owner: whose it is; nobody else sees it.
         request: what is asked beside the inputs' files, as plain values; inputs: the names of those files.
+        started_at_s: when its model first began with it.
         attempts: how often it was taken up.
         result: of a job that succeeded, as plain values. problem: why it failed, as problem+json.
         leased_by: who works on it.
@@ -54,6 +55,10 @@ class Job:
         """Whether nothing will change any more."""
         return self.state in ENDED
 
+    def is_over(self, now_s: float) -> bool:
+        """Whether it has been kept for long enough, and is not told of any more."""
+        return self.expires_at_s is not None and self.expires_at_s < now_s
+
     @property
     def expires_at_s(self) -> float | None:
         """When it is deleted with its pictures; None where it hasn't ended."""
@@ -62,9 +67,14 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How a job ends."""
+    """How a job ends.
+
+    Args:
+        started_at_s: when its model began with it, where that has not been told yet.
+    """
 
     state: State
+    started_at_s: float | None = None
     result: Mapping[str, Any] | None = field(default=None)
     problem: Mapping[str, Any] | None = field(default=None)
 

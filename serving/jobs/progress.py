@@ -30,7 +30,9 @@ class ProgressStore(Protocol):
     """
 
     def put(self, job_id: str, worker: str, progress: Progress) -> None:
-        """Takes in what the worker who holds a job was told; nothing where another holds it."""
+        """Takes in what the worker who holds a job was told; nothing where another holds it. With the first of it the
+        job has started.
+        """
         ...
 
     def void(self, job_id: str, worker: str) -> None:

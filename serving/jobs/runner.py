@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import secrets
 import time
@@ -131,7 +132,7 @@ class JobRunner:
             await asyncio.wait((making, holding), return_when=asyncio.FIRST_COMPLETED)
             if not making.done():
                 return  # cancelled by its owner, or lost to another ingress: not this one's to end
-            ending = making.result()
+            ending = dataclasses.replace(making.result(), started_at_s=newest.began_at_s)
             if await self._end(job, ending, holding):
                 self._metrics.job_ended(ending.state)
                 await asyncio.to_thread(self._files.forget_inputs, job.id)

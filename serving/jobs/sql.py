@@ -86,7 +86,6 @@ _CLAIM = (
         leased_by=bindparam("worker"),
         leased_until_s=bindparam("until_s"),
         attempts=JOBS.c.attempts + 1,
-        started_at_s=func.coalesce(JOBS.c.started_at_s, bindparam("now_s")),
     )
     .returning(*_COLUMNS)
 )
@@ -99,6 +98,7 @@ _END = (
         state=bindparam("ending"),
         result=bindparam("told"),
         problem=bindparam("why"),
+        started_at_s=func.coalesce(JOBS.c.started_at_s, bindparam("began_at_s", type_=JOBS.c.started_at_s.type)),
         ended_at_s=bindparam("now_s"),
         webhook_due_at_s=_then_due,
     )
@@ -184,6 +184,7 @@ class SqlJobs:
             "ending": ending.state,
             "told": json.dumps(ending.result),
             "why": json.dumps(ending.problem),
+            "began_at_s": ending.started_at_s,
             "now_s": now_s,
         }
         return self._changed(_END, {"job_id": job_id, "worker": worker, **values})

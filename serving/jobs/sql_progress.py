@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, select
+from sqlalchemy import Table, bindparam, delete, select, update
 
 from serving.database import Database
 from serving.jobs.progress import Partial
@@ -27,6 +28,7 @@ _PARTIALS = (
 _HELD = select(JOBS.c.id).where(
     JOBS.c.id == bindparam("of_job"), JOBS.c.state == "running", JOBS.c.leased_by == bindparam("worker")
 )
+_BEGUN = update(JOBS).where(JOBS.c.id.in_(_HELD), JOBS.c.started_at_s.is_(None)).values(started_at_s=bindparam("now_s"))
 _VOID = tuple(delete(table).where(table.c.job_id.in_(_HELD)) for table in (PROGRESS, PARTIALS))
 
 
@@ -48,6 +50,7 @@ class SqlProgress:
         }
         # One after the other: a job that ends between them is not held any more, and what it had has left with it.
         with self._database.one(is_kept=False) as connection:
+            connection.execute(_BEGUN, {**held, "now_s": time.time()})
             connection.execute(self._put, {**held, **step})
             for sample, picture in progress.partials.items():
                 shown = {"v_sample": sample, "v_step": progress.step, "v_picture": picture}

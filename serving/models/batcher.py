@@ -107,9 +107,7 @@ class Batcher(Generic[Item, Made]):
             if not one.future.done():
                 batches[one.key] = batches.get(one.key, 0) + 1
         ahead = sum(math.ceil(count / self._largest(of)) * self._guess_s(of) for of, count in batches.items())
-        if self._launched_at_s is not None:
-            ahead += max(0.0, max(self._seconds.values(), default=_FIRST_GUESS_S) - self.busy_s)
-        return ahead
+        return self._left_s + ahead
 
     async def submit(
         self, key: Hashable, items: Sequence[Item], *, timeout_s: float, is_patient: bool = False
@@ -130,9 +128,8 @@ class Batcher(Generic[Item, Made]):
         expected = self.expected_wait_s(key, len(items))
         alone = math.ceil(len(items) / self._largest(key)) * self._guess_s(key)
         if self.waiting + len(items) > self._max_waiting:
-            free = max(0.0, expected - self._guess_s(key))
             detail = f"{self.waiting} pictures are waiting, at most {self._max_waiting} may; try again later"
-            raise Overloaded(detail, max(1.0, free))
+            raise Overloaded(detail, max(1.0, self._free_in_s(self.waiting + len(items) - self._max_waiting)))
         if self._seconds and not is_patient and alone > timeout_s:
             raise Late(f"takes about {alone:.1f} s by itself, and its deadline is in {timeout_s:.2f} s")
         if self._seconds and expected - (alone if is_patient else 0.0) > timeout_s:
@@ -219,6 +216,27 @@ class Batcher(Generic[Item, Made]):
         self._waiting = [one for one in self._waiting if one not in batch]
         self._queued(self.waiting)
         return batch
+
+    @property
+    def _left_s(self) -> float:
+        """Seconds that the running batch will take still."""
+        if self._launched_at_s is None:
+            return 0.0
+        return max(0.0, max(self._seconds.values(), default=_FIRST_GUESS_S) - self.busy_s)
+
+    def _free_in_s(self, places: int) -> float:
+        """Seconds until so many of those that wait have been launched: batches leave the queue when they begin."""
+        waiting = [one for one in self._waiting if not one.future.done()]
+        seconds = self._left_s
+        while waiting:
+            key = waiting[0].key
+            batch = [one for one in waiting if one.key == key][: self._largest(key)]
+            places -= len(batch)
+            if places <= 0:
+                break
+            waiting = [one for one in waiting if one not in batch]
+            seconds += self._guess_s(key)
+        return seconds
 
     def _guess_s(self, key: Hashable) -> float:
         return self._seconds.get(key, max(self._seconds.values(), default=_FIRST_GUESS_S))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -16,13 +17,14 @@ _TELL_EVERY_S = 0.2
 class Newest:
     """A box for the newest progress: what nobody took in time is overtaken, and its partial pictures go along.
 
-    To be used in one event loop.
+    To be used in one event loop. `began_at_s` is when the first was put in, in Unix seconds; None before.
     """
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
         self._there = asyncio.Event()
         self._was_put = False
+        self.began_at_s: float | None = None
 
     def put(self, progress: Progress) -> None:
         """Puts a newer one in."""
@@ -31,6 +33,7 @@ class Newest:
             progress = dataclasses.replace(progress, partials=partials)
         self._progress = progress
         self._was_put = True
+        self.began_at_s = self.began_at_s or time.time()
         self._there.set()
 
     def void(self) -> None:

@@ -162,9 +162,15 @@ function showModels() {
 function showModes() {
   const { modes, mode } = task.models.find((one) => one.name === element("model").value);
   element("mode-row").hidden = !modes.length;
-  element("samples").title = modes.length ? "" : `${element("model").value} draws little by chance: its pictures of several seeds hardly differ`;
+  element("samples").title = littleByChance();
   element("mode").replaceChildren(...modes.map((name) => node("option", {
     value: name, textContent: name, selected: name === mode })));
+}
+
+// Of the chosen model, where that is so.
+function littleByChance() {
+  const { name, modes } = task.models.find((one) => one.name === element("model").value);
+  return modes.length ? "" : `${name} draws little by chance: its pictures of several seeds hardly differ`;
 }
 
 function keyGiven() {
@@ -272,6 +278,7 @@ async function make() {
   if (asked.hasPrompt && !element("prompt").value.trim()) return say("Prompt: write what the person looks like and wears.", true);
   const seed = element("seed").value.trim();
   if (!/^[0-9]*$/.test(seed)) return say("seed: must be a whole number, or empty for one that is drawn.", true);
+  const hint = element("samples").value > 1 ? littleByChance() : "";
   const choices = asked.inputs.map(({ name }) => [name, chosen[name]]);
   const body = new FormData();
   if (seed) body.append("seed", seed);
@@ -300,7 +307,7 @@ async function make() {
     });
     const result = await asJob(asked, body, headers, controller.signal);
     const words = choices.map(([, choice]) => choice.name);
-    show(result, asked.hasPrompt ? [...words, `“${prompt}”`] : words);
+    show(result, [...words, asked.hasPrompt ? `“${prompt}”` : "", hint].filter(Boolean));
     say(`Made in ${((performance.now() - started) / 1000).toFixed(1)} s by ${result.recipe}${result.mode ? `, ${result.mode}` : ""}.`);
   } catch (error) {
     if (error.name === "AbortError") say("Cancelled.");

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import stat
@@ -14,11 +15,14 @@ import pytest
 import ray
 
 from atelier.errors import ConfigError
+from serving import environment
 from serving.__main__ import main
-from serving.keys import KeyRing
+from serving.keys import SCOPES, KeyRing
 from serving.launch import check_address, check_gpus
-from serving.settings import ModelSettings, ServeSettings
+from serving.models.client import LocalModel
+from serving.settings import Limits, ModelSettings, ServeSettings
 from tests.serving.conftest import Open
+from tests.serving.gates import Gate
 
 pytestmark = pytest.mark.anyio
 
@@ -106,6 +110,47 @@ async def test_only_hashes_are_kept(ring: KeyRing, settings: ServeSettings) -> N
     assert stat.S_IMODE(Path(settings.keys).stat().st_mode) == 0o600
 
 
+async def test_a_wrong_key_is_told_of_before_a_body_that_is_too_long(served: Open, ring: KeyRing) -> None:
+    kind = {"content-type": "application/json"}
+    wrong, right = kind | bearer("atl_00000000_x"), kind | bearer(ring.add("a", SCOPES))
+    async with served(anonymous=False, limits=Limits(max_body_bytes=1024)) as client:
+        answers = [await client.post("/v1/try-on", content=b"a" * 2000, headers=headers) for headers in (wrong, right)]
+
+    found = [(answer.status_code, answer.json()["code"]) for answer in answers]
+    assert found == [(401, "key_unknown"), (413, "body_too_large")]
+
+
+async def test_a_stream_ends_with_its_key(served: Open, ring: KeyRing, pictures: dict[str, bytes]) -> None:
+    headers = bearer(ring.add("shop", SCOPES))
+    gates: list[Gate] = []
+
+    def gated(model: LocalModel) -> Gate:
+        gates.append(Gate(model))
+        return gates[0]
+
+    async with served(anonymous=False, wrap=gated) as client:
+        added = await client.post("/v1/jobs", files=pictures, data={"task": "try_on"}, headers=headers)
+        following = asyncio.create_task(client.get(added.headers["location"] + "/events", headers=headers))
+        await asyncio.sleep(0.5)
+        ring.remove("shop")
+        told = await asyncio.wait_for(following, 20)
+        gates[0].open.set()
+
+    assert '"state": "queued"' in told.text and '"code":"key_unknown"' in told.text.rpartition("event: problem")[2]
+
+
+async def test_rays_token_is_its_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    token = tmp_path / ".ray" / "auth_token"
+    environment.keep_token_private()
+    made = token.read_text()
+    assert len(made) == 64 and stat.S_IMODE(token.stat().st_mode) == 0o600
+    token.chmod(0o644)  # as Ray's own commands leave it
+    environment.keep_token_private()
+    assert token.read_text() == made and stat.S_IMODE(token.stat().st_mode) == 0o600
+
+
 async def test_a_rotated_key_ends_and_a_removed_one_is_refused_at_once(ring: KeyRing, settings: ServeSettings) -> None:
     old = ring.add("shop", ["make"])
     new = ring.rotate("shop", overlap_s=3600)
@@ -151,6 +196,7 @@ async def test_the_command_makes_lists_and_removes(tmp_path: Path, capsys: pytes
     key = capsys.readouterr().out.strip()
     caller = KeyRing(tmp_path / "keys.json").caller(key)
     assert caller is not None and caller.owner == "shop" and caller.scopes == ("make",)
+    assert main(["keys", "list", "--settings", str(told)]) == 0 and "shop" in capsys.readouterr().out
     assert main([*where, "list"]) == 0 and "shop  make  expires: 2" in capsys.readouterr().out
     assert main([*where, "remove", "shp"]) == 2 and "shp: has no key; keys have shop" in capsys.readouterr().err
     assert main([*where, "remove", "shop"]) == 0 and capsys.readouterr().out == "gone: 1 key of shop\n"
@@ -179,12 +225,15 @@ async def test_what_cannot_be_served_is_told_before_ray_starts(
     assert not ray.is_initialized()
 
 
-async def test_a_damaged_file_of_keys_lets_nobody_in(served: Open, settings: ServeSettings) -> None:
+async def test_a_damaged_file_of_keys_lets_nobody_in(
+    served: Open, settings: ServeSettings, caplog: pytest.LogCaptureFixture
+) -> None:
     Path(settings.keys).write_text('{"keys": [{"id": 1}]}')
     async with served(anonymous=False) as client:
         answer = await client.get("/v1/models", headers=bearer("atl_00000000_x"))
 
     assert answer.status_code == 500 and answer.json()["code"] == "internal_error"
+    assert f"nobody is let in: {settings.keys}: is no file of keys" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -207,8 +256,15 @@ async def test_without_keys_only_this_machine_is_answered(served: Open, peer: st
     assert (answer.status_code, answer.json()["code"]) == (403, "not_loopback")
 
 
+async def test_who_comes_through_a_proxy_is_told_that(served: Open) -> None:
+    async with served(peer="10.0.0.5") as client:  # as Serve's proxy tells it, by the header
+        answer = await client.get("/v1/models", headers={"X-Forwarded-For": "10.0.0.5"})
+
+    assert "answers no proxy" in answer.json()["detail"]
+
+
 async def test_without_keys_its_own_page_is_answered(served: Open) -> None:
-    headers = {"Host": "localhost:8000", "Origin": "http://localhost:8000", "Sec-Fetch-Site": "same-origin"}
+    headers = {"Host": "LocalHost:8000", "Origin": "http://localhost:8000", "Sec-Fetch-Site": "same-origin"}
     async with served() as client:
         answer = await client.get("/v1/models", headers=headers)
 

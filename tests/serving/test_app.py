@@ -91,7 +91,7 @@ async def test_a_model_takes_what_its_recipe_takes() -> None:
     for name in OFFERED:
         with pytest.raises(ConfigError, match=f"model {name}: was given the weights"):
             offered(name, {"wieghts": "x"})
-    with pytest.raises(ConfigError, match="it needs"):
+    with pytest.raises(ConfigError, match="and needs"):
         offered("viton_hd", {})
     with pytest.raises(ConfigError, match="model pidm_closet: mode: is 'ultra'"):
         offered("pidm_closet", {"mode": "ultra"})

@@ -184,8 +184,12 @@ async def test_a_full_queue_says_when_there_will_be_room() -> None:
     with pytest.raises(Overloaded, match="4 pictures are waiting, at most 4 may") as refused:
         await queue.submit("a", [6], timeout_s=100)
 
-    # Two batches wait and one runs, of 2 s each.
-    assert refused.value.retry_after_s == pytest.approx(6.0)
+    with pytest.raises(Overloaded) as refused_three:
+        await queue.submit("a", [6, 7, 8], timeout_s=100)
+
+    # One batch runs, of 2 s; then two of those that wait leave the queue, and the other two after 2 s more.
+    assert refused.value.retry_after_s == pytest.approx(2.0)
+    assert refused_three.value.retry_after_s == pytest.approx(4.0)
     device.go.set()
     assert await waiting == [20, 30, 40, 50]
     await running

@@ -225,7 +225,7 @@ def test_a_server_that_is_killed_is_told_and_found_again(
 
 
 @pytest.mark.slow
-def test_what_keeps_a_server_from_answering_is_said(postgres: PostgresServer) -> None:
+def test_what_keeps_a_server_from_answering_is_said(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
     address = postgres.new()
     for wrong, told in [
         (address.replace(postgres.password, "wrong"), r"password authentication failed for user .* \(28P01\)"),
@@ -235,6 +235,9 @@ def test_what_keeps_a_server_from_answering_is_said(postgres: PostgresServer) ->
         with pytest.raises(StateUnavailable, match=told) as refused:
             SqlJobs(wrong)
         assert postgres.password not in str(refused.value)
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    with pytest.raises(StateUnavailable, match=r"28P01\); no password is given: set PGPASSWORD"):
+        SqlJobs(address.replace(f":{postgres.password}", ""))
     jobs = SqlJobs(address)
     with Database(address).one() as connection:
         connection.execute(text("drop table jobs"))

@@ -78,17 +78,25 @@ async def test_what_the_upload_takes_is_not_left_for_the_model(served: Open, pic
         long = await client.post("/v1/try-on", files=pictures, headers={"X-Atelier-Timeout": "900"})
         wrong = [
             await client.post("/v1/try-on", files=pictures, headers={"X-Atelier-Timeout": word})
-            for word in ("soon", "0", "-1", "nan", "inf")
+            for word in ("soon", "0", "-1", "nan", "inf", "1_0", "1e1")
         ]
 
     assert slow.status_code == short.status_code == long.status_code == 200
     assert 0 < heard[0].given_s[0] <= 49.5 and 0 < heard[0].given_s[1] <= 30 < heard[0].given_s[2] <= 50
-    assert {(answer.status_code, answer.json()["code"]) for answer in wrong} == {(400, "field_invalid")}
+    told = {(answer.status_code, answer.json()["code"], answer.json()["field"]) for answer in wrong}
+    assert told == {(400, "field_invalid", "x-atelier-timeout")}
 
 
-async def test_an_upload_that_does_not_come_is_told_so(served: Open, pictures: dict[str, bytes]) -> None:
-    body, headers = dawdling(pictures, 60)
-    async with served(limits=Limits(timeout_s=0.5)) as client:
-        answer = await client.post("/v1/try-on", content=body, headers=headers)
+async def test_an_upload_that_does_not_come_is_told_so(
+    served: Open, pictures: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served() as client:
+        body, headers = dawdling(pictures, 60)
+        late = await client.post("/v1/try-on", content=body, headers=headers | {"X-Atelier-Timeout": "0.25"})
+        monkeypatch.setattr("serving.api.fields._UPLOAD_S", 0.5)
+        body, headers = dawdling(pictures, 60)
+        halted = await client.post("/v1/try-on", content=body, headers=headers)
 
-    assert (answer.status_code, answer.json()["code"]) == (408, "upload_timeout")
+    assert (halted.status_code, halted.json()["code"]) == (408, "upload_timeout")
+    assert (late.status_code, late.json()["code"]) == (504, "deadline_exceeded")
+    assert late.json()["detail"].startswith("was not done within 0.25 s of its arrival; upload")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ray.exceptions import AuthenticationError
 from ray.serve.schema import ServeDeploySchema
 
 from atelier.errors import ConfigError, WeightsError
@@ -82,6 +83,15 @@ async def test_what_a_service_that_is_not_there_yet_waits_for() -> None:
         "Ingress is UPDATING: its replicas start"
     )
     assert stand({}) == "Serve knows of none"
+
+
+async def test_a_token_that_is_not_taken_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AuthenticationError("Unauthorized: Invalid or missing authentication token")
+
+    monkeypatch.setattr("ray.dashboard.modules.serve.sdk.ServeSubmissionClient", refuse)
+    with pytest.raises(ConfigError, match=r"http://127\.0\.0\.1:9 wants Ray's token, .* or set RAY_AUTH_TOKEN"):
+        Declared("http://127.0.0.1:9")
 
 
 async def test_nobody_at_the_door_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,7 @@ OPERATIONS = (
     "follow_job",
     "get_picture",
     "list_models",
+    "get_model",
     "get_usage",
 )
 NOTHING_WRONG = ("get_job", "delete_job", "list_models", "get_usage")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 from serving.jobs.job import Ending, Job
 from serving.jobs.sql import SqlJobs
+from serving.jobs.sql_progress import SqlProgress
+from serving.models.asked import Progress
 
 
 @pytest.fixture
@@ -73,12 +76,32 @@ def test_a_holder_who_died_loses_the_job_and_one_who_renews_keeps_it(store: SqlJ
     assert store.claim("b", now_s=18, lease_s=5) is None
     taken = store.claim("b", now_s=19, lease_s=5)
 
-    assert taken is not None and (taken.attempts, taken.started_at_s) == (2, 10)
+    assert taken is not None and (taken.attempts, taken.started_at_s) == (2, None), "nobody has begun with it"
     assert not store.renew("job-1", "a", now_s=20, lease_s=5)
     assert not store.end("job-1", "a", Ending(state="succeeded"), now_s=20), "it would end twice"
     store.put_back("job-1", "b")
     again = store.get("job-1")
     assert again is not None and (again.state, again.attempts) == ("queued", 1)
+
+
+def test_a_job_has_started_when_its_model_began_with_it(store: SqlJobs, database: str) -> None:
+    for number in (1, 2, 3):
+        store.add(job(number))
+        store.claim("a", now_s=10, lease_s=5)
+    step = Progress(step=0, num_steps=9, samples=(0,), queued_s=0.5, step_s=0.0)
+    before_s = time.time()
+    SqlProgress(database).put("job-1", "a", step)
+    SqlProgress(database).put("job-2", "b", step)  # who does not hold it
+    begun = store.get("job-1")
+    for number in (1, 2):
+        assert store.end(f"job-{number}", "a", Ending(state="succeeded", started_at_s=11), now_s=12)
+    assert store.end("job-3", "a", Ending(state="failed"), now_s=12)
+    told, untold, never = (store.get(f"job-{number}") for number in (1, 2, 3))
+
+    assert begun is not None and begun.started_at_s is not None and begun.started_at_s >= before_s
+    assert told is not None and told.started_at_s == begun.started_at_s
+    assert untold is not None and untold.started_at_s == 11
+    assert never is not None and never.started_at_s is None
 
 
 def test_a_cancelled_job_is_nobodys(store: SqlJobs) -> None:

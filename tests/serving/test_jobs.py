@@ -201,14 +201,23 @@ async def test_ended_jobs_are_forgotten_in_time(
 ) -> None:
     async with served() as client:
         other = await ended(client, (await add(client, pictures)).json())
-    async with served(jobs=JobSettings(keep_s=0.001)) as client:
-        job = await ended(client, (await add(client, pictures)).json())
-    async with served() as client:  # an ingress sweeps when it begins
+    async with served(jobs=JobSettings(keep_s=2.0)) as client:
+        job = await ended(client, (await add(client, pictures, idempotency_key="order-1")).json())
 
-        async def gone() -> bool:
+        async def over() -> bool:
             return (await client.get(f"/v1/jobs/{job['id']}")).status_code == 404
 
-        await until(gone)
+        await until(over)  # at once, whenever it is swept
+        anew = await add(client, pictures, idempotency_key="order-1")
+        assert anew.json()["id"] != job["id"], "its key is free again"
+        job = await ended(client, anew.json())
+        await until(over)
+    async with served() as client:  # an ingress sweeps when it begins
+
+        async def swept() -> bool:
+            return len([*Path(settings.store, "jobs").iterdir()]) == 1
+
+        await until(swept)
         promised_longer = await client.get(f"/v1/jobs/{other['id']}")
     assert promised_longer.json()["expires_at_s"] == pytest.approx(other["ended_at_s"] + JobSettings().keep_s)
     assert [path.name for path in Path(settings.store, "jobs").iterdir()] == [other["id"]], "no empty folder either"

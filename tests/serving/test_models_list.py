@@ -46,10 +46,22 @@ def told(settings: ServeSettings, stepping_settings: ModelSettings) -> ServeSett
     return settings.model_copy(update={"models": (*settings.models, stepping_settings)})
 
 
-async def listed(told: ServeSettings, **by_recipe: Any) -> httpx.Response:
+async def listed(told: ServeSettings, path: str = "/v1/models", **by_recipe: Any) -> httpx.Response:
     app = create_api(told, by_recipe, SqlJobs(told.database))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
-        return await client.get("/v1/models")
+        return await client.get(path)
+
+
+async def test_one_is_told_as_it_is_listed(settings: ServeSettings, family: ModelFamily) -> None:
+    answers = [
+        await listed(settings, path, viton_hd_closet=LocalModel(family))
+        for path in ("/v1/models", "/v1/models/viton_hd_closet", "/v1/models/viton")
+    ]
+
+    every, one, none = (answer.json() for answer in answers)
+    assert one == every["models"][0] | every["data"][0] | {"created": one["created"]}
+    assert (answers[2].status_code, none["code"]) == (404, "model_unknown")
+    assert none["detail"] == "model: there is no 'viton'; must be one of ['viton_hd_closet']"
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,9 @@ async def test_every_error_has_openais_shape(served: Open, pictures: dict[str, b
         (500, "internal_error"),
     ]
     assert all(set(answer.json()["error"]) == {"message", "type", "param", "code"} for answer in answers)
+    async with served(anonymous=False) as client:
+        listing = await client.get("/v1/models")
+    assert listing.json()["error"]["code"] == listing.json()["code"] == "key_missing", "it is everybody's route"
     assert answers[-1].json()["error"]["type"] == "server_error" and SECRET not in answers[-1].text
     assert answers[-2].headers["www-authenticate"].startswith("Bearer")
 

@@ -50,7 +50,11 @@ def huge(side: int) -> bytes:
 
 
 async def test_each_gets_what_the_readme_says(
-    served: Open, pictures: dict[str, bytes], settings: ServeSettings, told: dict[str, str]
+    served: Open,
+    pictures: dict[str, bytes],
+    settings: ServeSettings,
+    told: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     key = KeyRing(settings.keys).add("shop", ["make"])
     texts = {name: base64.b64encode(data).decode() for name, data in pictures.items()}
@@ -71,8 +75,8 @@ async def test_each_gets_what_the_readme_says(
             "an address inside, as `https://169.254.169.254/`": await post(json=texts | {"person": inside}),
         }
         fine = await client.post("/v1/try-on", files=pictures, headers={"Authorization": f"Bearer {key}"})
-    async with served(limits=Limits(timeout_s=0.5)) as client:
-        halted = await client.post("/v1/try-on", content=body, headers=headers)
+        monkeypatch.setattr("serving.api.fields._UPLOAD_S", 0.5)
+        halted = await client.post("/v1/try-on", content=body, headers=headers | {"X-API-Key": key})
         given["an upload that halts halfway"] = f"{halted.status_code} {halted.json()['code']}"
 
     assert fine.status_code == 200
@@ -159,6 +163,11 @@ async def test_health_is_told_to_anybody_until_the_service_stops(settings: Serve
     app = create_api(told, {"viton_hd_closet": LocalModel(family)}, SqlJobs(told.database))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.example") as client:
         well = await client.get("/healthz")
+        assert (await client.head("/healthz")).status_code == 200, "as some balancers ask"
+        app.state.door.inside = told.limits.max_requests
+        full, other = await client.get("/healthz"), await client.get("/v1/models")
+        assert (full.status_code, other.status_code) == (200, 429), "who has as much as may be is well"
+        app.state.door.inside = 0
         app.state.door.close()
         stopping = await client.get("/healthz")
 

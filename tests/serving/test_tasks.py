@@ -64,7 +64,7 @@ async def test_a_pose_is_a_name_a_file_or_a_picture(reading: httpx.AsyncClient) 
     person = base64.b64encode(drawn_person(1, SIZE)).decode()
     name = poses.names()[0]
     file = poses.read(poses.address(name), "pose")
-    ways = [name, poses.address(name), base64.b64encode(file).decode()]
+    ways = [name, poses.address(name), base64.b64encode(file).decode(), file.decode()]
     read = [
         (await reading.post("/pose_transfer", json={"person": person, "pose": way, "seed": 1})).json() for way in ways
     ]
@@ -74,7 +74,7 @@ async def test_a_pose_is_a_name_a_file_or_a_picture(reading: httpx.AsyncClient) 
     assert bare.json()["field"] == "pose" and ", ".join(poses.names()) in bare.json()["detail"]
     wrong = await reading.post("/pose_transfer", json={"person": person, "pose": "pose:flying"})
 
-    assert read[0] == read[1] == read[2] and base64.b64decode(read[0]["inputs"]["pose"]) == file
+    assert read[0] == read[1] == read[2] == read[3] and base64.b64decode(read[0]["inputs"]["pose"]) == file
     assert picture["inputs"]["pose"] == person and picture["recipe"] == "in_poses"
     assert (wrong.status_code, wrong.json()["code"]) == (422, "unknown_pose") and name in wrong.json()["detail"]
 
@@ -131,6 +131,7 @@ async def test_the_document_says_what_the_service_takes_and_answers(served: Open
         "/v1/jobs/{job_id}/events",
         "/v1/jobs/{job_id}/pictures/{number}",
         "/v1/models",
+        "/v1/models/{recipe}",
         "/v1/usage",
     }
     contents = document["paths"]["/v1/try-on"]["post"]["requestBody"]["content"]
