@@ -181,7 +181,7 @@ def translated(fields: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
         if name == "quality" and recipe.modes:
             words = (*words, *QUALITIES)
         if value is not None and str(value).lower() not in words:
-            allowed = f"one of {list(words)}" if len(words) > 1 else repr(words[0])
+            allowed = ", ".join(map(repr, words))
             raise Problem("field_invalid", f"{name}: is {str(value)[:40]!r}; must be {allowed}, or left out")
     for name in _FREE:
         given.pop(name, None)
