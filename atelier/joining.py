@@ -1,13 +1,18 @@
-"""Joining a running Ray cluster: what a person is told where that fails. Nothing here needs Ray."""
+"""Before Ray is asked: what a person is told where a running cluster cannot be joined, and the token of a new one.
+
+Nothing here needs Ray.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import secrets
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from atelier.errors import ConfigError
 
@@ -39,6 +44,25 @@ def joining(address: str) -> Iterator[None]:
             if reason is None:
                 raise
             raise ConfigError(f"RAY_ADDRESS {address!r}: {reason}") from error
+
+
+def keep_token_private() -> None:
+    """To be called before a Ray is started here: the token by which it is asked is then its user's alone to read.
+
+    Ray itself would write one for everybody on this computer to read, and whoever has it runs code as this user.
+    """
+    told = os.environ.get
+    if told("RAY_AUTH_MODE", "token").lower() != "token" or told("RAY_AUTH_TOKEN") or told("RAY_AUTH_TOKEN_PATH"):
+        return  # none is asked for, or it lies where its user has put it
+    file = Path.home() / ".ray" / "auth_token"
+    with suppress(OSError):  # where there is no home to write to, Ray says so itself
+        file.parent.mkdir(0o700, parents=True, exist_ok=True)
+        try:
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as made:
+                made.write(secrets.token_hex(32))
+        except FileExistsError:
+            if file.stat().st_mode & 0o077:
+                file.chmod(0o600)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import ray.data
 import torch
 
 from atelier.errors import AtelierError
-from atelier.joining import joining, stderr_held_back
+from atelier.joining import joining, keep_token_private, stderr_held_back
 from pipelines.job import CatalogJob
 from pipelines.placement import READING_CPUS, Machine, Placement, place
 from pipelines.plan import Partition
@@ -73,6 +73,7 @@ def connected(
 
 def _started(**how: Any) -> Any:
     """A Ray of this computer, for this process alone."""
+    keep_token_private()
     try:
         return ray.init(address="local", **how)
     except Exception as error:

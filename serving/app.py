@@ -12,6 +12,7 @@ from ray.serve import Application
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 
 from atelier.errors import ConfigError
+from atelier.joining import keep_token_private
 from serving import environment
 from serving.declared import check_store, resolved
 from serving.deployments import SPARE_REQUESTS, Ingress, ModelReplica
@@ -38,7 +39,7 @@ def build_app(args: ServeSettings | Mapping[str, Any]) -> Application:
     """
     if not ray.is_initialized():
         environment.set_defaults()  # `serve run` starts Ray after this, which itself starts a new one with a token
-        environment.keep_token_private()
+        keep_token_private()
     asked = _settings(args)
     check_store(asked)
     settings = resolved(asked)

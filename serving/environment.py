@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping
-from pathlib import Path
 
 PROXY_CALLBACK = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
 AUTH_MODE = "RAY_AUTH_MODE"
@@ -36,20 +34,3 @@ def set_defaults() -> None:
     """Sets what is not set yet, `RAY_AUTH_MODE` left out: Ray reads that once, when it is imported."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-
-
-def keep_token_private() -> None:
-    """Sees to it that the token by which Ray is asked is its user's alone to read; writes one where there is none.
-
-    Ray itself would write it for everybody on this computer to read, and whoever has it runs code as this user.
-    """
-    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
-        return  # it lies where its user has put it
-    file = Path.home() / ".ray" / "auth_token"
-    try:
-        file.parent.mkdir(0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as made:
-            made.write(secrets.token_hex(32))
-    except FileExistsError:
-        if file.stat().st_mode & 0o077:
-            file.chmod(0o600)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 
 from atelier.errors import ConfigError
+from atelier.joining import keep_token_private
 from serving import environment
 from serving.declared import Declared
 from serving.settings import ServeSettings
@@ -109,7 +110,7 @@ def start_empty(
         )
     environment.set_defaults()
     os.environ.setdefault(environment.AUTH_MODE, "token")
-    environment.keep_token_private()
+    keep_token_private()
     # Only now: Ray reads its authentication mode once, when it is imported.
     import ray
     from ray import serve

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import socket
 import socketserver
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from atelier.errors import ConfigError
-from atelier.joining import joining
+from atelier.joining import joining, keep_token_private
 
 _NOT_TAKEN = "RPC error: InvalidAuthToken: Authentication token is missing or incorrect."
 
@@ -103,3 +105,21 @@ def test_stderr_comes_out_where_no_sentence_tells_the_reason(heard: str, capfd: 
         os.write(2, b"what led to it\n")
         raise KeyError("a fault of Ray's")
     assert capfd.readouterr().err == "what led to it\n"
+
+
+def test_rays_token_is_its_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    token = tmp_path / ".ray" / "auth_token"
+    keep_token_private()
+    made = token.read_text()
+    assert len(made) == 64 and stat.S_IMODE(token.stat().st_mode) == 0o600
+    token.chmod(0o644)  # as Ray's own commands leave it
+    keep_token_private()
+    assert token.read_text() == made and stat.S_IMODE(token.stat().st_mode) == 0o600
+
+    token.unlink()
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    keep_token_private()
+    assert not token.exists(), "nobody asks for one"

@@ -15,7 +15,6 @@ import pytest
 import ray
 
 from atelier.errors import ConfigError
-from serving import environment
 from serving.__main__ import main
 from serving.keys import SCOPES, KeyRing
 from serving.launch import check_address, check_gpus
@@ -137,18 +136,6 @@ async def test_a_stream_ends_with_its_key(served: Open, ring: KeyRing, pictures:
         gates[0].open.set()
 
     assert '"state": "queued"' in told.text and '"code":"key_unknown"' in told.text.rpartition("event: problem")[2]
-
-
-async def test_rays_token_is_its_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
-    token = tmp_path / ".ray" / "auth_token"
-    environment.keep_token_private()
-    made = token.read_text()
-    assert len(made) == 64 and stat.S_IMODE(token.stat().st_mode) == 0o600
-    token.chmod(0o644)  # as Ray's own commands leave it
-    environment.keep_token_private()
-    assert token.read_text() == made and stat.S_IMODE(token.stat().st_mode) == 0o600
 
 
 async def test_a_rotated_key_ends_and_a_removed_one_is_refused_at_once(ring: KeyRing, settings: ServeSettings) -> None:

@@ -22,7 +22,7 @@ from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError
 
 from atelier.errors import AtelierError
-from atelier.joining import joining
+from atelier.joining import joining, keep_token_private
 from training.data.preparing.here import num_cores
 from training.data.preparing.part import Part, PartRecord, make_part
 from training.data.preparing.plan import Preparation
@@ -145,6 +145,7 @@ def _connected() -> Iterator[None]:
             ray.init(**quiet)
     else:
         cpus = max(_FEWEST_LOCAL_CPUS, num_cores() + _READING_CPUS)
+        keep_token_private()
         ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
     try:
         yield

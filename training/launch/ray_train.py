@@ -21,7 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
 from atelier.errors import AtelierError
-from atelier.joining import joining
+from atelier.joining import joining, keep_token_private
 from training.launch.bell import Bell, Terminal
 from training.launch.holding import holding
 from training.launch.refusal import would_come_again
@@ -173,6 +173,7 @@ def _connect(workers: RayWorkers) -> None:
         return
     needed = math.ceil(workers.most * workers.resources.get("CPU", 1))
     num_cpus = max(needed, os.cpu_count() or 1)
+    keep_token_private()
     try:
         ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **quiet)
     except Exception as error:
