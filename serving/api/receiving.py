@@ -198,12 +198,13 @@ class Receiver:
     ) -> Job:
         if key:
             known = self._store.find(caller.owner, key)
-            self._metrics.looked_up("jobs", is_hit=known is not None)
-            if known is not None and not known.is_over(time.time()):
-                return known
-            if known is not None:  # as the next sweep would
+            if known is not None and known.is_over(time.time()):  # as the next sweep would
                 self._files.forget(known.id)
                 self._store.delete(known.id)
+                known = None
+            self._metrics.looked_up("jobs", is_hit=known is not None)
+            if known is not None:
+                return known
         recipe = form.recipe.name
         waiting = self._store.num_queued(recipe)
         if waiting >= self._settings.max_queued:
