@@ -10,6 +10,7 @@ from atelier.images.fit import Frame, fit, fit_keypoints, fit_labels, unfit
 from atelier.images.marking import SOURCE_TYPES, SourceType, read_source_type
 from atelier.images.opening import FORMATS, PICTURE_CODES
 from atelier.images.renditions import MEDIA_TYPES, SUFFIXES, PictureFormat
+from atelier.images.stripping import strip_metadata
 
 __all__ = [
     "FORMATS",
@@ -30,5 +31,6 @@ __all__ = [
     "fit_keypoints",
     "fit_labels",
     "read_source_type",
+    "strip_metadata",
     "unfit",
 ]

@@ -12,7 +12,8 @@ from atelier.images.opening import FORMATS, opened
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 64 * 2**20
 
-_ORIENTATION = 0x0112
+ORIENTATION = 0x0112
+"""EXIF's tag."""
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -89,10 +90,15 @@ def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = M
     return (grey >= (128 if grey.max() > 1 else 1)).astype(np.uint8)
 
 
-def _upright(picture: Image.Image, image: Image.Image) -> Image.Image:
-    """A picture turned as the file's EXIF says; an EXIF block that cannot be read turns nothing, as in browsers."""
+def orientation(image: Image.Image) -> int:
+    """EXIF's orientation of an open picture, 1 to 8; a block that cannot be read turns nothing, as in browsers."""
     try:
-        turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+        told = image.getexif().get(ORIENTATION, 1)
+        return next((known for known in _UPRIGHT if known == told), 1)
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError):
-        turn = None
+        return 1
+
+
+def _upright(picture: Image.Image, image: Image.Image) -> Image.Image:
+    turn = _UPRIGHT.get(orientation(image))
     return picture if turn is None else picture.transpose(turn)

@@ -66,7 +66,7 @@ def opened(
         raise RowError("picture_empty", f"the {what} file holds 0 bytes; must be a {_either(formats)} file")
     if len(data) > max_bytes:
         raise RowError("picture_too_large", f"the {what} file holds {len(data):,} bytes; must be at most {max_bytes:,}")
-    kind = _kind(data)
+    kind = kind_of(data)
     if kind not in formats:
         raise RowError("picture_format", f"the {what} file is {kind or _seen(data)}; must be {_either(formats)}")
     try:
@@ -106,7 +106,7 @@ def _open(data: bytes, kind: str) -> ImageFile.ImageFile:
         return Image.open(BytesIO(data), formats=[kind])
 
 
-def _kind(data: bytes) -> str:
+def kind_of(data: bytes) -> str:
     """The format by its first bytes, `""` if unknown. A file's name and declared type are not to be trusted."""
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from atelier import storage
 from atelier.errors import NotFound, StorageError
+from atelier.images import strip_metadata
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -44,10 +45,10 @@ class JobFiles:
             raise StorageError(self._store, f"cannot be written: {why}") from error
 
     def put_inputs(self, job_id: str, inputs: Mapping[str, bytes]) -> None:
-        """Keeps what a job is made from."""
+        """Keeps what a job is made from: of pictures nothing but the picture, whatever else their files say."""
         self._make_private()
         for name, data in inputs.items():
-            storage.put(self._address(job_id, "inputs", name), data)
+            storage.put(self._address(job_id, "inputs", name), strip_metadata(data))
 
     def inputs(self, job_id: str, names: tuple[str, ...]) -> dict[str, bytes]:
         """What a job is made from.

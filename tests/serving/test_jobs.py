@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from io import BytesIO
 from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from serving.keys import KeyRing
 from serving.models.client import LocalModel
@@ -165,6 +167,37 @@ async def test_a_deleted_job_ends_and_leaves_nothing(
     assert gone.status_code == again.status_code == 204 and state == "cancelled"
     assert (after.status_code, after.json()["code"]) == (404, "job_unknown")
     assert [path for path in Path(settings.store).rglob("*") if path.is_file()] == []
+
+
+async def test_the_store_has_nothing_of_what_a_phone_wrote_beside_the_picture(
+    served: Open, pictures: dict[str, bytes], settings: ServeSettings
+) -> None:
+    gates: list[Gate] = []
+
+    def gated(model: LocalModel) -> Gate:
+        gates.append(Gate(model))
+        return gates[0]
+
+    place = "52.520008 N 13.404954 E"
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, place
+    file = BytesIO()
+    with Image.open(BytesIO(pictures["person"])) as person:
+        person.convert("RGB").transpose(Image.Transpose.ROTATE_90).save(file, "JPEG", exif=exif, comment=place)
+    sent = pictures | {"person": file.getvalue()}
+
+    async with served(wrap=gated) as client:
+        job = (await add(client, sent)).json()
+        await until(gates[0].has_begun)
+        lying = [path.read_bytes() for path in Path(settings.store).rglob("*") if path.is_file()]
+        gates[0].open.set()
+        done = await ended(client, job)
+        made = (await client.get(done["result"]["samples"][0]["url"])).content
+        at_once = (await client.post("/v1/try-on", files=sent, data={"seed": "7"})).json()
+
+    assert place.encode() in sent["person"] and len(lying) == 2
+    assert not [data for data in lying if place.encode() in data]
+    assert made == base64.b64decode(at_once["samples"][0]["picture"])
 
 
 async def test_a_job_that_cannot_be_made_says_why(served: Open, pictures: dict[str, bytes]) -> None:
