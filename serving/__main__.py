@@ -17,6 +17,7 @@ from atelier.commands import numbers
 from atelier.commands.pipes import telling
 from atelier.errors import AtelierError, ConfigError
 from serving import environment
+from serving.database_url import PASSWORD, has_password
 from serving.declared import DASHBOARD, check_store, check_weights, config_of
 from serving.faults import faults
 from serving.keys import MOST_S, SCOPES, KeyRing
@@ -76,7 +77,13 @@ def _apply(arguments: argparse.Namespace) -> int:
 
 
 def _config(arguments: argparse.Namespace) -> int:
-    print(json.dumps(config_of(_settings(arguments.settings)), indent=2))
+    settings = _settings(arguments.settings)
+    print(json.dumps(config_of(settings), indent=2))
+    if has_password(settings.database):
+        sys.stderr.write(
+            f"database: its password is left out, since Ray writes configs to its logs; set {PASSWORD} on every node, "
+            "before `ray start`\n"
+        )
     return 0
 
 

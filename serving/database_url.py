@@ -105,9 +105,31 @@ class DatabaseUrl:
 
 
 def resolved(address: str) -> str:
-    """The same with a whole path: a replica's folder is not where its caller stands."""
-    file = DatabaseUrl.of(address).file
-    return address if file is None else str(file.resolve())
+    """The same with a whole path, for a replica's folder is not where its caller stands; and without a password, for
+    Ray Serve writes what a service is started with to its log.
+    """
+    found = DatabaseUrl.of(address)
+    if found.file is not None:
+        return str(found.file.resolve())
+    url = found.server
+    assert url is not None
+    bare = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
+    return bare.render_as_string()
+
+
+def has_password(address: str) -> bool:
+    """Whether a password stands in an address."""
+    server = DatabaseUrl.of(address).server
+    return server is not None and server.password is not None
+
+
+def export_password(address: str) -> None:
+    """Gives an address's password, where there is one, to the environment, which the processes of a Ray inherit that is
+    started after it.
+    """
+    server = DatabaseUrl.of(address).server
+    if server is not None and server.password is not None:
+        os.environ[PASSWORD] = str(server.password)
 
 
 def _unchecked(_roots: str | None) -> ssl.SSLContext:

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from atelier.errors import ConfigError
 from atelier.joining import keep_token_private
 from serving import environment
-from serving.declared import Declared
+from serving.database_url import export_password
+from serving.declared import Declared, resolved
 from serving.settings import ServeSettings
 
 _LOG = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ def start_empty(
     environment.set_defaults()
     os.environ.setdefault(environment.AUTH_MODE, "token")
     keep_token_private()
+    export_password(settings.database)
     # Only now: Ray reads its authentication mode once, when it is imported.
     import ray
     from ray import serve
@@ -139,7 +141,7 @@ def _deploy(settings: ServeSettings, dashboard: str) -> None:
 
     from serving.app import build_app
 
-    serve.run(build_app(settings))
+    serve.run(build_app(resolved(settings)))
 
 
 def drain(most_s: float, hurried: threading.Event, *, is_up: bool = True) -> None:

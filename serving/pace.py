@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections import deque
@@ -22,15 +23,34 @@ class Pace:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._took_s: deque[float] = deque(maxlen=_LATEST)
+        self._began_s: dict[object, float] = {}
 
     @contextmanager
     def one(self) -> Iterator[None]:
         """A call; counted when it ends, unless it ends in an error."""
-        started = self._clock()
-        yield
+        one, started = object(), self._clock()
+        self._began_s[one] = started
+        try:
+            yield
+        finally:
+            del self._began_s[one]
         self._took_s.append(self._clock() - started)
 
     @property
     def expected_s(self) -> float:
         """Seconds that a call takes, its wait included: the median of the latest; at least 1."""
-        return max(1.0, statistics.median(self._took_s) if self._took_s else _FIRST_GUESS_S)
+        return max(1.0, self._median_s)
+
+    @property
+    def next_s(self) -> float:
+        """Seconds until the first of those that are through with less than that should end; infinite if there is none.
+
+        What takes longer than others did tells nothing.
+        """
+        now, takes = self._clock(), self._median_s
+        left = (takes - (now - began) for began in self._began_s.values())
+        return min((one for one in left if one > 0), default=math.inf)
+
+    @property
+    def _median_s(self) -> float:
+        return statistics.median(self._took_s) if self._took_s else _FIRST_GUESS_S

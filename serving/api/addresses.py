@@ -217,9 +217,12 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         """The numbers of a host, all of them public.
 
         Raises:
-            NotPublic: one of them is not.
+            NotPublic: one of them is not. OSError: it has none, or is no name.
         """
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError as error:  # of a name with an empty part, or one of more than 63 characters
+            raise socket.gaierror(socket.EAI_NONAME, "no name of a host") from error
         numbers = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         if not all(self.allows(number) for number in numbers):
             raise NotPublic("its address leads to a host that is not public")

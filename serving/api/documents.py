@@ -62,10 +62,14 @@ def body_of(tasks: Sequence[Task], *, is_job: bool) -> dict[str, Any]:
         options.pop("prompt")
     if not any(task.has_modes for task in tasks):
         options.pop("mode")
+    kinds = {name: field.kind for task in tasks for name, field in task.fields.items()}
     fields = {name: field.says for task in tasks for name, field in task.fields.items()}
     files = {name: {"type": "string", "format": "binary", "description": says} for name, says in fields.items()}
     texts = {
-        name: {"type": "string", "description": f"{says} Base64, a data URL, https:// or s3:// address."}
+        name: {
+            "type": "string" if kinds[name] == "picture" else ["string", "object"],
+            "description": f"{says} Base64, a data URL, https:// or s3:// address.",
+        }
         for name, says in fields.items()
     }
     example = {"task": tasks[0].name} if is_job else {}
@@ -207,12 +211,17 @@ def with_keys(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def drop_unused(document: dict[str, Any]) -> dict[str, Any]:
-    """A document without the answer that FastAPI announces for every parameter, and that `problems` gives as 400."""
+    """A document without what FastAPI announces and nobody gets: its own answer for every parameter, which `problems`
+    gives as 400, and problems as plain JSON.
+    """
     for methods in document["paths"].values():
         for route in methods.values():
             told = route["responses"].get("422", {}).get("content", {}).get("application/json", {}).get("schema", {})
             if told.get("$ref", "").endswith("/HTTPValidationError"):
                 del route["responses"]["422"]
+            for answer in route["responses"].values():
+                if MEDIA_TYPE in answer.get("content", {}):
+                    answer["content"].pop("application/json", None)
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)
     return document

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -20,14 +23,15 @@ class Door:
 
     Args:
         most: requests that may be inside at once.
+        clock: seconds that only go forward.
     """
 
-    def __init__(self, *, most: int) -> None:
+    def __init__(self, *, most: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._most = most
         self.inside = 0
         self.is_closed = False
         self.given_up = asyncio.Event()
-        self.pace = Pace()
+        self._paces = {kind: Pace(clock) for kind in ("asks", "follows", "looks")}
 
     def close(self) -> None:
         """Lets no new work in; what is inside goes on."""
@@ -47,8 +51,18 @@ class Door:
             return stopping("this service is stopping; ask again, here or elsewhere")
         if self.inside >= self._most and path != HEALTH:
             detail = f"{self.inside} requests are in hand, at most {self._most} may be; try again later"
-            return Problem("overloaded", detail, retry_after_s=self.pace.expected_s)
+            return Problem("overloaded", detail, retry_after_s=self._room_in_s())
         return None
+
+    def pace(self, method: str, path: str) -> Pace:
+        """Of requests like one: whoever asks for a job or looks at it is gone at once, not so who waits for pictures."""
+        kind = "asks" if method == "POST" and path != "/v1/jobs" else "follows" if path.endswith("/events") else "looks"
+        return self._paces[kind]
+
+    def _room_in_s(self) -> float:
+        """Seconds until one of those inside should leave; at least 1."""
+        soonest = min(pace.next_s for pace in self._paces.values())
+        return max(1.0, soonest) if soonest < math.inf else 1.0
 
 
 class AtTheDoor:
@@ -66,7 +80,7 @@ class AtTheDoor:
             return
         self._door.inside += 1
         try:
-            with self._door.pace.one():
+            with self._door.pace(scope["method"], scope["path"]).one():
                 await self._app(scope, receive, send)
         finally:
             self._door.inside -= 1

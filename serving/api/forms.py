@@ -175,6 +175,8 @@ class FormReader:
             if value.size is not None and value.size > self._limits.max_input_bytes:
                 raise self._too_large(name, value.size)
             return await value.read()
+        if isinstance(value, dict) and field.kind in ("document", "pose"):
+            return json.dumps(value).encode()
         if not isinstance(value, str):
             kind = KINDS[type(value)]
             raise Problem("field_invalid", f"{name}: is {kind}; must be a file, base64, a data URL or an address")

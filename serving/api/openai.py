@@ -110,8 +110,9 @@ def routes(
         async with deadline.bounds():
             fields = await fields_of(request, repeated=repeated)
             recipe = _recipe(fields.pop("model", None), offered)
+            told = translated(fields, recipe)
             try:
-                form = await reader.form(translated(fields, recipe), tasks[recipe.task])
+                form = await reader.form(told, tasks[recipe.task])
             except Problem as problem:
                 raise problem.renamed("num_samples", "n") from None
         made = await made_for(request, caller, form, models[recipe.name], meter, deadline)
@@ -192,7 +193,7 @@ def translated(fields: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
         raise Problem("field_invalid", f"image[]: {len(pictures)} are given; {recipe.name} takes {len(takes)}: {takes}")
     if PROMPT not in (*recipe.inputs, *recipe.optional):
         given.pop(PROMPT, None)  # OpenAI's clients cannot leave it out
-    # What is left goes by the service's own names, as `seed` or `garment_mask`; `forms` knows which there are.
+    _check_left(given, recipe, takes[: len(pictures)])
     return given | told | dict(zip(takes, pictures, strict=False))
 
 
@@ -252,6 +253,19 @@ def _recipe(name: Any, offered: Sequence[Recipe]) -> Recipe:
             return recipe
     known = [recipe.name for recipe in offered]
     raise Problem("model_unknown", f"model: there is no {str(name)[:40]!r} for this route; must be of {known}")
+
+
+def _check_left(given: Mapping[str, Any], recipe: Recipe, told: Sequence[str]) -> None:
+    """Of what goes by the service's own names, as `seed` or `garment_mask`: refuses what has OpenAI's, or none."""
+    own = ["seed", "mode", *recipe.inputs, *recipe.optional]
+    if strange := sorted(set(given) - set(own)):
+        words = ["n", "size", "output_format", "output_compression", *_IGNORED, *_FREE]
+        known = ["image[]", *words, *(name for name in own if name not in told)]
+        raise Problem("field_unknown", f"{', '.join(strange)}: {recipe.name} has no such field here; it has {known}")
+    if twice := [name for name in told if name in given]:
+        number = list(told).index(twice[0]) + 1
+        detail = f"{twice[0]}: is given, and is picture {number} of image[] as well; one of them must be left out"
+        raise Problem("field_invalid", detail)
 
 
 def _check_size(size: str, recipe: Recipe) -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from atelier.errors import NotFound, StorageError
 from atelier.images import MEDIA_TYPES
+from serving.database import StateUnavailable
 from serving.jobs.files import JobFiles
 from serving.jobs.job import Ending, Job, JobStore
 from serving.jobs.progress import ProgressStore
@@ -213,11 +214,21 @@ class JobRunner:
         media_type = MEDIA_TYPES[ask.format]
         try:
             for number, sample in enumerate(answer.samples):
-                await self._of_store(self._files.put_picture, job.id, number, sample.picture, media_type)
+                await self._of_store(self._keep, job.id, number, sample.picture, media_type)
         except StorageError:
             detail = "the job's pictures were made, and cannot be written to the store"
             return self._failed(Refusal(fault="failed", code="storage_unavailable", detail=detail))
         return Ending(state="succeeded", result=result_of(answer, ask))
+
+    def _keep(self, job_id: str, number: int, picture: bytes, media_type: str) -> None:
+        """Puts a picture into the store; out again if the job was cancelled meanwhile: whoever did that has deleted
+        what was there, and this thread goes on after its job.
+        """
+        self._files.put_picture(job_id, number, picture, media_type)
+        with suppress(StateUnavailable):  # then it goes with the job
+            job = self._store.get(job_id)
+            if job is None or job.state == "cancelled":
+                self._files.forget(job_id)
 
     async def _of_store(self, call: Callable[..., Stored], *arguments: Any) -> Stored:
         """What a call of the files gives; one that is refused is made again for three quarters of a minute.

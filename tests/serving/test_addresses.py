@@ -141,6 +141,19 @@ async def test_what_is_no_address_is_refused(address: str, said: str, dialled: l
     assert dialled == []
 
 
+@pytest.mark.parametrize("host", ["a..example", ".example", "..", "a" * 64 + ".example", "xn--.example"])
+async def test_what_is_no_name_of_a_host_is_refused(host: str, dialled: list[Any]) -> None:
+    problem = await refusal(addresses(), f"https://{host}/x")
+    assert problem.code == "address_unreachable" and "name of its host" in problem.detail
+    for ask in (
+        addresses().vet("webhook.url", f"https://{host}/"),
+        addresses().post("to", f"https://{host}/", b"", {}),
+    ):
+        with pytest.raises(Problem, match="name of its host is not known"):
+            await ask
+    assert dialled == []
+
+
 async def test_only_schemes_on_the_list_are_read(shop: str) -> None:
     problem = await refusal(addresses(schemes=("https",), allowed_networks=LOOPBACK), f"{shop}/picture")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ from atelier.errors import ConfigError
 from serving import launch
 from serving.__main__ import main
 from serving.database import Database
-from serving.database_url import DatabaseUrl, resolved
+from serving.database_url import PASSWORD, DatabaseUrl, export_password, resolved
+from serving.declared import config_of
 from serving.settings import ServeSettings
 
 SECRET = "rosebud"
@@ -26,7 +28,7 @@ def test_a_file_is_a_path_or_an_address(tmp_path: Path) -> None:
     whole = tmp_path / "jobs.sqlite"
     assert DatabaseUrl.of("out/jobs.sqlite").file == Path("out/jobs.sqlite")
     assert DatabaseUrl.of(f"sqlite:///{whole}").file == DatabaseUrl.of(whole).file == whole
-    assert resolved("out/jobs.sqlite") == str(Path.cwd() / "out/jobs.sqlite") and resolved(SERVER) == SERVER
+    assert resolved("out/jobs.sqlite") == str(Path.cwd() / "out/jobs.sqlite") and SECRET not in resolved(SERVER)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,30 @@ def test_a_password_comes_from_the_environment_and_is_shown_nowhere(monkeypatch:
         with pytest.raises(ValidationError) as refused:
             ServeSettings.model_validate({"database": SERVER, **wrong})
         assert SECRET not in str(refused.value)
+
+
+def test_ray_is_told_no_password(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes what a service is started with to a log; its processes have the environment instead."""
+    monkeypatch.delenv(PASSWORD, raising=False)
+    told = ServeSettings(database=f"{SERVER}?sslmode=require")
+    assert (
+        config_of(told)["applications"][0]["args"]["database"] == "postgresql://shop@127.0.0.1:1/jobs?sslmode=require"
+    )
+    assert resolved("postgres://a@b/c") == "postgres://a@b/c"
+
+    file = tmp_path / "serve.json"
+    file.write_text(json.dumps({"database": SERVER}))
+    assert main(["config", "--settings", str(file)]) == 0
+    shown = capsys.readouterr()
+    assert SECRET not in shown.out + shown.err and f"set {PASSWORD} on every node" in shown.err
+
+    export_password("jobs.sqlite")
+    export_password("postgresql://a@b/c")
+    assert PASSWORD not in os.environ
+    export_password(SERVER)
+    assert DatabaseUrl.of(resolved(SERVER)).password == SECRET
 
 
 def test_a_server_is_trusted_as_far_as_is_said() -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from serving.api.fields import UPLOAD_S
 from serving.models.asked import Answer, Ask
 from serving.models.client import LocalModel
 from serving.models.watching import Told
@@ -93,10 +94,11 @@ async def test_an_upload_that_does_not_come_is_told_so(
     async with served() as client:
         body, headers = dawdling(pictures, 60)
         late = await client.post("/v1/try-on", content=body, headers=headers | {"X-Atelier-Timeout": "0.25"})
-        monkeypatch.setattr("serving.api.fields._UPLOAD_S", 0.5)
+        monkeypatch.setattr("serving.api.fields.UPLOAD_S", 0.5)
         body, headers = dawdling(pictures, 60)
         halted = await client.post("/v1/try-on", content=body, headers=headers)
 
+    assert Limits().timeout_s > UPLOAD_S, "else nobody would ever be told that the upload was slow"
     assert (halted.status_code, halted.json()["code"]) == (408, "upload_timeout")
     assert (late.status_code, late.json()["code"]) == (504, "deadline_exceeded")
     assert late.json()["detail"].startswith("was not done within 0.25 s of its arrival; upload")

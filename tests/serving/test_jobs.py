@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
 
+from serving.jobs.files import JobFiles
 from serving.keys import KeyRing
 from serving.models.client import LocalModel
 from serving.settings import JobSettings, ServeSettings
@@ -167,6 +170,34 @@ async def test_a_deleted_job_ends_and_leaves_nothing(
     assert gone.status_code == again.status_code == 204 and state == "cancelled"
     assert (after.status_code, after.json()["code"]) == (404, "job_unknown")
     assert [path for path in Path(settings.store).rglob("*") if path.is_file()] == []
+
+
+async def test_a_picture_that_is_being_written_while_its_job_is_deleted_does_not_stay(
+    served: Open, pictures: dict[str, bytes], settings: ServeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, goes_on, written, put = threading.Event(), threading.Event(), threading.Event(), JobFiles.put_picture
+
+    def slow(files: JobFiles, *arguments: Any) -> None:
+        begun.set()
+        goes_on.wait(10)
+        put(files, *arguments)
+        written.set()
+
+    async def has_begun() -> bool:
+        return begun.is_set()
+
+    async def is_empty() -> bool:
+        return written.is_set() and not [path for path in Path(settings.store).rglob("*") if path.is_file()]
+
+    monkeypatch.setattr(JobFiles, "put_picture", slow)
+    async with served() as client:
+        job = (await add(client, pictures)).json()
+        await until(has_begun)
+        gone = await client.delete(f"/v1/jobs/{job['id']}")
+        goes_on.set()
+        await until(is_empty)
+
+    assert gone.status_code == 204
 
 
 async def test_the_store_has_nothing_of_what_a_phone_wrote_beside_the_picture(

@@ -59,6 +59,8 @@ async def test_an_edit_is_a_try_on(served: Open, pictures: dict[str, bytes]) -> 
         ({"n": "9"}, 400, "field_invalid", "n"),
         ({"output_format": "gif"}, 400, "field_invalid", "output_format"),
         ({"mask": "x"}, 400, "field_unknown", "mask"),
+        ({"num_samples": "3"}, 400, "field_unknown", "num_samples"),
+        ({"garment": "x"}, 400, "field_invalid", "garment"),
     ],
 )
 async def test_what_has_no_meaning_here_is_refused(

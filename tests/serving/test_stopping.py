@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from serving.api.api import close, create_api, give_up
+from serving.api.door import AtTheDoor, Door
 from serving.jobs.sql import SqlJobs
 from serving.models.client import LocalModel
 from serving.models.family import ModelFamily
@@ -138,6 +139,40 @@ async def test_a_crowd_at_the_door_is_told_when_to_come_again(served: Open, pict
 
     assert (crowd.status_code, crowd.json()["code"]) == (429, "overloaded") and int(crowd.headers["retry-after"]) >= 1
     assert first.status_code == later.status_code == 200
+
+
+async def test_room_is_told_by_those_inside_not_by_those_who_only_looked() -> None:
+    now = [0.0]
+    door = Door(most=2, clock=lambda: now[0])
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        if took := scope.get("took"):
+            now[0] += took
+        else:
+            await asyncio.Event().wait()
+
+    async def ask(method: str, path: str, took: float = 0.0) -> Any:
+        scope = {"type": "http", "method": method, "path": path, "took": took}
+        return await AtTheDoor(app, door=door)(scope, None, None)  # type: ignore[arg-type]
+
+    for _ in range(3):
+        await ask("POST", "/v1/try-on", 8.0)
+        await ask("GET", "/v1/jobs/1", 0.01)
+        await ask("GET", "/v1/jobs/1/events", 300.0)
+    stream = asyncio.create_task(ask("GET", "/v1/jobs/1/events"))
+    maker = asyncio.create_task(ask("POST", "/v1/try-on"))
+    await asyncio.sleep(0)
+    now[0] += 3.0
+    full = door.refusal("POST", "/v1/try-on")
+    now[0] += 400.0
+    overdue = door.refusal("POST", "/v1/try-on")
+    for task in (stream, maker):
+        task.cancel()
+    await asyncio.gather(stream, maker, return_exceptions=True)
+
+    assert full is not None and full.retry_after_s == pytest.approx(5.0)
+    assert overdue is not None and overdue.retry_after_s == 1.0
+    assert door.refusal("POST", "/v1/try-on") is None
 
 
 async def test_a_pace_is_the_median_of_what_has_ended() -> None:

@@ -75,7 +75,7 @@ async def test_each_gets_what_the_readme_says(
             "an address inside, as `https://169.254.169.254/`": await post(json=texts | {"person": inside}),
         }
         fine = await client.post("/v1/try-on", files=pictures, headers={"Authorization": f"Bearer {key}"})
-        monkeypatch.setattr("serving.api.fields._UPLOAD_S", 0.5)
+        monkeypatch.setattr("serving.api.fields.UPLOAD_S", 0.5)
         halted = await client.post("/v1/try-on", content=body, headers=headers | {"X-API-Key": key})
         given["an upload that halts halfway"] = f"{halted.status_code} {halted.json()['code']}"
 

@@ -69,6 +69,8 @@ async def test_a_pose_is_a_name_a_file_or_a_picture(reading: httpx.AsyncClient) 
         (await reading.post("/pose_transfer", json={"person": person, "pose": way, "seed": 1})).json() for way in ways
     ]
     picture = (await reading.post("/pose_transfer", json={"person": person, "pose": person, "model": "pidm"})).json()
+    given = (await reading.post("/pose_transfer", json={"person": person, "pose": json.loads(file)})).json()
+    assert json.loads(base64.b64decode(given["inputs"]["pose"])) == json.loads(file)
     bare = await reading.post("/pose_transfer", json={"person": person, "pose": "flying"})
     assert bare.json()["code"] == "unknown_pose" and "there is no pose 'flying'" in bare.json()["detail"]
     assert bare.json()["field"] == "pose" and ", ".join(poses.names()) in bare.json()["detail"]
