@@ -55,7 +55,7 @@ class Door:
         return None
 
     def pace(self, method: str, path: str) -> Pace:
-        """Of requests like one: whoever asks for a job or looks at it is gone at once, not so who waits for pictures."""
+        """Of requests like one: whoever asks for a job or looks at it is gone at once, who waits for pictures not."""
         kind = "asks" if method == "POST" and path != "/v1/jobs" else "follows" if path.endswith("/events") else "looks"
         return self._paces[kind]
 
