@@ -39,7 +39,7 @@ class Pace:
     @property
     def expected_s(self) -> float:
         """Seconds that a call takes, its wait included: the median of the latest; at least 1."""
-        return max(1.0, self._median_s)
+        return max(1.0, statistics.median(self._took_s) if self._took_s else _FIRST_GUESS_S)
 
     @property
     def next_s(self) -> float:
@@ -47,10 +47,18 @@ class Pace:
 
         What takes longer than others did tells nothing.
         """
-        now, takes = self._clock(), self._median_s
+        now, takes = self._clock(), self._of_one_inside_s
         left = (takes - (now - began) for began in self._began_s.values())
         return min((one for one in left if one > 0), default=math.inf)
 
     @property
-    def _median_s(self) -> float:
-        return statistics.median(self._took_s) if self._took_s else _FIRST_GUESS_S
+    def _of_one_inside_s(self) -> float:
+        """The median that whoever looks in finds: long calls are met more often than short ones, by as much as they are
+        longer.
+        """
+        half_s = sum(self._took_s) / 2
+        for took in sorted(self._took_s):
+            half_s -= took
+            if half_s <= 0:
+                return took
+        return _FIRST_GUESS_S

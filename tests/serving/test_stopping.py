@@ -157,6 +157,8 @@ async def test_room_is_told_by_those_inside_not_by_those_who_only_looked() -> No
 
     for _ in range(3):
         await ask("POST", "/v1/try-on", 8.0)
+        await ask("POST", "/v1/try-on", 0.01)  # refused
+        await ask("POST", "/v1/try-on", 0.02)
         await ask("GET", "/v1/jobs/1", 0.01)
         await ask("GET", "/v1/jobs/1/events", 300.0)
     stream = asyncio.create_task(ask("GET", "/v1/jobs/1/events"))
