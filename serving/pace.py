@@ -43,9 +43,8 @@ class Pace:
 
     @property
     def next_s(self) -> float:
-        """Seconds until the first of those that are through with less than that should end; infinite if there is none.
-
-        What takes longer than others did tells nothing.
+        """Seconds until the first of those inside should end; infinite where there is none, or all have taken longer than
+        others did.
         """
         now, takes = self._clock(), self._of_one_inside_s
         left = (takes - (now - began) for began in self._began_s.values())
@@ -53,8 +52,8 @@ class Pace:
 
     @property
     def _of_one_inside_s(self) -> float:
-        """The median that whoever looks in finds: long calls are met more often than short ones, by as much as they are
-        longer.
+        """How long those take that are met inside: long calls are met more often than short ones, by as much as they
+        are longer.
         """
         half_s = sum(self._took_s) / 2
         for took in sorted(self._took_s):

@@ -176,7 +176,10 @@ class FormReader:
                 raise self._too_large(name, value.size)
             return await value.read()
         if isinstance(value, dict) and field.kind in ("document", "pose"):
-            return json.dumps(value).encode()
+            try:
+                return json.dumps(value).encode()
+            except RecursionError:
+                raise Problem("field_invalid", f"{name}: is nested too deep; must be an OpenPose JSON") from None
         if not isinstance(value, str):
             kind = KINDS[type(value)]
             raise Problem("field_invalid", f"{name}: is {kind}; must be a file, base64, a data URL or an address")
