@@ -43,8 +43,8 @@ class Pace:
 
     @property
     def next_s(self) -> float:
-        """Seconds until the first of those inside should end; infinite where there is none, or all have taken longer than
-        others did.
+        """Seconds until the first of those inside should end; infinite where there is none, or all have taken longer
+        than others did.
         """
         now, takes = self._clock(), self._of_one_inside_s
         left = (takes - (now - began) for began in self._began_s.values())
